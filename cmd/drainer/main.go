@@ -1,0 +1,79 @@
+// Command drainer drains the nodes of a Kubernetes cluster that are annotated
+// with drainer.dev/drain.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Set by the linker.
+var (
+	version = "dev"
+	commit  = "unknown"
+)
+
+// Exit statuses.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command().ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "drainer:", err)
+	var failed failure
+	if errors.As(err, &failed) {
+		os.Exit(exitFailure)
+	}
+	fmt.Fprintln(os.Stderr, "See 'drainer --help'.")
+	os.Exit(exitUsage)
+}
+
+// failure is an error of the work itself; any other is one of usage.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+func command() *cobra.Command {
+	o := defaults()
+	c := &cobra.Command{
+		Use:   "drainer",
+		Short: "Drain the nodes that are annotated with drainer.dev/drain",
+		Long: "drainer cordons every node that is annotated with drainer.dev/drain, evicts its pods as fast as their\n" +
+			"PodDisruptionBudgets allow, says on the node what it waits for, and reports it Drained.",
+		Args:          cobra.NoArgs,
+		SilenceErrors: true, SilenceUsage: true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.validate(); err != nil {
+				return err
+			}
+			if err := run(c.Context(), o); err != nil {
+				return failure{err}
+			}
+			return nil
+		},
+	}
+	o.add(c.Flags())
+	c.Flags().SortFlags = false
+	c.AddCommand(&cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(c.OutOrStdout(), "drainer %s (%s)\n", version, commit)
+			return err
+		},
+	})
+	c.CompletionOptions.DisableDefaultCmd = true
+	return c
+}

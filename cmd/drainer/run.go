@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/metrics"
+	"drainer.dev/drainer/pkg/watcher"
+)
+
+// run is the daemon. It returns nil when signalled ends.
+func run(signalled context.Context, o *options) error {
+	ctx, fail := context.WithCancelCause(klog.NewContext(signalled, o.logger(os.Stderr)))
+	defer fail(nil)
+	clients, err := o.clients()
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("finding out the host's name: %w", err)
+	}
+	identity := host + "_" + string(uuid.NewUUID())
+
+	m := metrics.New(version, commit)
+	m.RegisterClient()
+	var ready readiness
+	ready.wait("the API server has not answered yet")
+	stop, err := serve(ctx, endpoints(o, m, ready.problem), fail)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	klog.FromContext(ctx).Info("Started", "version", version, "commit", commit, "identity", identity)
+	defer klog.FromContext(ctx).Info("Stopped")
+
+	err = drainNodes(ctx, o, clients, m, &ready, identity)
+	switch {
+	case signalled.Err() != nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default:
+		return err
+	}
+}
+
+// drainNodes does the work, in turn with other processes if so configured.
+func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Metrics, ready *readiness, identity string) error {
+	evictionVersion, err := askEvictionVersion(ctx, clients.main.Discovery())
+	if err != nil {
+		return err
+	}
+	work := func(fence func() (time.Time, bool)) func(context.Context) {
+		controller, w := assemble(o, clients, m, identity, evictionVersion, fence)
+		m.RegisterPlans(controller.Plans, o.stuckAfter)
+		return func(ctx context.Context) { watchAndDrain(ctx, w, controller, ready) }
+	}
+	if !o.leaderElect {
+		work(nil)(ctx)
+		return ctx.Err()
+	}
+	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, o.leaseNamespace, o.leaseName,
+		clients.lease.CoreV1(), clients.lease.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity})
+	if err != nil {
+		return fmt.Errorf("setting up the lease %s/%s: %w", o.leaseNamespace, o.leaseName, err)
+	}
+	l := &lease{Interface: lock, renewDeadline: o.renewDeadline, ending: ctx}
+	m.Leader(o.leaseName, false)
+	// A standby is ready: it can take over.
+	ready.now()
+	return lead(ctx, l, o, func(leads bool) { m.Leader(o.leaseName, leads) }, work(l.fence))
+}
+
+// assemble makes the parts of the daemon and starts nothing.
+func assemble(o *options, clients *clients, m *metrics.Metrics, identity, evictionVersion string, fence func() (time.Time, bool)) (*drain.Controller, *watcher.Watcher) {
+	// Before policy/v1 nothing is known of budgets: refusals alone tell.
+	var ledger *drain.Ledger
+	if evictionVersion == "v1" {
+		ledger = drain.NewLedger()
+	}
+	selector, _ := labels.Parse(o.nodeSelector)
+	var controller *drain.Controller
+	w := watcher.New(clients.main, selector, ledger, func() { controller.Wake() })
+	controller = drain.New(drain.Options{
+		Config: o.config(), Client: clients.main, View: w, Ledger: ledger,
+		Evict: drain.NewEvictFunc(clients.evictions, evictionVersion),
+		PodOf: watcher.PodOf, BudgetOf: watcher.BudgetOf, Observer: m, Fence: fence,
+		QPS: o.evictionLimit(), Burst: o.evictionBurst, Workers: o.evictionWorkers, EvictionTimeout: o.evictionTimeout,
+		Identity: identity, MetricsProvider: m.NewQueues(),
+	})
+	return controller, w
+}
+
+// evictionLimit is --eviction-qps, where 0 means no limit.
+func (o *options) evictionLimit() rate.Limit {
+	if o.evictionQPS == 0 {
+		return rate.Inf
+	}
+	return rate.Limit(o.evictionQPS)
+}
+
+// watchAndDrain runs until ctx ends and all that it started has ended. The
+// watches outlive the drains, whose last requests still use what they see.
+func watchAndDrain(ctx context.Context, w *watcher.Watcher, controller *drain.Controller, ready *readiness) {
+	ready.wait("the watches of nodes and budgets are not filled yet")
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var watches sync.WaitGroup
+	watches.Go(func() { w.Run(watching) })
+	defer watches.Wait()
+	defer stop()
+	select {
+	case <-ctx.Done():
+	case <-w.Synced():
+		ready.now()
+		controller.Run(ctx)
+	}
+}
+
+// askEvictionVersion asks until the API server has answered: no answer is
+// never taken for "no evictions". It fails only when ctx ends.
+func askEvictionVersion(ctx context.Context, client discovery.ServerResourcesInterfaceWithContext) (string, error) {
+	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 30 * time.Second}
+	for {
+		version, err := drain.EvictionVersion(ctx, client)
+		if err == nil {
+			klog.FromContext(ctx).Info("API server takes evictions", "version", "policy/"+version)
+			return version, nil
+		}
+		klog.FromContext(ctx).Error(err, "Could not find out how to evict, asking again")
+		timer := time.NewTimer(backoff.Step())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return "", ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// readiness is the answer of /readyz.
+type readiness struct{ waitsFor atomic.Pointer[string] }
+
+func (r *readiness) wait(reason string) { r.waitsFor.Store(&reason) }
+
+func (r *readiness) now() { r.waitsFor.Store(nil) }
+
+func (r *readiness) problem() error {
+	if reason := r.waitsFor.Load(); reason != nil {
+		return errors.New("not ready: " + *reason)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package api
+
+// Prefix begins every annotation and taint key of the protocol. A key under it
+// that this package does not know makes a request invalid, so that a typo
+// cannot turn into a drain that nobody asked for.
+const Prefix = "drainer.dev/"
+
+// Annotations that users write on a Node.
+const (
+	// DrainAnnotation asks for a drain; its value is the request's ID.
+	DrainAnnotation = Prefix + "drain"
+	// PausedAnnotation holds a request: nothing is sent while it is "true".
+	PausedAnnotation = Prefix + "paused"
+	// NotBeforeAnnotation is the RFC 3339 time before which nothing starts.
+	NotBeforeAnnotation = Prefix + "not-before"
+	// TimeoutAnnotation overrides --drain-timeout with a Go duration.
+	TimeoutAnnotation = Prefix + "timeout"
+	// OnTimeoutAnnotation overrides --on-timeout.
+	OnTimeoutAnnotation = Prefix + "on-timeout"
+	// GracePeriodAnnotation overrides the pods' own grace period, in seconds.
+	GracePeriodAnnotation = Prefix + "grace-period"
+	// DryRunAnnotation asks for verdicts only. It is not carried out yet and
+	// makes a request invalid.
+	DryRunAnnotation = Prefix + "dry-run"
+)
+
+// Annotations that drainer writes on a Node.
+const (
+	// DrainedAnnotation holds the ID of the request that is Drained.
+	DrainedAnnotation = Prefix + "drained"
+	// StatusAnnotation holds a Status as JSON.
+	StatusAnnotation = Prefix + "status"
+)
+
+// QueuedTaint keeps new pods away, if possible, from a node that waits for its
+// turn. Its effect is PreferNoSchedule.
+const QueuedTaint = Prefix + "queued"
+
+// Field managers. The cordon and the status are applied under two names
+// because an apply states everything that its manager wants: under one name
+// each write would take back the other.
+const (
+	CordonFieldManager = "drainer"
+	StatusFieldManager = "drainer-status"
+	TaintFieldManager  = "drainer-queue"
+)
+
+// Phase is where a request stands. It is also the reason of both conditions.
+type Phase string
+
+// The phases of a request.
+const (
+	Queued         Phase = "Queued"
+	Draining       Phase = "Draining"
+	Blocked        Phase = "Blocked"
+	Paused         Phase = "Paused"
+	TimedOut       Phase = "TimedOut"
+	Drained        Phase = "Drained"
+	InvalidRequest Phase = "InvalidRequest"
+)
+
+// Phases lists every phase, in the order of a request's life.
+func Phases() []Phase {
+	return []Phase{Queued, Draining, Blocked, Paused, TimedOut, Drained, InvalidRequest}
+}
+
+// OnTimeout says what happens when a drain takes longer than its timeout.
+type OnTimeout string
+
+// What may happen at the timeout. Deleting pods past their budgets is not
+// offered.
+const (
+	// Wait goes on evicting and reports TimedOut.
+	Wait OnTimeout = "Wait"
+	// Stop sends no further eviction; the cordon stays.
+	Stop OnTimeout = "Stop"
+)

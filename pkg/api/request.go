@@ -1,0 +1,161 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxIDBytes bounds a request's ID.
+const MaxIDBytes = 128
+
+// Request is what the annotations of one Node ask for.
+type Request struct {
+	// ID names the request; another ID is another request.
+	ID string
+	// Paused holds the request.
+	Paused bool
+	// NotBefore is the earliest start; zero means at once.
+	NotBefore time.Time
+	// Timeout is nil if the daemon's default applies, zero for none.
+	Timeout *time.Duration
+	// OnTimeout is empty if the daemon's default applies.
+	OnTimeout OnTimeout
+	// GracePeriod is in seconds and at least 1, or nil for the pod's own.
+	GracePeriod *int64
+}
+
+// RequestOf reads the request from a Node's annotations. asked is false if
+// there is none: the annotation is absent, empty, or says no in one of the
+// ways of a boolean. An error names every value that cannot be read, what was
+// expected instead and how to mend it; the Request then holds only the ID, and
+// nothing else of it may be acted on.
+func RequestOf(annotations map[string]string) (r Request, asked bool, err error) {
+	id := annotations[DrainAnnotation]
+	switch strings.ToLower(id) {
+	case "", "false", "no", "off", "0":
+		return Request{}, false, nil
+	}
+	var problems []error
+	r = Request{ID: id}
+	if len(id) > MaxIDBytes {
+		r.ID = strings.ToValidUTF8(id[:MaxIDBytes], "")
+		problems = append(problems, fmt.Errorf("%s is %d bytes long, at most %d are allowed: shorten it",
+			DrainAnnotation, len(id), MaxIDBytes))
+	}
+	for _, key := range sortedKeys(annotations) {
+		if err := r.read(key, annotations[key]); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) > 0 {
+		return Request{ID: r.ID}, true, joined(problems)
+	}
+	return r, true, nil
+}
+
+// sortedKeys lists the annotations under Prefix, sorted, so that messages do
+// not change between two looks at the same Node.
+func sortedKeys(annotations map[string]string) []string {
+	var keys []string
+	for key := range annotations {
+		if strings.HasPrefix(key, Prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// joined is one error on one line: conditions and events show it.
+func joined(problems []error) error {
+	texts := make([]string, 0, len(problems))
+	for _, p := range problems {
+		texts = append(texts, p.Error())
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+func (r *Request) read(key, value string) error {
+	bad := func(want string) error {
+		return fmt.Errorf("%s=%s is not %s: correct or remove it", key, shown(value), want)
+	}
+	switch key {
+	case DrainAnnotation, DrainedAnnotation, StatusAnnotation:
+	case PausedAnnotation:
+		switch value {
+		case "true":
+			r.Paused = true
+		case "false":
+		default:
+			return bad(`"true" or "false"`)
+		}
+	case NotBeforeAnnotation:
+		t, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			return bad("an RFC 3339 time such as 2030-01-31T22:00:00Z")
+		}
+		r.NotBefore = t
+	case TimeoutAnnotation:
+		d, err := time.ParseDuration(value)
+		if err != nil || d <= 0 {
+			return bad("a duration above 0 such as 90m")
+		}
+		r.Timeout = &d
+	case OnTimeoutAnnotation:
+		return r.readOnTimeout(value)
+	case GracePeriodAnnotation:
+		seconds, err := strconv.ParseInt(value, 10, 32)
+		if err != nil || seconds < 1 {
+			return bad("a whole number of seconds, at least 1")
+		}
+		r.GracePeriod = &seconds
+	case DryRunAnnotation:
+		return fmt.Errorf("%s=%s: dry runs are not carried out by this version: remove the annotation to drain for real, "+
+			"or %s to drain nothing", key, shown(value), DrainAnnotation)
+	default:
+		return fmt.Errorf("%s is not an annotation that drainer knows: correct its name (known: %s) or remove it",
+			shown(key), strings.Join(requestKeys(), ", "))
+	}
+	return nil
+}
+
+func (r *Request) readOnTimeout(value string) error {
+	action, err := ParseOnTimeout(value)
+	if err != nil {
+		return fmt.Errorf("%s=%w: correct or remove it", OnTimeoutAnnotation, err)
+	}
+	r.OnTimeout = action
+	return nil
+}
+
+// ParseOnTimeout reads Wait or Stop.
+func ParseOnTimeout(value string) (OnTimeout, error) {
+	switch action := OnTimeout(value); action {
+	case Wait, Stop:
+		return action, nil
+	case "Delete":
+		return "", errors.New(`"Delete" is not carried out by this version, expected Wait or Stop`)
+	default:
+		return "", fmt.Errorf("%s is not Wait or Stop", shown(value))
+	}
+}
+
+func requestKeys() []string {
+	return []string{
+		DrainAnnotation, PausedAnnotation, NotBeforeAnnotation, TimeoutAnnotation,
+		OnTimeoutAnnotation, GracePeriodAnnotation,
+	}
+}
+
+// shown quotes a user's text, cut so that no message grows without bound.
+func shown(text string) string {
+	const most = 64
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return strconv.Quote(text)
+}

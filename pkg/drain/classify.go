@@ -1,0 +1,198 @@
+package drain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// State is where a pod of a draining node stands. The states are disjoint.
+type State string
+
+// The states of a pod.
+const (
+	Left        State = "left"
+	Wanted      State = "wanted"
+	BlockedPod  State = "blocked"
+	Terminating State = "terminating"
+)
+
+// PodState is what a plan decided about one pod.
+type PodState struct {
+	Pod   *Pod
+	State State
+	// Reason is why the pod is blocked or still terminating.
+	Reason Reason
+	// Since is when the state began; zero for pods that are left.
+	Since time.Time
+	// Budgets are those that match the pod, sorted by name; nil for pods that
+	// no budget applies to.
+	Budgets []*Budget
+	// Message is the server's own words, if it has said anything.
+	Message string
+	// Until is when the pod may be sent again, if that is known.
+	Until time.Time
+
+	// send is how the pod may be sent now.
+	send sending
+}
+
+// sending says whether a pod may be sent, and what that spends.
+type sending int
+
+const (
+	// hold: not now.
+	hold sending = iota
+	// freely: no budget is spent.
+	freely
+	// spending: one disruption of the only budget is spent.
+	spending
+	// underway: it is being sent, or what became of it is being found out.
+	underway
+)
+
+// Stuck is true if the pod has been blocked, or overdue in terminating, for at
+// least after.
+func (s PodState) Stuck(now time.Time, after time.Duration) bool {
+	since := s.StuckFrom()
+	return !since.IsZero() && now.Sub(since) >= after
+}
+
+// StuckFrom is the time from which being stuck is counted: the block's
+// beginning, or the end of the grace period. Zero if neither applies.
+func (s PodState) StuckFrom() time.Time {
+	switch s.State {
+	case BlockedPod:
+		return s.Since
+	case Terminating:
+		return s.Pod.Deadline
+	default:
+		return time.Time{}
+	}
+}
+
+// leaves is true if the pod has to go. known is false while it is not certain
+// whether its DaemonSet exists.
+func leaves(pod *Pod, daemonSets map[types.UID]bool, bare BarePods) bool {
+	switch {
+	case pod.Static:
+		return false
+	case pod.OfDaemonSet() && daemonSets[pod.Controller.UID]:
+		return false
+	case pod.Controller.Kind == "" && bare == SkipBarePods && !pod.Finished():
+		return false
+	default:
+		return true
+	}
+}
+
+// daemonSetGrace is how long the DaemonSet of a pod may be missing from the
+// cache before it counts as gone: the two are watched apart.
+const daemonSetGrace = 10 * time.Second
+
+// classify decides about one pod, without looking at any other.
+func (p *planner) classify(n *nodeWork, pod *Pod) PodState {
+	s := PodState{Pod: pod, State: Left}
+	if !leaves(pod, p.DaemonSets, p.Config.BarePods) {
+		return s
+	}
+	memory := p.podMemory(pod)
+	s.State, s.Since = Wanted, memory.FirstSeen
+	if !pod.Deadline.IsZero() {
+		return terminating(s, p.Now)
+	}
+	if !memory.AdmittedAt.IsZero() {
+		s.State, s.Reason, s.Since, s.send = Terminating, GracePeriod, memory.AdmittedAt, underway
+		return s
+	}
+	if memory.LookUp || memory.ConfirmedGone || p.InFlight[pod.UID] {
+		s.send = underway
+		return s
+	}
+	if pod.OfDaemonSet() && p.Now.Sub(memory.FirstSeen) < daemonSetGrace {
+		p.wakeAt(memory.FirstSeen.Add(daemonSetGrace))
+		return s
+	}
+	if reason, message := p.policy(n, pod); reason != "" {
+		return p.blocked(s, memory, reason, message)
+	}
+	if until, back := p.returning(n, pod, memory); back {
+		s.Until = until
+		p.wakeAt(until)
+		return p.blocked(s, memory, Returning, fmt.Sprintf("comes back to this node, next eviction at %s", clock(until)))
+	}
+	return p.admission(s, memory)
+}
+
+func terminating(s PodState, now time.Time) PodState {
+	pod := s.Pod
+	s.State, s.Since = Terminating, pod.Deadline.Add(-pod.Grace)
+	switch {
+	case len(pod.Finalizers) > 0 && (pod.Stopped || pod.Grace == 0):
+		s.Reason = Finalizer
+		s.Message = "finalizers " + strings.Join(pod.Finalizers, ", ")
+	case now.Before(pod.Deadline):
+		s.Reason = GracePeriod
+	default:
+		s.Reason = Kubelet
+	}
+	return s
+}
+
+// policy is why drainer itself does not send the pod.
+func (p *planner) policy(n *nodeWork, pod *Pod) (Reason, string) {
+	if pod.Finished() {
+		return "", ""
+	}
+	switch {
+	case pod.Controller.Kind == "" && p.Config.BarePods != EvictBarePods:
+		return BarePod, "no controller would create it again"
+	case pod.EmptyDir && p.Config.EmptyDir == BlockEmptyDir:
+		return EmptyDirVolume, "it would lose its emptyDir volume"
+	case pod.UID == p.Config.OwnPod && (n.others || p.schedulable == 0):
+		return Order, "drainer's own pod leaves last, and only if it can go elsewhere"
+	default:
+		return "", ""
+	}
+}
+
+// returning is true for a pod that came back after its like was evicted from
+// the cordoned node, and must wait.
+func (p *planner) returning(n *nodeWork, pod *Pod, memory *PodMemory) (time.Time, bool) {
+	r, ever := n.memory.Returns[pod.Controller.UID]
+	if !ever || !n.arrivedLate(memory, p.Config.Settle) {
+		return time.Time{}, false
+	}
+	until := r.Last.Add(r.delay())
+	return until, p.Now.Before(until)
+}
+
+// arrivedLate is true for a pod that was not there when the cordon settled.
+func (n *nodeWork) arrivedLate(memory *PodMemory, settle time.Duration) bool {
+	return arrivedLate(n.memory, memory, settle)
+}
+
+func arrivedLate(node NodeMemory, pod *PodMemory, settle time.Duration) bool {
+	return !node.CordonSeen.IsZero() && pod.FirstSeen.After(node.CordonSeen.Add(settle))
+}
+
+// blocked is s, blocked for the reason, since when it began to be blocked.
+func (p *planner) blocked(s PodState, memory *PodMemory, reason Reason, message string) PodState {
+	s.State, s.Reason, s.Message, s.send = BlockedPod, reason, message, hold
+	s.Since = memory.BlockedSince
+	if s.Since.IsZero() {
+		s.Since = p.Now
+	}
+	return s
+}
+
+// budgetApplies is false for pods that the eviction API deletes without a look
+// at budgets.
+func budgetApplies(pod *Pod) bool {
+	return !pod.Finished() && pod.Phase != corev1.PodPending && pod.Deadline.IsZero()
+}
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,468 @@
+package drain
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// View is what is there now. It is implemented over informers.
+type View interface {
+	// Nodes are the nodes served. The list and what it points to do not change.
+	Nodes() []*Node
+	// Pods are the pods of the watched nodes whose list is complete.
+	Pods() map[string][]*Pod
+	// DaemonSets are the UIDs of the DaemonSets that exist.
+	DaemonSets() map[types.UID]bool
+	// Watch says of which nodes the pods are to be watched, from now on.
+	Watch(nodes map[string]bool)
+}
+
+// Options is what a Controller is made of.
+type Options struct {
+	Config Config
+	Client kubernetes.Interface
+	View   View
+	// Ledger is fed by whoever watches the budgets; nil without policy/v1.
+	Ledger *Ledger
+	Evict  EvictFunc
+	// PodOf makes a Pod of the API's, as the View does.
+	PodOf    PodOf
+	BudgetOf BudgetOf
+	Observer Observer
+	// Fence says until when this process may act for the lease it holds; a
+	// zero time is no limit. Nil without leader election.
+	Fence func() (until time.Time, mayAct bool)
+	// QPS and Burst limit evictions over all nodes.
+	QPS     rate.Limit
+	Burst   int
+	Workers int
+	// EvictionTimeout bounds one request.
+	EvictionTimeout time.Duration
+	// Identity names this process in events.
+	Identity string
+	// MetricsProvider counts the work queues; nil for none.
+	MetricsProvider workqueue.MetricsProvider
+}
+
+// Controller carries drains out. New starts nothing; Run does, and returns
+// when all that it started has ended.
+type Controller struct {
+	Options
+	evictor *evictor
+	errands workqueue.TypedRateLimitingInterface[errand]
+	writer  nodeWriter
+	events  *eventWriter
+	wake    chan struct{}
+
+	// memory belongs to the goroutine that plans.
+	memory Memory
+
+	mu sync.Mutex
+	// plan is the newest plan, by node.
+	plan map[types.UID]NodePlan
+	// findings are what errands found out and the next plan has to know.
+	findings []finding
+	written  map[types.UID]writing
+	// steps counts the plans whose findings have been taken.
+	steps int
+}
+
+// finding changes the memory; it is made by an errand and applied before the
+// next plan.
+type finding func(*Memory)
+
+const (
+	// errandWorkers write to different nodes side by side.
+	errandWorkers = 8
+	// shutdownGrace is how long requests under way may take after the end.
+	shutdownGrace = 8 * time.Second
+)
+
+// New makes a controller.
+func New(o Options) *Controller {
+	if o.Fence == nil {
+		o.Fence = func() (time.Time, bool) { return time.Time{}, true }
+	}
+	if o.Ledger == nil {
+		o.Ledger = NewLedger()
+	}
+	c := &Controller{
+		Options: o,
+		errands: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[errand](250*time.Millisecond, time.Minute),
+			workqueue.TypedRateLimitingQueueConfig[errand]{Name: "errands", MetricsProvider: o.MetricsProvider}),
+		writer: nodeWriter{nodes: o.Client.CoreV1().Nodes()},
+		events: newEventWriter(o.Client.EventsV1(), o.Identity),
+		wake:   make(chan struct{}, 1),
+		memory: Memory{
+			Nodes: map[types.UID]NodeMemory{}, Pods: map[types.UID]*PodMemory{}, Budgets: map[types.UID]BudgetMemory{},
+		},
+		plan:    map[types.UID]NodePlan{},
+		written: map[types.UID]writing{},
+	}
+	c.evictor = &evictor{
+		evict: o.Evict, fence: o.Fence, limiter: rate.NewLimiter(o.QPS, o.Burst), timeout: o.EvictionTimeout,
+		ledger: o.Ledger,
+		answered: func(r Result) {
+			o.Observer.Answered(r.Outcome, r.Took)
+			c.Wake()
+		},
+		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[types.UID]{
+			Name: "evictions", MetricsProvider: o.MetricsProvider,
+		}),
+		grants: map[types.UID]Grant{}, inFlight: map[types.UID]bool{},
+	}
+	return c
+}
+
+// Wake asks for a plan. It never blocks, and many calls may give one plan.
+func (c *Controller) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run plans and acts until ctx ends. Then no further request is sent; those
+// under way get shutdownGrace before they are cancelled.
+func (c *Controller) Run(ctx context.Context) {
+	posts, cancelPosts := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelPosts()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdownGrace, cancelPosts) })
+	defer stop()
+
+	var wg sync.WaitGroup
+	wg.Go(func() { c.evictor.run(ctx, posts, c.Workers) })
+	wg.Go(func() { c.events.run(ctx) })
+	for range errandWorkers {
+		wg.Go(func() {
+			for c.nextErrand(ctx) {
+			}
+		})
+	}
+	c.Wake()
+	c.loop(ctx)
+	c.errands.ShutDown()
+	wg.Wait()
+}
+
+func (c *Controller) loop(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		case <-timer.C:
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		next := c.step(ctx)
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(max(0, time.Until(next)))
+		}
+	}
+}
+
+// step makes one plan and lets it be carried out. It returns when to plan
+// again if nothing happens.
+func (c *Controller) step(ctx context.Context) time.Time {
+	results, inFlight, throttled := c.evictor.collect()
+	s := &Snapshot{
+		Now: time.Now(), Config: c.Config,
+		Nodes: c.View.Nodes(), Pods: c.View.Pods(), DaemonSets: c.View.DaemonSets(),
+		Budgets: c.Ledger.View(), Unsettled: c.Ledger.Unsettled(),
+		Throttled: throttled, InFlight: inFlight,
+	}
+	for _, r := range results {
+		c.book(ctx, r)
+	}
+	for _, f := range c.takeFindings() {
+		f(&c.memory)
+	}
+	c.forgetGone(ctx, s)
+	s.Memory = c.memory
+	plan := Make(s)
+	c.remember(ctx, s, &plan)
+	c.evictor.publish(plan.Grants)
+	return c.sendErrands(s.Now, &plan)
+}
+
+func (c *Controller) takeFindings() []finding {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := c.findings
+	c.findings = nil
+	c.steps++
+	return found
+}
+
+func (c *Controller) found(f finding) {
+	c.mu.Lock()
+	c.findings = append(c.findings, f)
+	c.mu.Unlock()
+	c.Wake()
+}
+
+// book notes what became of an eviction.
+func (c *Controller) book(ctx context.Context, r Result) {
+	pod := r.Grant.Pod
+	m := c.memory.Pods[pod.UID]
+	if m == nil {
+		return
+	}
+	logger := klog.FromContext(ctx)
+	if r.Grant.Proof && r.Outcome.Reason.byBudget() {
+		m.Outcome = r.Outcome
+		c.proved(pod, r.At)
+		return
+	}
+	switch r.Outcome.Reason {
+	case Admitted:
+		logger.Info("Evicted pod", "node", pod.Node, "pod", klog.KRef(pod.Namespace, pod.Name), "request", r.Grant.Request)
+		c.admitted(m, r.At)
+		c.events.pod(pod, "Evicted", fmt.Sprintf("Evicted from node %s for drain request %s", pod.Node, r.Grant.Request))
+	case Gone, Unknown:
+		m.LookUp, m.LooksLeft, m.LookAt = true, looksOf(r.Outcome.Reason), r.At
+		m.Outcome = r.Outcome
+	case MultipleBudgets:
+		m.Outcome, m.AskedSets = r.Outcome, r.Grant.Sets
+		if m.AskedSets == "" {
+			refused(m, r)
+		}
+	default:
+		refused(m, r)
+	}
+	if r.Outcome.Reason != Admitted {
+		logger.V(2).Info("Eviction was not admitted", "node", pod.Node, "pod", klog.KRef(pod.Namespace, pod.Name),
+			"request", r.Grant.Request, "code", r.Outcome.Code, "reason", r.Outcome.Reason, "message", r.Outcome.Message)
+	}
+}
+
+// proved notes that the API server itself refused a stuck pod.
+func (c *Controller) proved(pod *Pod, at time.Time) {
+	for _, b := range c.Ledger.View()[pod.Namespace] {
+		if b.Selector.Matches(pod.Labels) {
+			m := c.memory.Budgets[b.UID]
+			m.ProvenAt = at
+			c.memory.Budgets[b.UID] = m
+		}
+	}
+}
+
+func refused(m *PodMemory, r Result) {
+	m.Outcome, m.RefusedVersions = r.Outcome, r.Grant.Versions
+	if r.Outcome.Reason != Throttled {
+		m.Refusals++
+	}
+	m.RetryAt = r.At.Add(r.Outcome.wait(m.Refusals))
+}
+
+// admitted notes that the API server took the eviction.
+func (c *Controller) admitted(m *PodMemory, at time.Time) {
+	if m.BlockedBy != "" {
+		c.Observer.PodAdmitted(m.BlockedBy, at.Sub(m.FirstSeen))
+	}
+	m.AdmittedAt, m.LookUp = at, false
+	m.LookAt, m.LooksLeft = at.Add(deletionGrace), 1
+	m.Refusals, m.RetryAt, m.Outcome = 0, time.Time{}, Outcome{}
+	c.countReturn(m, at)
+}
+
+// deletionGrace is how long after its admission an evicted pod may not show as
+// terminating before it is looked up.
+const deletionGrace = 30 * time.Second
+
+// looksOf is how often a pod is looked up before it counts as still there: the
+// API server may go on with a request that it did not answer.
+func looksOf(r Reason) int {
+	if r == Unknown {
+		return 3
+	}
+	return 1
+}
+
+// countReturn notes that a pod that had come back was evicted again.
+func (c *Controller) countReturn(m *PodMemory, at time.Time) {
+	for uid, node := range c.memory.Nodes {
+		if c.plan[uid].Node == nil || c.plan[uid].Node.Name != m.Pod.Node || m.Pod.Controller.UID == "" ||
+			!arrivedLate(node, m, c.Config.Settle) {
+			continue
+		}
+		returns := map[types.UID]Return{}
+		for k, v := range node.Returns {
+			returns[k] = v
+		}
+		r := returns[m.Pod.Controller.UID]
+		returns[m.Pod.Controller.UID] = Return{Count: r.Count + 1, Last: at}
+		node.Returns = returns
+		c.memory.Nodes[uid] = node
+	}
+}
+
+// forgetGone drops what is remembered of pods and nodes that are not there any
+// more, and counts them.
+func (c *Controller) forgetGone(ctx context.Context, s *Snapshot) {
+	nodes := map[types.UID]*Node{}
+	byName := map[string]*Node{}
+	for _, n := range s.Nodes {
+		nodes[n.UID], byName[n.Name] = n, n
+	}
+	for uid, m := range c.memory.Nodes {
+		if nodes[uid] == nil {
+			c.ended(ctx, c.plan[uid].Node, m, EndedNodeDeleted, s.Now)
+			delete(c.memory.Nodes, uid)
+		}
+	}
+	present := map[types.UID]bool{}
+	for _, pods := range s.Pods {
+		for _, pod := range pods {
+			present[pod.UID] = true
+		}
+	}
+	for uid, m := range c.memory.Pods {
+		node := byName[m.Pod.Node]
+		_, listed := s.Pods[m.Pod.Node]
+		switch {
+		case node != nil && listed && !present[uid]:
+			c.podGone(m, node.UID, s.Now)
+			delete(c.memory.Pods, uid)
+		case node == nil || c.memory.Nodes[node.UID].Request == "":
+			delete(c.memory.Pods, uid)
+		}
+	}
+}
+
+func (c *Controller) podGone(m *PodMemory, node types.UID, now time.Time) {
+	if memory, known := c.memory.Nodes[node]; known {
+		memory.Gone++
+		c.memory.Nodes[node] = memory
+	}
+	if !m.AdmittedAt.IsZero() {
+		c.Observer.PodGone(now.Sub(m.AdmittedAt))
+	}
+}
+
+// remember keeps what the plan says is to be remembered, and tells of what
+// changed.
+func (c *Controller) remember(ctx context.Context, s *Snapshot, plan *Plan) {
+	byUID := map[types.UID]NodePlan{}
+	for i := range plan.Nodes {
+		n := &plan.Nodes[i]
+		n.step = c.steps
+		byUID[n.Node.UID] = *n
+		was, known := c.memory.Nodes[n.Node.UID]
+		if n.Release {
+			if known {
+				c.ended(ctx, n.Node, was, EndedCancelled, s.Now)
+				c.nodeEvent(ctx, n.Node, was.Request, "Released", "The drain request was taken back; the node is given back", false)
+				delete(c.memory.Nodes, n.Node.UID)
+			}
+			continue
+		}
+		if known && was.Request != n.Request.ID {
+			c.ended(ctx, n.Node, was, EndedSuperseded, s.Now)
+		}
+		c.tellPhase(ctx, *n, was.Uncordons, s.Now)
+		n.Memory.Phase = n.Phase
+		c.memory.Nodes[n.Node.UID] = n.Memory
+		for _, state := range n.Pods {
+			c.rememberPod(ctx, *n, state, s.Now)
+		}
+	}
+	c.memory.Budgets = plan.Budgets
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.plan = byUID
+	for uid := range c.written {
+		if _, planned := byUID[uid]; !planned {
+			delete(c.written, uid)
+		}
+	}
+}
+
+// rememberPod keeps since when a pod is wanted and blocked, and writes the
+// events that tell of it.
+func (c *Controller) rememberPod(ctx context.Context, n NodePlan, s PodState, now time.Time) {
+	if s.State == Left {
+		return
+	}
+	m := c.memory.Pods[s.Pod.UID]
+	if m == nil {
+		m = &PodMemory{FirstSeen: now}
+		c.memory.Pods[s.Pod.UID] = m
+	}
+	m.Pod = s.Pod
+	if s.State == BlockedPod {
+		m.BlockedSince, m.BlockedBy = s.Since, s.Reason
+	} else {
+		m.BlockedSince = time.Time{}
+	}
+	if s.State == Terminating && m.AdmittedAt.IsZero() && m.LookUp {
+		c.admitted(m, s.Since)
+	}
+	if s.State == BlockedPod && !m.ToldBlocked && now.Sub(s.Since) >= blockedAfter {
+		m.ToldBlocked = true
+		c.events.podWarning(s.Pod, "Blocked", fmt.Sprintf("Drain request %s waits: %s", n.Request.ID, s.explanation()))
+	}
+	if s.Stuck(now, c.Config.StuckAfter) && !m.ToldStuck {
+		m.ToldStuck = true
+		c.events.podWarning(s.Pod, "Stuck", fmt.Sprintf("Drain request %s is stuck since %s: %s", n.Request.ID, clock(s.Since), s.explanation()))
+		klog.FromContext(ctx).Info("Pod is stuck", "node", n.Node.Name, "pod", klog.KRef(s.Pod.Namespace, s.Pod.Name),
+			"request", n.Request.ID, "reason", s.Reason, "message", s.explanation())
+	}
+}
+
+// tellPhase writes the event and the log line of a change of phase, and counts
+// the ends that a phase is.
+func (c *Controller) tellPhase(ctx context.Context, n NodePlan, uncordons int, now time.Time) {
+	if n.Memory.Uncordons == 1 && uncordons == 0 {
+		c.nodeEvent(ctx, n.Node, n.Request.ID, "CordonRestored", "Somebody uncordoned the node; it is cordoned again while the drain request stands", true)
+	}
+	if n.Memory.Phase == n.Phase {
+		return
+	}
+	warning := n.Phase == api.Blocked || n.Phase == api.TimedOut || n.Phase == api.InvalidRequest
+	c.nodeEvent(ctx, n.Node, n.Request.ID, string(n.Phase), fmt.Sprintf("Drain request %s: %s", n.Request.ID, n.Report.Message), warning)
+	switch n.Phase {
+	case api.TimedOut:
+		c.Observer.DrainEnded(EndedTimedOut, n.Memory.active(now))
+	case api.Drained:
+		c.Observer.DrainEnded(EndedDrained, n.Memory.FinishedAt.Sub(n.Memory.StartedAt)-n.Memory.PausedFor)
+	}
+}
+
+func (c *Controller) nodeEvent(ctx context.Context, n *Node, request, reason, note string, warning bool) {
+	klog.FromContext(ctx).Info("Node "+reason, "node", n.Name, "request", request, "message", note)
+	c.events.node(n, reason, note, warning)
+}
+
+// ended counts a drain that began and ends before it was done.
+func (c *Controller) ended(ctx context.Context, n *Node, m NodeMemory, how Ending, now time.Time) {
+	if m.started() && m.FinishedAt.IsZero() {
+		c.Observer.DrainEnded(how, m.active(now))
+		if n != nil {
+			klog.FromContext(ctx).Info("Drain ended", "node", n.Name, "request", m.Request, "result", how)
+		}
+	}
+}
+
+// Plans is the newest plan of every node, for metrics. It must not be changed.
+func (c *Controller) Plans() map[types.UID]NodePlan {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.plan
+}

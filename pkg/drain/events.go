@@ -1,0 +1,87 @@
+package drain
+
+import (
+	"context"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
+	"k8s.io/klog/v2"
+)
+
+// eventWriter writes events in the background. client-go's recorder folds
+// events of the same reason into a series and drops the later notes, which
+// would make a second request look like the first.
+type eventWriter struct {
+	client   eventsv1client.EventsV1Interface
+	identity string
+	queue    chan *eventsv1.Event
+	dropped  atomic.Int64
+}
+
+const (
+	// eventBacklog bounds the events that wait; more are dropped: events are
+	// a courtesy and must never hold up a drain.
+	eventBacklog = 2000
+	// mostNote is how long a note the API server accepts, in bytes.
+	mostNote   = 1024
+	controller = "drainer.dev/drainer"
+)
+
+func newEventWriter(client eventsv1client.EventsV1Interface, identity string) *eventWriter {
+	return &eventWriter{client: client, identity: cut(identity, 128), queue: make(chan *eventsv1.Event, eventBacklog)}
+}
+
+// run writes events until ctx ends.
+func (w *eventWriter) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-w.queue:
+			if _, err := w.client.Events(e.Namespace).Create(ctx, e, metav1.CreateOptions{}); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).V(1).Info("Could not write an event", "reason", e.Reason, "note", e.Note, "err", err)
+			}
+			if n := w.dropped.Swap(0); n > 0 {
+				klog.FromContext(ctx).Info("Dropped events: the API server takes them too slowly", "events", n)
+			}
+		}
+	}
+}
+
+func (w *eventWriter) node(n *Node, reason, note string, warning bool) {
+	w.add(corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: n.Name, UID: n.UID}, reason, note, warning)
+}
+
+func (w *eventWriter) pod(p *Pod, reason, note string) { w.add(reference(p), reason, note, false) }
+
+func (w *eventWriter) podWarning(p *Pod, reason, note string) {
+	w.add(reference(p), reason, note, true)
+}
+
+func reference(p *Pod) corev1.ObjectReference {
+	return corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.UID}
+}
+
+func (w *eventWriter) add(regarding corev1.ObjectReference, reason, note string, warning bool) {
+	namespace, kind := regarding.Namespace, corev1.EventTypeNormal
+	if namespace == "" {
+		namespace = metav1.NamespaceDefault
+	}
+	if warning {
+		kind = corev1.EventTypeWarning
+	}
+	e := &eventsv1.Event{
+		ObjectMeta:          metav1.ObjectMeta{GenerateName: regarding.Name + ".", Namespace: namespace},
+		EventTime:           metav1.NowMicro(),
+		ReportingController: controller, ReportingInstance: w.identity,
+		Action: "Drain", Reason: reason, Regarding: regarding, Note: cut(note, mostNote), Type: kind,
+	}
+	select {
+	case w.queue <- e:
+	default:
+		w.dropped.Add(1)
+	}
+}

@@ -1,0 +1,190 @@
+package drain
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// EvictFunc sends one eviction, once, and returns the HTTP status, 0 if there
+// was none, and the error that came of it. A retry inside it would hide
+// refusals and send what nobody wants any more.
+type EvictFunc func(ctx context.Context, pod *Pod, gracePeriod *int64) (code int, err error)
+
+// Result is what became of a grant.
+type Result struct {
+	Grant   Grant
+	Outcome Outcome
+	// At is when the answer came.
+	At time.Time
+	// Took is how long it took.
+	Took time.Duration
+}
+
+// evictor sends the evictions that the newest plan grants: a queue of pod
+// UIDs, a rate limit over all nodes and a few workers. The queue is a hint;
+// what is not granted any more when its turn comes is not sent.
+type evictor struct {
+	evict   EvictFunc
+	fence   func() (until time.Time, mayAct bool)
+	limiter *rate.Limiter
+	timeout time.Duration
+	ledger  *Ledger
+	// answered is called after every result, without a lock held.
+	answered func(Result)
+
+	queue workqueue.TypedInterface[types.UID]
+
+	mu       sync.Mutex
+	grants   map[types.UID]Grant
+	inFlight map[types.UID]bool
+	results  []Result
+	// throttled is until when nothing is sent; careful is true from then on
+	// until the server answers something else: one at a time.
+	throttled time.Time
+	careful   bool
+}
+
+// publish replaces the grants by those of a new plan. Pods that are being sent
+// and pods whose result the plan did not know are left out, so that no pod is
+// sent twice.
+func (e *evictor) publish(grants []Grant) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.grants)
+	for _, g := range grants {
+		if !e.inFlight[g.Pod.UID] && !slices.ContainsFunc(e.results, func(r Result) bool { return r.Grant.Pod.UID == g.Pod.UID }) {
+			e.grants[g.Pod.UID] = g
+			e.queue.Add(g.Pod.UID)
+		}
+	}
+}
+
+// collect hands over the results since the last call, and what is in flight.
+func (e *evictor) collect() (results []Result, inFlight map[types.UID]bool, throttled time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	results, e.results = e.results, nil
+	return results, maps.Clone(e.inFlight), e.throttled
+}
+
+// run works until ctx ends, then waits for the requests under way; posts is
+// the context of those.
+func (e *evictor) run(ctx, posts context.Context, workers int) {
+	var wg sync.WaitGroup
+	stop := context.AfterFunc(ctx, e.queue.ShutDown)
+	defer stop()
+	for range workers {
+		wg.Go(func() {
+			for e.next(ctx, posts) {
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// next sends one pod, or finds that it is not to be sent.
+func (e *evictor) next(ctx, posts context.Context) bool {
+	uid, shutdown := e.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer e.queue.Done(uid)
+	if !e.granted(uid) {
+		return true
+	}
+	if err := e.limiter.Wait(ctx); err != nil {
+		return true
+	}
+	if g, taken := e.take(ctx, uid); taken {
+		e.send(posts, g)
+	}
+	return true
+}
+
+func (e *evictor) granted(uid types.UID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, ok := e.grants[uid]
+	return ok
+}
+
+// take turns a grant into a request under way, if the newest plan still has
+// it and the budget still has room.
+func (e *evictor) take(ctx context.Context, uid types.UID) (Grant, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g, ok := e.grants[uid]
+	if !ok || ctx.Err() != nil || time.Now().Before(e.throttled) || e.careful && len(e.inFlight) > 0 {
+		return Grant{}, false
+	}
+	if g.Budget.Name != "" && !e.ledger.Reserve(g.Budget, g.Pod) {
+		return Grant{}, false
+	}
+	delete(e.grants, uid)
+	e.inFlight[uid] = true
+	return g, true
+}
+
+// send makes the one request of a grant and notes what came of it.
+func (e *evictor) send(ctx context.Context, g Grant) {
+	until, mayAct := e.fence()
+	begun := time.Now()
+	if !mayAct {
+		e.giveBack(g)
+		return
+	}
+	if limit := begun.Add(e.timeout); until.IsZero() || limit.Before(until) {
+		until = limit
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	code, err := e.evict(ctx, g.Pod, g.GracePeriod)
+	r := Result{Grant: g, Outcome: OutcomeOf(code, err), At: time.Now()}
+	r.Took = r.At.Sub(begun)
+	e.settle(r)
+	e.answered(r)
+}
+
+// giveBack undoes take for a pod that was not sent.
+func (e *evictor) giveBack(g Grant) {
+	if g.Budget.Name != "" {
+		e.ledger.Release(g.Budget, g.Pod.UID)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.inFlight, g.Pod.UID)
+}
+
+// settle books a result. The reservation of an unknown outcome stays until it
+// has been found out.
+func (e *evictor) settle(r Result) {
+	if key := r.Grant.Budget; key.Name != "" {
+		switch r.Outcome.Reason {
+		case Admitted:
+			e.ledger.Admitted(key, r.Grant.Pod.UID, r.At)
+		case Unknown:
+		default:
+			e.ledger.Release(key, r.Grant.Pod.UID)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.inFlight, r.Grant.Pod.UID)
+	e.results = append(e.results, r)
+	if r.Outcome.Reason == Throttled {
+		e.careful = true
+		e.throttled = r.At.Add(r.Outcome.RetryAfter)
+		return
+	}
+	// A request that was sent before the throttling may be answered after it.
+	if !r.At.Add(-r.Took).Before(e.throttled) {
+		e.careful = false
+	}
+}

@@ -1,0 +1,172 @@
+package drain
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// NodeMemory is what is remembered of a node with a request. The first block
+// is durable: it is read back from the status annotation after a restart.
+type NodeMemory struct {
+	Request     string
+	RequestedAt time.Time
+	StartedAt   time.Time
+	FinishedAt  time.Time
+	PausedAt    time.Time
+	PausedFor   time.Duration
+	// Gone counts the wanted pods that have left.
+	Gone int
+	// Phase is the phase of the plan before, or of the process before.
+	Phase api.Phase
+
+	// before is how many pods remained when the process before last wrote;
+	// those missing at the first look have gone meanwhile.
+	before int
+	looked bool
+
+	// CordonSeen is since when the node is seen unschedulable by our wish.
+	CordonSeen time.Time
+	// Uncordons counts how often somebody else took the cordon away.
+	Uncordons int
+	// RecordonAt is when the cordon is put back.
+	RecordonAt time.Time
+	// IdleSince is since when nothing terminates and nothing can be sent.
+	IdleSince time.Time
+	// GrantedAt is when a budget's disruption was last given to the node.
+	GrantedAt time.Time
+	// RetryConfirmAt is when the last look before Drained may be repeated.
+	RetryConfirmAt time.Time
+	// Returns counts, by controller, the pods that came back and were evicted.
+	Returns map[types.UID]Return
+}
+
+// Return is how often pods of one controller came back to a drained node.
+type Return struct {
+	Count int
+	Last  time.Time
+}
+
+// delay is how long the next pod that comes back has to wait.
+func (r Return) delay() time.Duration { return doubled(returnDelay, r.Count-1, returnDelayMost) }
+
+const (
+	returnDelay     = 10 * time.Second
+	returnDelayMost = 5 * time.Minute
+)
+
+// doubled is first, doubled times times, at most most.
+func doubled(first time.Duration, times int, most time.Duration) time.Duration {
+	d := first
+	for range times {
+		if d >= most {
+			return most
+		}
+		d *= 2
+	}
+	return min(d, most)
+}
+
+// recall is the memory of a request that another process wrote down.
+func recall(n *Node, id string) (NodeMemory, bool) {
+	status, err := api.ParseStatus(n.Annotations[api.StatusAnnotation])
+	if err != nil || status.Request != id {
+		return NodeMemory{}, false
+	}
+	return NodeMemory{
+		Request:     id,
+		RequestedAt: timeOf(status.RequestedAt),
+		StartedAt:   timeOf(status.StartedAt),
+		FinishedAt:  timeOf(status.FinishedAt),
+		PausedAt:    timeOf(status.PausedAt),
+		PausedFor:   time.Duration(status.PausedSeconds) * time.Second,
+		Gone:        status.Pods.Gone,
+		Phase:       status.Phase,
+		before:      status.Pods.Remaining(),
+	}, true
+}
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// started is true once the node was chosen to be cordoned and drained.
+func (m NodeMemory) started() bool { return !m.StartedAt.IsZero() }
+
+// active is how long the drain has been going on, pauses not counted.
+func (m NodeMemory) active(now time.Time) time.Duration {
+	if !m.started() {
+		return 0
+	}
+	end := now
+	if !m.PausedAt.IsZero() {
+		end = m.PausedAt
+	}
+	return end.Sub(m.StartedAt) - m.PausedFor
+}
+
+// paused is m with its clock stopped or going on.
+func (m NodeMemory) paused(yes bool, now time.Time) NodeMemory {
+	switch {
+	case yes && m.PausedAt.IsZero():
+		m.PausedAt = now
+	case !yes && !m.PausedAt.IsZero():
+		m.PausedFor += now.Sub(m.PausedAt)
+		m.PausedAt = time.Time{}
+	}
+	return m
+}
+
+// PodMemory is what is remembered of a wanted pod.
+type PodMemory struct {
+	Pod       *Pod
+	FirstSeen time.Time
+	// BlockedSince is since when the pod is blocked; zero if it is not.
+	BlockedSince time.Time
+	// BlockedBy is what blocked it last.
+	BlockedBy Reason
+
+	// Outcome is the last refusal, zero if there was none.
+	Outcome Outcome
+	// RetryAt is when it may be sent again.
+	RetryAt time.Time
+	// Refusals counts answers that were not an admission, in a row.
+	Refusals int
+	// RefusedVersions is how the pod's budgets looked when it was refused.
+	RefusedVersions string
+	// AskedSets is the set of budgets for which the server has already said
+	// that they are too many.
+	AskedSets string
+
+	// AdmittedAt is when the API server admitted the eviction.
+	AdmittedAt time.Time
+	// LookUp is true while it is unknown what became of the eviction.
+	LookUp bool
+	// LooksLeft is how many more looks are taken before the pod counts as
+	// not evicted.
+	LooksLeft int
+	// LookAt is when to look next.
+	LookAt time.Time
+	// ConfirmedGone is true if the server said that the pod is not there.
+	ConfirmedGone bool
+
+	// Told says which events have been written.
+	ToldBlocked, ToldStuck bool
+}
+
+// BudgetMemory is what is remembered of a budget that blocks.
+type BudgetMemory struct {
+	// ProvenAt is when a stuck pod was last really sent.
+	ProvenAt time.Time
+	// SeenVersion is the version that the polling interval counts from.
+	SeenVersion string
+	// PollAt is when to look at it without having been told.
+	PollAt time.Time
+	// Polls counts the looks since the last event.
+	Polls int
+}

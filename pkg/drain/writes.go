@@ -1,0 +1,122 @@
+package drain
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// nodeWriter makes the changes to Nodes. Every one names the Node's UID, so
+// that a Node that is gone does not come back as a ghost.
+type nodeWriter struct {
+	nodes corev1client.NodeInterface
+}
+
+// cordon states our wish that the node be unschedulable.
+// It returns the Node's new resourceVersion.
+func (w nodeWriter) cordon(ctx context.Context, n *Node) (string, error) {
+	want := applycorev1.Node(n.Name).WithUID(n.UID).
+		WithSpec(applycorev1.NodeSpec().WithUnschedulable(true))
+	written, err := w.nodes.Apply(ctx, want, applyAs(api.CordonFieldManager))
+	if err != nil {
+		return "", fmt.Errorf("cordoning node %s: %w", n.Name, err)
+	}
+	return written.ResourceVersion, nil
+}
+
+// uncordon takes our wish back. The node stays unschedulable if somebody else
+// wishes it, too.
+func (w nodeWriter) uncordon(ctx context.Context, n *Node) (string, error) {
+	want := applycorev1.Node(n.Name).WithUID(n.UID)
+	written, err := w.nodes.Apply(ctx, want, applyAs(api.CordonFieldManager))
+	if err != nil {
+		return "", fmt.Errorf("releasing the cordon of node %s: %w", n.Name, err)
+	}
+	return written.ResourceVersion, nil
+}
+
+// report writes conditions and annotations in one request and returns the
+// Node's new resourceVersion. A version other than "" makes the write fail
+// with a conflict if the Node has changed since.
+func (w nodeWriter) report(ctx context.Context, n *Node, r Report, version string, now time.Time) (string, error) {
+	annotations := map[string]string{api.StatusAnnotation: r.Status.Format()}
+	if r.Drained == corev1.ConditionTrue {
+		annotations[api.DrainedAnnotation] = r.Status.Request
+	}
+	want := applycorev1.Node(n.Name).WithUID(n.UID).WithAnnotations(annotations).
+		WithStatus(applycorev1.NodeStatus().WithConditions(
+			condition(corev1.NodeDrainInProgress, r.InProgress, n.InProgress, r, now),
+			condition(corev1.NodeDrained, r.Drained, n.Drained, r, now),
+		))
+	if version != "" {
+		want = want.WithResourceVersion(version)
+	}
+	written, err := w.nodes.ApplyStatus(ctx, want, applyAs(api.StatusFieldManager))
+	if err != nil {
+		return "", fmt.Errorf("writing the status of node %s: %w", n.Name, err)
+	}
+	return written.ResourceVersion, nil
+}
+
+func condition(kind corev1.NodeConditionType, status corev1.ConditionStatus, was Condition, r Report, now time.Time) *applycorev1.NodeConditionApplyConfiguration {
+	transition := was.Transition
+	if was.Status != status || transition.IsZero() {
+		transition = now
+	}
+	return applycorev1.NodeCondition().WithType(kind).WithStatus(status).
+		WithReason(string(r.Status.Phase)).WithMessage(r.Message).
+		WithLastHeartbeatTime(metav1.NewTime(now)).WithLastTransitionTime(metav1.NewTime(transition))
+}
+
+// clear takes away the conditions and annotations that are ours.
+func (w nodeWriter) clear(ctx context.Context, n *Node) (string, error) {
+	want := applycorev1.Node(n.Name).WithUID(n.UID)
+	written, err := w.nodes.ApplyStatus(ctx, want, applyAs(api.StatusFieldManager))
+	if err != nil {
+		return "", fmt.Errorf("clearing the status of node %s: %w", n.Name, err)
+	}
+	return written.ResourceVersion, nil
+}
+
+// taint adds or removes the queued taint. spec.taints is one atomic list, so
+// it is read anew and written under its resourceVersion: a conflict means that
+// somebody else changed it, and nothing is lost.
+func (w nodeWriter) taint(ctx context.Context, n *Node, wanted bool) (string, error) {
+	node, err := w.nodes.Get(ctx, n.Name, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("reading the taints of node %s: %w", n.Name, err)
+	}
+	taints := slices.DeleteFunc(slices.Clone(node.Spec.Taints), func(t corev1.Taint) bool { return t.Key == api.QueuedTaint })
+	if wanted {
+		taints = append(taints, corev1.Taint{Key: api.QueuedTaint, Effect: corev1.TaintEffectPreferNoSchedule})
+	}
+	if node.UID != n.UID || slices.Equal(taints, node.Spec.Taints) {
+		return "", nil
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": n.UID, "resourceVersion": node.ResourceVersion},
+		"spec":     map[string]any{"taints": taints},
+	})
+	if err != nil {
+		return "", fmt.Errorf("writing the taints of node %s: %w", n.Name, err)
+	}
+	written, err := w.nodes.Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: api.TaintFieldManager})
+	if err != nil {
+		return "", fmt.Errorf("tainting node %s: %w", n.Name, err)
+	}
+	return written.ResourceVersion, nil
+}
+
+func applyAs(manager string) metav1.ApplyOptions {
+	return metav1.ApplyOptions{FieldManager: manager, Force: true}
+}

@@ -1,0 +1,123 @@
+// Package metrics exports what drainer does to Prometheus. Counters and
+// histograms are written where things happen; gauges are computed from the
+// newest plan when they are read, so they cannot drift from it.
+package metrics
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"drainer.dev/drainer/pkg/drain"
+)
+
+// Metrics observes drains. It implements drain.Observer.
+type Metrics struct {
+	// Registry holds everything of this package and nothing else.
+	Registry *prometheus.Registry
+
+	requests    *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	blocked     *prometheus.HistogramVec
+	termination prometheus.Histogram
+	drains      *prometheus.CounterVec
+	drain       *prometheus.HistogramVec
+	leader      *prometheus.GaugeVec
+}
+
+// From tenths of a second to hours: a budget's turn and a night.
+var waitBuckets = []float64{.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600}
+
+// New makes the metrics with their labels at 0 and registers them.
+func New(version, commit string) *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drainer_eviction_requests_total",
+			Help: "Requests to pods/eviction by HTTP status code and what it was given for.",
+		}, []string{"code", "reason"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "drainer_eviction_request_duration_seconds",
+			Help: "How long the API server took to answer a request to pods/eviction, by HTTP status code.",
+			// An eviction may wait for 34 s inside the API server.
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40},
+		}, []string{"code"}),
+		blocked: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "drainer_pod_blocked_duration_seconds",
+			Help:    "How long pods that were blocked had been wanted when their eviction was admitted, by what blocked them last.",
+			Buckets: waitBuckets,
+		}, []string{"reason"}),
+		termination: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "drainer_pod_termination_duration_seconds",
+			Help:    "How long pods took from the admission of their eviction until they were gone.",
+			Buckets: waitBuckets,
+		}),
+		drains: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drainer_drains_total",
+			Help: "Drains by how they ended; one that timed out and went on counts for both.",
+		}, []string{"result"}),
+		drain: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "drainer_drain_duration_seconds",
+			Help:    "How long drains took by how they ended, without the time that they were queued or paused.",
+			Buckets: []float64{5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400},
+		}, []string{"result"}),
+		leader: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "leader_election_master_status",
+			Help: "1 in the process that holds the lease, 0 in the others.",
+		}, []string{"name"}),
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "drainer_build_info", Help: "Always 1; the labels say what is running.",
+	}, []string{"version", "commit", "goversion"})
+	build.WithLabelValues(version, commit, runtime.Version()).Set(1)
+	m.initialise()
+	m.Registry.MustRegister(m.requests, m.duration, m.blocked, m.termination, m.drains, m.drain, m.leader, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// initialise sets every series that can be named beforehand to 0, so that the
+// first event is a rise and not a beginning.
+func (m *Metrics) initialise() {
+	for _, a := range drain.KnownAnswers() {
+		m.requests.WithLabelValues(a.Code, string(a.Reason))
+	}
+	for _, r := range drain.BlockedReasons() {
+		m.blocked.WithLabelValues(string(r))
+	}
+	for _, e := range drain.Endings() {
+		m.drains.WithLabelValues(string(e))
+		m.drain.WithLabelValues(string(e))
+	}
+}
+
+// Leader says whether this process holds the lease of the name.
+func (m *Metrics) Leader(name string, leads bool) {
+	value := 0.
+	if leads {
+		value = 1
+	}
+	m.leader.WithLabelValues(name).Set(value)
+}
+
+// Answered implements drain.Observer.
+func (m *Metrics) Answered(o drain.Outcome, took time.Duration) {
+	m.requests.WithLabelValues(o.Code, string(o.Reason)).Inc()
+	m.duration.WithLabelValues(o.Code).Observe(took.Seconds())
+}
+
+// PodAdmitted implements drain.Observer.
+func (m *Metrics) PodAdmitted(reason drain.Reason, wanted time.Duration) {
+	m.blocked.WithLabelValues(string(reason)).Observe(wanted.Seconds())
+}
+
+// PodGone implements drain.Observer.
+func (m *Metrics) PodGone(terminating time.Duration) { m.termination.Observe(terminating.Seconds()) }
+
+// DrainEnded implements drain.Observer.
+func (m *Metrics) DrainEnded(how drain.Ending, took time.Duration) {
+	m.drains.WithLabelValues(string(how)).Inc()
+	m.drain.WithLabelValues(string(how)).Observe(took.Seconds())
+}
