@@ -1,0 +1,92 @@
+package cluster
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// auditPolicy logs what tests read: evictions and the status of budgets whole,
+// the rest by its metadata, and the components' own traffic not at all.
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: RequestResponse
+  resources: [{group: "", resources: ["pods/eviction"]}]
+- level: RequestResponse
+  verbs: [update, patch]
+  resources: [{group: "policy", resources: ["poddisruptionbudgets/status"]}]
+- level: None
+  users: ["system:apiserver", "kwok", "system:kube-scheduler", "system:kube-controller-manager"]
+- level: None
+  userGroups: ["system:serviceaccounts:kube-system"]
+- level: Metadata
+`
+
+// AuditEvent is a request as the API server's audit log has it.
+type AuditEvent struct {
+	Stage string `json:"stage"`
+	Verb  string `json:"verb"`
+	User  struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	UserAgent  string `json:"userAgent"`
+	RequestURI string `json:"requestURI"`
+	ObjectRef  struct {
+		APIGroup    string `json:"apiGroup"`
+		Resource    string `json:"resource"`
+		Subresource string `json:"subresource"`
+		Namespace   string `json:"namespace"`
+		Name        string `json:"name"`
+	} `json:"objectRef"`
+	ResponseStatus metav1.Status `json:"responseStatus"`
+	// RequestObject and ResponseObject are logged where the policy says so.
+	RequestObject  json.RawMessage   `json:"requestObject"`
+	ResponseObject json.RawMessage   `json:"responseObject"`
+	Annotations    map[string]string `json:"annotations"`
+	// Received is when the request came, Done when it was answered.
+	Received time.Time `json:"requestReceivedTimestamp"`
+	Done     time.Time `json:"stageTimestamp"`
+}
+
+// Eviction is true for a POST to pods/eviction.
+func (e *AuditEvent) Eviction() bool {
+	return e.Verb == "create" && e.ObjectRef.Resource == "pods" && e.ObjectRef.Subresource == "eviction"
+}
+
+// Audit reads the audit log and returns the finished requests, and the begun
+// watches, that keep wants, in the order of their ends. Only lines with the
+// text in them are looked at; an empty text is in all of them.
+func (c *Cluster) Audit(text string, keep func(*AuditEvent) bool) ([]AuditEvent, error) {
+	file, err := os.Open(filepath.Join(c.Dir, auditLogFile))
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
+	defer file.Close()
+	var events []AuditEvent
+	lines := bufio.NewReaderSize(file, 1<<20)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			// The last line may be only half written.
+			return events, nil
+		}
+		if !bytes.Contains(line, []byte(text)) {
+			continue
+		}
+		var e AuditEvent
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, fmt.Errorf("reading the audit log: %w", err)
+		}
+		if keep(&e) {
+			events = append(events, e)
+		}
+	}
+}

@@ -1,0 +1,9 @@
+// Package cluster is a real Kubernetes control plane on this machine, for
+// tests, demonstrations and people: etcd, kube-apiserver,
+// kube-controller-manager, kube-scheduler, and kwok in place of kubelets.
+//
+// A cluster is looked after by a process of its own, which ends it when the
+// process that started it ends, however that happens. That keeper is the
+// running program itself, started once more: package initialisation takes over
+// there (see keeper.go).
+package cluster
