@@ -62,7 +62,7 @@ func (o *options) clients() (*clients, error) {
 // logger writes to w in the format and to the depth of the flags. Libraries
 // that use klog's global logger write the same way.
 func (o *options) logger(w io.Writer) klog.Logger {
-	settings := &slog.HandlerOptions{Level: slog.Level(-o.verbosity)}
+	settings := &slog.HandlerOptions{Level: slog.Level(-o.verbosity), ReplaceAttr: nameLevel}
 	var handler slog.Handler = slog.NewTextHandler(w, settings)
 	if o.loggingFormat == "json" {
 		handler = slog.NewJSONHandler(w, settings)
@@ -73,4 +73,12 @@ func (o *options) logger(w io.Writer) klog.Logger {
 	klog.InitFlags(&depth)
 	_ = depth.Set("v", strconv.Itoa(o.verbosity))
 	return logger
+}
+
+// nameLevel shows the depth of a line the way that -v asks for it.
+func nameLevel(_ []string, a slog.Attr) slog.Attr {
+	if level, ok := a.Value.Any().(slog.Level); ok && a.Key == slog.LevelKey && level < slog.LevelInfo {
+		a.Value = slog.StringValue("V" + strconv.Itoa(-int(level)))
+	}
+	return a
 }

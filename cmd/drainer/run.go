@@ -65,7 +65,7 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	if err != nil {
 		return err
 	}
-	work := func(fence func() (time.Time, bool)) func(context.Context) {
+	work := func(fence drain.Fence) func(context.Context) {
 		controller, w := assemble(o, clients, m, identity, evictionVersion, fence)
 		m.RegisterPlans(controller.Plans, o.stuckAfter)
 		return func(ctx context.Context) { watchAndDrain(ctx, w, controller, ready) }
@@ -87,7 +87,7 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 }
 
 // assemble makes the parts of the daemon and starts nothing.
-func assemble(o *options, clients *clients, m *metrics.Metrics, identity, evictionVersion string, fence func() (time.Time, bool)) (*drain.Controller, *watcher.Watcher) {
+func assemble(o *options, clients *clients, m *metrics.Metrics, identity, evictionVersion string, fence drain.Fence) (*drain.Controller, *watcher.Watcher) {
 	// Before policy/v1 nothing is known of budgets: refusals alone tell.
 	var ledger *drain.Ledger
 	if evictionVersion == "v1" {

@@ -13,9 +13,6 @@ const maxDisrupted = 2000
 // now, by the rules of eviction-api's own handler. A pod that would be refused
 // is not sent. The last refusal counts as long as its wait lasts.
 func (p *planner) admission(s PodState, memory *PodMemory) PodState {
-	if budgetApplies(s.Pod) {
-		s.Budgets = p.matching(s.Pod)
-	}
 	if p.Now.Before(memory.RetryAt) && !p.budgetChanged(s, memory) {
 		s.Until = memory.RetryAt
 		p.wakeAt(memory.RetryAt)

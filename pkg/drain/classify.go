@@ -108,6 +108,9 @@ func (p *planner) classify(n *nodeWork, pod *Pod) PodState {
 		s.State, s.Reason, s.Since, s.send = Terminating, GracePeriod, memory.AdmittedAt, underway
 		return s
 	}
+	if budgetApplies(pod) {
+		s.Budgets = p.matching(pod)
+	}
 	if memory.LookUp || memory.ConfirmedGone || p.InFlight[pod.UID] {
 		s.send = underway
 		return s
@@ -163,20 +166,11 @@ func (p *planner) policy(n *nodeWork, pod *Pod) (Reason, string) {
 // the cordoned node, and must wait.
 func (p *planner) returning(n *nodeWork, pod *Pod, memory *PodMemory) (time.Time, bool) {
 	r, ever := n.memory.Returns[pod.Controller.UID]
-	if !ever || !n.arrivedLate(memory, p.Config.Settle) {
+	if !ever || !n.memory.late(memory) || !memory.FirstSeen.After(r.Last) {
 		return time.Time{}, false
 	}
 	until := r.Last.Add(r.delay())
 	return until, p.Now.Before(until)
-}
-
-// arrivedLate is true for a pod that was not there when the cordon settled.
-func (n *nodeWork) arrivedLate(memory *PodMemory, settle time.Duration) bool {
-	return arrivedLate(n.memory, memory, settle)
-}
-
-func arrivedLate(node NodeMemory, pod *PodMemory, settle time.Duration) bool {
-	return !node.CordonSeen.IsZero() && pod.FirstSeen.After(node.CordonSeen.Add(settle))
 }
 
 // blocked is s, blocked for the reason, since when it began to be blocked.

@@ -3,6 +3,7 @@ package drain
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -39,9 +40,8 @@ type Options struct {
 	PodOf    PodOf
 	BudgetOf BudgetOf
 	Observer Observer
-	// Fence says until when this process may act for the lease it holds; a
-	// zero time is no limit. Nil without leader election.
-	Fence func() (until time.Time, mayAct bool)
+	// Fence is nil without leader election.
+	Fence Fence
 	// QPS and Burst limit evictions over all nodes.
 	QPS     rate.Limit
 	Burst   int
@@ -180,14 +180,14 @@ func (c *Controller) loop(ctx context.Context) {
 // step makes one plan and lets it be carried out. It returns when to plan
 // again if nothing happens.
 func (c *Controller) step(ctx context.Context) time.Time {
-	results, inFlight, throttled := c.evictor.collect()
+	seen := c.evictor.look()
 	s := &Snapshot{
 		Now: time.Now(), Config: c.Config,
 		Nodes: c.View.Nodes(), Pods: c.View.Pods(), DaemonSets: c.View.DaemonSets(),
 		Budgets: c.Ledger.View(), Unsettled: c.Ledger.Unsettled(),
-		Throttled: throttled, InFlight: inFlight,
+		Throttled: seen.throttled, Careful: seen.careful, InFlight: seen.inFlight,
 	}
-	for _, r := range results {
+	for _, r := range seen.results {
 		c.book(ctx, r)
 	}
 	for _, f := range c.takeFindings() {
@@ -295,19 +295,22 @@ func looksOf(r Reason) int {
 	return 1
 }
 
-// countReturn notes that a pod that had come back was evicted again.
+// countReturn notes that a pod that had come after the cordon was evicted.
 func (c *Controller) countReturn(m *PodMemory, at time.Time) {
+	controller := m.Pod.Controller.UID
+	if controller == "" {
+		return
+	}
 	for uid, node := range c.memory.Nodes {
-		if c.plan[uid].Node == nil || c.plan[uid].Node.Name != m.Pod.Node || m.Pod.Controller.UID == "" ||
-			!arrivedLate(node, m, c.Config.Settle) {
+		if c.plan[uid].Node == nil || c.plan[uid].Node.Name != m.Pod.Node || !node.late(m) {
 			continue
 		}
-		returns := map[types.UID]Return{}
-		for k, v := range node.Returns {
-			returns[k] = v
+		// Plans share the map: it is replaced and not changed.
+		returns := maps.Clone(node.Returns)
+		if returns == nil {
+			returns = map[types.UID]Return{}
 		}
-		r := returns[m.Pod.Controller.UID]
-		returns[m.Pod.Controller.UID] = Return{Count: r.Count + 1, Last: at}
+		returns[controller] = returns[controller].evicted(m, at)
 		node.Returns = returns
 		c.memory.Nodes[uid] = node
 	}

@@ -114,16 +114,18 @@ func reportDue(n NodePlan, last writing, now time.Time) (bool, time.Time) {
 			return true, time.Time{}
 		}
 	}
-	was := last.report.Status
-	switch {
-	case text == last.text && n.Report.Message == last.report.Message:
+	if text == last.text && n.Report.Message == last.report.Message {
 		return false, time.Time{}
-	case was.Phase != n.Report.Status.Phase || was.Request != n.Report.Status.Request ||
-		(was.StartedAt == nil) != (n.Report.Status.StartedAt == nil) || !now.Before(last.at.Add(progressInterval)):
-		return true, time.Time{}
-	default:
-		return false, last.at.Add(progressInterval)
 	}
+	at := last.at.Add(progressInterval)
+	return changedPhase(last.report.Status, n.Report.Status) || !now.Before(at), at
+}
+
+// changedPhase is true for what has to be written at once. The first count of
+// the pods is, too: another process that goes on counts from there.
+func changedPhase(was, is api.Status) bool {
+	return was.Phase != is.Phase || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
+		was.Pods == (api.PodCounts{}) && is.Pods != (api.PodCounts{})
 }
 
 // wrongMarks is true if the node's conditions or the drained annotation are
@@ -159,15 +161,11 @@ func (c *Controller) nextErrand(ctx context.Context) bool {
 }
 
 func (c *Controller) errand(ctx context.Context, e errand) error {
-	until, mayAct := c.Fence()
-	if !mayAct {
+	ctx, cancel := c.Fence.within(ctx, errandTimeout)
+	defer cancel()
+	if ctx.Err() != nil {
 		return nil
 	}
-	if limit := time.Now().Add(errandTimeout); until.IsZero() || limit.Before(until) {
-		until = limit
-	}
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
 	switch e.kind {
 	case podErrand:
 		return c.lookUp(ctx, e)

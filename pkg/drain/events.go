@@ -2,11 +2,13 @@ package drain
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/klog/v2"
 )
@@ -61,6 +63,14 @@ func (w *eventWriter) podWarning(p *Pod, reason, note string) {
 	w.add(reference(p), reason, note, true)
 }
 
+// eventName is a name of its own. Events are checked more strictly than other
+// objects: a generateName must not end with a dot.
+func eventName(object string) string {
+	const mostName, suffix = 253, 12
+	prefix := strings.TrimRight(object[:min(len(object), mostName-suffix-1)], "-.")
+	return prefix + "." + rand.String(suffix)
+}
+
 func reference(p *Pod) corev1.ObjectReference {
 	return corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.UID}
 }
@@ -74,7 +84,7 @@ func (w *eventWriter) add(regarding corev1.ObjectReference, reason, note string,
 		kind = corev1.EventTypeWarning
 	}
 	e := &eventsv1.Event{
-		ObjectMeta:          metav1.ObjectMeta{GenerateName: regarding.Name + ".", Namespace: namespace},
+		ObjectMeta:          metav1.ObjectMeta{Name: eventName(regarding.Name), Namespace: namespace},
 		EventTime:           metav1.NowMicro(),
 		ReportingController: controller, ReportingInstance: w.identity,
 		Action: "Drain", Reason: reason, Regarding: regarding, Note: cut(note, mostNote), Type: kind,

@@ -32,7 +32,7 @@ type Result struct {
 // what is not granted any more when its turn comes is not sent.
 type evictor struct {
 	evict   EvictFunc
-	fence   func() (until time.Time, mayAct bool)
+	fence   Fence
 	limiter *rate.Limiter
 	timeout time.Duration
 	ledger  *Ledger
@@ -66,12 +66,22 @@ func (e *evictor) publish(grants []Grant) {
 	}
 }
 
-// collect hands over the results since the last call, and what is in flight.
-func (e *evictor) collect() (results []Result, inFlight map[types.UID]bool, throttled time.Time) {
+// sight is what the next plan has to know of the evictor.
+type sight struct {
+	// results came since the last look.
+	results   []Result
+	inFlight  map[types.UID]bool
+	throttled time.Time
+	careful   bool
+}
+
+// look hands over the results, and says what goes on.
+func (e *evictor) look() sight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	results, e.results = e.results, nil
-	return results, maps.Clone(e.inFlight), e.throttled
+	s := sight{results: e.results, inFlight: maps.Clone(e.inFlight), throttled: e.throttled, careful: e.careful}
+	e.results = nil
+	return s
 }
 
 // run works until ctx ends, then waits for the requests under way; posts is
@@ -134,17 +144,13 @@ func (e *evictor) take(ctx context.Context, uid types.UID) (Grant, bool) {
 
 // send makes the one request of a grant and notes what came of it.
 func (e *evictor) send(ctx context.Context, g Grant) {
-	until, mayAct := e.fence()
-	begun := time.Now()
-	if !mayAct {
+	ctx, cancel := e.fence.within(ctx, e.timeout)
+	defer cancel()
+	if ctx.Err() != nil {
 		e.giveBack(g)
 		return
 	}
-	if limit := begun.Add(e.timeout); until.IsZero() || limit.Before(until) {
-		until = limit
-	}
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
+	begun := time.Now()
 	code, err := e.evict(ctx, g.Pod, g.GracePeriod)
 	r := Result{Grant: g, Outcome: OutcomeOf(code, err), At: time.Now()}
 	r.Took = r.At.Sub(begun)

@@ -43,10 +43,26 @@ type NodeMemory struct {
 	Returns map[types.UID]Return
 }
 
-// Return is how often pods of one controller came back to a drained node.
+// Return is how often pods of one controller came to a cordoned node and were
+// evicted, and when last.
 type Return struct {
 	Count int
 	Last  time.Time
+}
+
+// late is true for a pod that came after the cordon was seen.
+func (m NodeMemory) late(pod *PodMemory) bool {
+	return !m.CordonSeen.IsZero() && pod.FirstSeen.After(m.CordonSeen)
+}
+
+// evicted is r after a pod that had come late was evicted. Pods that came
+// together, such as bindings in flight at the cordon, count once.
+func (r Return) evicted(pod *PodMemory, at time.Time) Return {
+	if pod.FirstSeen.After(r.Last) {
+		r.Count++
+	}
+	r.Last = at
+	return r
 }
 
 // delay is how long the next pod that comes back has to wait.

@@ -26,6 +26,8 @@ func (p *planner) share() {
 				continue
 			case !sends:
 				s.send = hold
+			case p.Careful && len(p.grants)+len(p.InFlight) > 0:
+				*s = p.blocked(*s, p.podMemory(s.Pod), Throttled, "")
 			case s.send == spending && p.free[s.Budgets[0]] < 1:
 				*s = p.blocked(*s, p.podMemory(s.Pod), BudgetExhausted, "")
 			default:
@@ -121,29 +123,35 @@ func later(a, b bool) int {
 // prove sends one stuck pod of each blocking budget now and then, so that what
 // is said to be stuck has been refused by the API server itself.
 func (p *planner) prove() {
-	oldest := map[types.UID]*PodState{}
-	home := map[types.UID]*nodeWork{}
+	type candidate struct {
+		node *nodeWork
+		pod  *PodState
+	}
+	oldest := map[types.UID]candidate{}
+	var order []types.UID
+	asking := map[types.UID]bool{}
 	for _, n := range p.nodes {
-		if !p.sends(n) {
-			continue
-		}
 		for i := range n.pods {
 			s := &n.pods[i]
-			if s.State != BlockedPod || !s.Reason.byBudget() || len(s.Budgets) != 1 || s.Until.After(p.Now) {
+			if len(s.Budgets) != 1 {
 				continue
 			}
 			uid := s.Budgets[0].UID
-			if o := oldest[uid]; o == nil || s.Since.Before(o.Since) {
-				oldest[uid], home[uid] = s, n
+			asking[uid] = asking[uid] || s.send == underway
+			if s.State != BlockedPod || !s.Reason.byBudget() || s.Until.After(p.Now) || !p.sends(n) {
+				continue
+			}
+			if o, found := oldest[uid]; !found {
+				order = append(order, uid)
+				oldest[uid] = candidate{n, s}
+			} else if s.Since.Before(o.pod.Since) {
+				oldest[uid] = candidate{n, s}
 			}
 		}
 	}
-	for _, n := range p.nodes {
-		for i := range n.pods {
-			s := &n.pods[i]
-			if len(s.Budgets) == 1 && oldest[s.Budgets[0].UID] == s {
-				p.proveOne(home[s.Budgets[0].UID], s)
-			}
+	for _, uid := range order {
+		if !asking[uid] {
+			p.proveOne(oldest[uid].node, oldest[uid].pod)
 		}
 	}
 }

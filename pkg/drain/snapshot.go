@@ -27,6 +27,9 @@ type Snapshot struct {
 	Unsettled []Unsettled
 	// Throttled is until when the API server asked for no evictions.
 	Throttled time.Time
+	// Careful is true from then on until the server admits or refuses one
+	// eviction for another reason: they are sent one at a time.
+	Careful bool
 	// InFlight are the pods whose eviction is being sent.
 	InFlight map[types.UID]bool
 

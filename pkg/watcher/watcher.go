@@ -81,7 +81,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			DeleteFunc: w.budgetGone,
 		})
 	}
-	if cache.WaitFor(ctx, "the cluster's nodes, budgets and daemon sets", checks...) {
+	if cache.WaitFor(ctx, "", checks...) {
 		close(w.synced)
 		w.wake()
 	}

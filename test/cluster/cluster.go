@@ -139,9 +139,9 @@ func (c *Cluster) Stop() error {
 		return fmt.Errorf("stopping the cluster in %s: %w", c.Dir, err)
 	}
 	if c.keeper != nil {
-		// How it ended does not matter any more.
+		// How it ended does not matter any more. This closes alive, too.
 		_ = c.keeper.Wait()
-		return c.alive.Close()
+		return nil
 	}
 	// The keeper holds this lock as long as it lives.
 	unlock, err := lock(filepath.Join(c.Dir, ".lock"), io.Discard)

@@ -1,0 +1,45 @@
+# The commands of this repository; `make help` lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# The race detector needs a C compiler on most systems.
+RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && CGO_ENABLED=1 go env CGO_ENABLED | sed -n 's/^1$$/-race/p')
+
+.PHONY: help build demo test test-unit test-e2e lint format
+
+help: ## List the commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## Build bin/drainer
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/drainer ./cmd/drainer
+
+demo: ## Show the main job on a local cluster, from annotation to hand-back
+	go run ./test/demo
+
+test: lint test-unit test-e2e ## Run everything: lint, unit tests, e2e on a real control plane
+
+test-unit: ## Run the quick tests, with the race detector where there is a C compiler
+	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
+	go test $(RACE) -shuffle=on $$(go list ./... | grep -v /test/e2e)
+
+test-e2e: ## Run the e2e tests on a real control plane
+	go test -count=1 -timeout=20m -parallel=10 ./test/e2e
+
+lint: bin/staticcheck bin/gofumpt ## Check the code
+	@unformatted=$$(bin/gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	bin/staticcheck ./...
+
+format: bin/gofumpt ## Format the code
+	bin/gofumpt -w .
+
+bin/staticcheck: tools/go.mod
+	go build -C tools -o ../bin/ honnef.co/go/tools/cmd/staticcheck
+
+bin/gofumpt: tools/go.mod
+	go build -C tools -o ../bin/ mvdan.cc/gofumpt

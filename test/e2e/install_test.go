@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"drainer.dev/drainer/deploy"
+)
+
+// manifests are the objects of deploy, decoded strictly.
+func manifests() ([]runtime.Object, error) {
+	files, err := fs.Glob(deploy.Manifests, "*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var objects []runtime.Object
+	for _, file := range files {
+		if file == "kustomization.yaml" {
+			continue
+		}
+		text, err := fs.ReadFile(deploy.Manifests, file)
+		if err != nil {
+			return nil, err
+		}
+		documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+		for {
+			document, err := documents.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("reading deploy/%s: %w", file, err)
+			}
+			object, _, err := strict.Decode(document, nil, nil)
+			if err != nil {
+				return nil, fmt.Errorf("decoding deploy/%s: %w", file, err)
+			}
+			objects = append(objects, object)
+		}
+	}
+	return objects, nil
+}
+
+var strict = func() runtime.Decoder {
+	for _, info := range scheme.Codecs.SupportedMediaTypes() {
+		if info.MediaType == runtime.ContentTypeYAML {
+			return info.StrictSerializer
+		}
+	}
+	panic("client-go has no YAML")
+}()
+
+// installed is an object of deploy of the type.
+func installed[T runtime.Object]() (T, error) {
+	var found T
+	objects, err := manifests()
+	if err != nil {
+		return found, err
+	}
+	for _, object := range objects {
+		if typed, ok := object.(T); ok {
+			return typed, nil
+		}
+	}
+	return found, fmt.Errorf("deploy has no %T", found)
+}
+
+// installPermissions creates deploy's ClusterRole, once for all tests.
+func installPermissions(ctx context.Context, client kubernetes.Interface) error {
+	role, err := installed[*rbacv1.ClusterRole]()
+	if err != nil {
+		return err
+	}
+	if _, err := client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("creating deploy's ClusterRole: %w", err)
+	}
+	return nil
+}
+
+// grantPermissions makes deploy's ServiceAccount, Role and bindings in another
+// namespace, as kustomize would.
+func grantPermissions(ctx context.Context, client kubernetes.Interface, namespace string) error {
+	objects, err := manifests()
+	if err != nil {
+		return err
+	}
+	o := metav1.CreateOptions{}
+	for _, object := range objects {
+		switch x := object.(type) {
+		case *corev1.ServiceAccount:
+			x.Namespace = namespace
+			_, err = client.CoreV1().ServiceAccounts(namespace).Create(ctx, x, o)
+		case *rbacv1.Role:
+			x.Namespace = namespace
+			_, err = client.RbacV1().Roles(namespace).Create(ctx, x, o)
+		case *rbacv1.RoleBinding:
+			x.Namespace, x.Subjects[0].Namespace = namespace, namespace
+			_, err = client.RbacV1().RoleBindings(namespace).Create(ctx, x, o)
+		case *rbacv1.ClusterRoleBinding:
+			x.Name, x.Subjects[0].Namespace = "drainer-"+namespace, namespace
+			_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, x, o)
+		}
+		if err != nil {
+			return fmt.Errorf("creating a %T in %s: %w", object, namespace, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/cluster/workload"
+)
+
+// TestRecreatedPod: a pod of a StatefulSet comes back under the same name on
+// another node and is left alone.
+func TestRecreatedPod(t *testing.T) {
+	e := setup(t, 2)
+	e.create(workload.StatefulSet(e.spec("db", 3)))
+	e.awaitReady("db", 3)
+	node := e.pods("db")[0].Spec.NodeName
+	before := len(e.podsOn(node, "db"))
+	e.start()
+	e.request(node, "stateful")
+	e.awaitDrained(node, "stateful")
+	e.awaitReady("db", 3)
+	seen := map[string]int{}
+	for _, p := range e.evictions() {
+		seen[p.ObjectRef.Name]++
+	}
+	if len(seen) != before {
+		t.Errorf("%d pods were evicted, want the %d of the node", len(seen), before)
+	}
+	for name, n := range seen {
+		if n != 1 {
+			t.Errorf("%s was evicted %d times", name, n)
+		}
+	}
+}
+
+// TestFinalizer: a pod that a finalizer holds is stuck and the drain not done.
+func TestFinalizer(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	spec := on(e.spec("held", 1), node)
+	spec.Pod = func(t *corev1.PodTemplateSpec) { t.Finalizers = []string{"example.com/hold"} }
+	e.create(workload.Deployment(spec))
+	e.awaitReady("held", 1)
+	pod := e.pods("held")[0]
+	drainer := e.start("--stuck-after=1s")
+	e.request(node, "finalizer")
+	await(t, "the pod is terminating", func() bool { return len(e.terminating("held")) == 1 })
+	// kwok leaves pods with finalizers alone: the containers end by our hand.
+	e.patchPodStatus(pod, map[string]any{"containerStatuses": []map[string]any{{
+		"name": "main", "image": "x", "ready": false, "restartCount": 0,
+		"state": map[string]any{"running": nil, "terminated": map[string]any{"exitCode": 0}},
+	}}})
+	poll(t, "the pod is stuck by its finalizer", func() bool {
+		return drainer.metric("drainer_stuck_pods", `reason="finalizer"`) == 1
+	})
+	await(t, "the node says so", func() bool {
+		return e.blockedBy(node, "held", "finalizer") && e.status(node).Pods.Terminating == 1
+	})
+	e.awaitEvent(e.namespace, pod.Name, "Stuck")
+	if e.condition(node, corev1.NodeDrained).Status != corev1.ConditionFalse {
+		t.Error("the node is reported drained")
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"finalizers": nil}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := suite.client.CoreV1().Pods(e.namespace).Patch(t.Context(), pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e.awaitDrained(node, "finalizer")
+	if n := len(e.evictions()); n != 1 {
+		t.Errorf("%d evictions were sent, want 1", n)
+	}
+}
+
+// TestBarePod: it blocks by default and leaves with --bare-pods=Evict.
+func TestBarePod(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.create(workload.Pod(e.spec("bare", 1), node))
+	e.awaitReady("bare", 1)
+	drainer := e.start()
+	e.request(node, "bare")
+	e.awaitBlocked(node, "bare", "bare_pod")
+	e.awaitPhase(node, api.Blocked)
+	if len(e.evictions()) > 0 {
+		t.Error("a bare pod was evicted")
+	}
+	if status, _ := drainer.terminate(); status != 0 {
+		t.Errorf("drainer exited with %d", status)
+	}
+	e.start("--bare-pods=Evict")
+	e.awaitDrained(node, "bare")
+}
+
+// TestLatePod: a pod that is bound after the node was drained is drained, too.
+func TestLatePod(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.start("--bare-pods=Evict")
+	e.request(node, "late")
+	e.awaitDrained(node, "late")
+	late := e.spec("late", 1)
+	late.Stop = 3 * time.Second
+	e.create(workload.Pod(late, node))
+	await(t, "the promise is taken back", func() bool {
+		return e.node(node).Annotations[api.DrainedAnnotation] == "" &&
+			e.condition(node, corev1.NodeDrained).Status == corev1.ConditionFalse
+	})
+	e.awaitDrained(node, "late")
+	if len(e.podsOn(node, "late")) > 0 {
+		t.Error("the late pod is still there")
+	}
+}
+
+// TestReturningPod: pods that tolerate everything come back to the node. That
+// is slowed down and reported, not fought.
+func TestReturningPod(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	spec := on(e.spec("boomerang", 1), node)
+	spec.Pod = func(t *corev1.PodTemplateSpec) {
+		t.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	}
+	e.create(workload.Deployment(spec))
+	e.awaitReady("boomerang", 1)
+	e.start()
+	e.request(node, "return")
+	e.awaitBlocked(node, "boomerang", "returning")
+	e.awaitPhase(node, api.Blocked)
+	if n := len(e.evictions()); n > 4 {
+		t.Errorf("%d evictions were sent: that is a fight", n)
+	}
+	if err := suite.client.AppsV1().Deployments(e.namespace).Delete(t.Context(), "boomerang", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e.awaitDrained(node, "return")
+}
