@@ -181,12 +181,12 @@ func TestStuckPodIsProven(t *testing.T) {
 	drainer := e.start("--stuck-after=3s")
 	e.request(node, "stuck")
 	poll(t, "the refusal is counted", func() bool {
-		return drainer.metric("drainer_eviction_requests_total", `code="429"`, `reason="budget_exhausted"`) == 1
+		return drainer.metric("drainer_eviction_requests_total", "code", "429", "reason", "budget_exhausted") == 1
 	})
 	poll(t, "the pods are called stuck", func() bool {
-		return drainer.metric("drainer_stuck_pods", `reason="budget_never_allows"`) == 3
+		return drainer.metric("drainer_stuck_pods", "reason", "budget_never_allows") == 3
 	})
-	if n := drainer.metric("drainer_stuck_pod_seconds", `reason="budget_never_allows"`); n < 9 {
+	if n := drainer.metric("drainer_stuck_pod_seconds", "reason", "budget_never_allows"); n < 9 {
 		t.Errorf("drainer_stuck_pod_seconds sums up to %v, want at least 3 s for each of 3 pods", n)
 	}
 	e.awaitEvent(e.namespace, e.pods("db")[0].Name, "Stuck")
@@ -213,7 +213,7 @@ func TestTwoBudgets(t *testing.T) {
 	}
 	drainer := e.start()
 	asked := func() int {
-		return int(drainer.metric("drainer_eviction_requests_total", `code="500"`, `reason="multiple_budgets"`))
+		return int(drainer.metric("drainer_eviction_requests_total", "code", "500", "reason", "multiple_budgets"))
 	}
 	e.request(node, "two")
 	e.awaitPhase(node, api.Blocked)
@@ -273,10 +273,10 @@ func TestBudgetThatNeverSyncs(t *testing.T) {
 	})
 	for _, reason := range []string{"budget_sync_failed", "budget_unsynced"} {
 		poll(t, "the server's own 429 is counted as "+reason, func() bool {
-			return drainer.metric("drainer_eviction_requests_total", `code="429"`, `reason="`+reason+`"`) >= 1
+			return drainer.metric("drainer_eviction_requests_total", "code", "429", "reason", reason) >= 1
 		})
 	}
-	if n := drainer.metric("drainer_eviction_requests_total", `reason="budget_exhausted"`); n > 0 {
+	if n := drainer.metric("drainer_eviction_requests_total", "reason", "budget_exhausted"); n > 0 {
 		t.Errorf("%v refusals were taken for a budget that is used up", n)
 	}
 	e.deleteBudget("before-pdb")
@@ -369,7 +369,7 @@ func TestManyNodes(t *testing.T) {
 		t.Errorf("budgets were violated: %v", violations)
 	}
 	posts := e.evictions()
-	admitted := int(drainer.metric("drainer_eviction_requests_total", `code="201"`))
+	admitted := int(drainer.metric("drainer_eviction_requests_total", "code", "201"))
 	if admitted != len(posts)-len(refused(posts)) {
 		t.Errorf("%d admitted evictions counted, the audit log has %d", admitted, len(posts)-len(refused(posts)))
 	}

@@ -63,10 +63,10 @@ func TestDrain(t *testing.T) {
 	if !strings.Contains(evicted.Note, "CHG-1234") {
 		t.Errorf("the pod's event does not name the request: %q", evicted.Note)
 	}
-	if n := drainer.metric("drainer_eviction_requests_total", `code="201"`, `reason="admitted"`); int(n) != len(victims) {
+	if n := drainer.metric("drainer_eviction_requests_total", "code", "201", "reason", "admitted"); int(n) != len(victims) {
 		t.Errorf("drainer_eviction_requests_total says %v, want %d", n, len(victims))
 	}
-	poll(t, "the drain is counted", func() bool { return drainer.metric("drainer_drains_total", `result="drained"`) == 1 })
+	poll(t, "the drain is counted", func() bool { return drainer.metric("drainer_drains_total", "result", "drained") == 1 })
 
 	e.kubectl("annotate", "node", node, "drainer.dev/drain-")
 	e.awaitReleased(node)
@@ -119,7 +119,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("%s was evicted %v after the removal", p.ObjectRef.Name, p.Received.Sub(removed))
 		}
 	}
-	if n := drainer.metric("drainer_drains_total", `result="cancelled"`); n != 1 {
+	if n := drainer.metric("drainer_drains_total", "result", "cancelled"); n != 1 {
 		t.Errorf("drainer_drains_total says %v cancelled, want 1", n)
 	}
 	e.awaitEvent(metav1.NamespaceDefault, node, "Released")

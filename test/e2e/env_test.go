@@ -20,6 +20,7 @@ import (
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
@@ -51,7 +52,7 @@ func setup(t *testing.T, nodes int) *env {
 	name = strings.Trim(name[:min(len(name), 40)], "-")
 	e := &env{T: t, namespace: name, pool: name}
 	e.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
-	if err := grantPermissions(t.Context(), suite.client, name); err != nil {
+	if err := daemon.InstallAccount(t.Context(), suite.client, name); err != nil {
 		t.Fatal(err)
 	}
 	for i := range nodes {

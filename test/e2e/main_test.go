@@ -7,13 +7,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"k8s.io/client-go/kubernetes"
 
 	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/cluster/daemon"
 )
 
 // suite is what all tests share.
@@ -61,9 +61,8 @@ func run(m *testing.M) (status int) {
 
 func prepare(ctx context.Context, dir string) (err error) {
 	suite.drainer = filepath.Join(dir, "drainer")
-	build := exec.CommandContext(ctx, "go", "build", "-o", suite.drainer, "drainer.dev/drainer/cmd/drainer")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building drainer: %w\n%s", err, out)
+	if err := daemon.Build(ctx, suite.drainer); err != nil {
+		return err
 	}
 	suite.cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: os.Stderr})
 	if err != nil {
@@ -75,5 +74,5 @@ func prepare(ctx context.Context, dir string) (err error) {
 	if suite.world, err = watchWorld(ctx, suite.client); err != nil {
 		return err
 	}
-	return installPermissions(ctx, suite.client)
+	return daemon.InstallClusterRole(ctx, suite.client)
 }

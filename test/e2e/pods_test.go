@@ -57,7 +57,7 @@ func TestFinalizer(t *testing.T) {
 		"state": map[string]any{"running": nil, "terminated": map[string]any{"exitCode": 0}},
 	}}})
 	poll(t, "the pod is stuck by its finalizer", func() bool {
-		return drainer.metric("drainer_stuck_pods", `reason="finalizer"`) == 1
+		return drainer.metric("drainer_stuck_pods", "reason", "finalizer") == 1
 	})
 	await(t, "the node says so", func() bool {
 		return e.blockedBy(node, "held", "finalizer") && e.status(node).Pods.Terminating == 1

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
@@ -74,7 +74,7 @@ func TestRestart(t *testing.T) {
 	e.request(node, "restart")
 	await(t, "some pods are evicted", func() bool { return len(e.terminating("web")) >= 3 })
 	started := e.status(node).StartedAt
-	first.kill()
+	first.Kill()
 	e.start(slow...)
 	e.awaitDrained(node, "restart")
 	status := e.status(node)
@@ -94,13 +94,13 @@ func TestTwoReplicas(t *testing.T) {
 	leader := e.start(slow...)
 	poll(t, "the first one leads", func() bool { return leader.metric("leader_election_master_status") == 1 })
 	standby := e.start(slow...)
-	poll(t, "both are ready", func() bool { return leader.readyz() == http.StatusOK && standby.readyz() == http.StatusOK })
+	poll(t, "both are ready", func() bool { return leader.Ready() && standby.Ready() })
 	if standby.metric("leader_election_master_status") != 0 {
 		t.Fatal("both lead")
 	}
 	e.request(node, "replicas")
 	await(t, "some pods are evicted", func() bool { return len(e.terminating("web")) >= 3 })
-	leader.kill()
+	leader.Kill()
 	e.awaitDrained(node, "replicas")
 	if standby.metric("leader_election_master_status") != 1 {
 		t.Error("the standby finished the drain without leading")
@@ -148,7 +148,7 @@ func TestTerminate(t *testing.T) {
 		t.Error("the lease was not released")
 	}
 	e.awaitDrained(node, "terminate")
-	poll(t, "the standby counts the drain", func() bool { return standby.metric("drainer_drains_total", `result="drained"`) == 1 })
+	poll(t, "the standby counts the drain", func() bool { return standby.metric("drainer_drains_total", "result", "drained") == 1 })
 	if n := e.checkOnce(); n != 30 {
 		t.Errorf("%d pods were evicted, want 30", n)
 	}
@@ -199,7 +199,7 @@ func TestUnknownOutcome(t *testing.T) {
 	e.request(node, "unknown")
 	<-asked
 	poll(t, "the outcome is unknown", func() bool {
-		return drainer.metric("drainer_eviction_requests_total", `code="error"`, `reason="unknown"`) == 1
+		return drainer.metric("drainer_eviction_requests_total", "code", "error", "reason", "unknown") == 1
 	})
 	poll(t, "the pod is looked up", func() bool {
 		return len(e.audit(func(a *cluster.AuditEvent) bool { return a.Verb == "get" && a.ObjectRef.Resource == "pods" })) > 0
@@ -262,11 +262,11 @@ func TestPermissions(t *testing.T) {
 	e.awaitPhase(node, api.Draining)
 	e.request(queued, "permissions")
 	e.awaitPhase(queued, api.Queued)
-	clusterRole, err := installed[*rbacv1.ClusterRole]()
+	clusterRole, err := daemon.Manifest[*rbacv1.ClusterRole]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	role, err := installed[*rbacv1.Role]()
+	role, err := daemon.Manifest[*rbacv1.Role]()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestTimeout(t *testing.T) {
 	if c := e.condition(stop, corev1.NodeDrainInProgress); c.Status != corev1.ConditionFalse {
 		t.Errorf("Stop: DrainInProgress = %s, want False", c.Status)
 	}
-	poll(t, "both timeouts are counted", func() bool { return drainer.metric("drainer_drains_total", `result="timed_out"`) == 2 })
+	poll(t, "both timeouts are counted", func() bool { return drainer.metric("drainer_drains_total", "result", "timed_out") == 2 })
 	e.editBudget("pdb-"+wait, "1")
 	e.editBudget("pdb-"+stop, "1")
 	e.awaitDrained(wait, "t1")
@@ -315,7 +315,7 @@ func TestAllNodes(t *testing.T) {
 	}
 	await(t, "the last node says why it waits", func() bool { return strings.Contains(e.message(last[0]), "last schedulable Ready node") })
 	watchFor(t, 2*time.Second, "the last node takes pods", func() bool { return !e.cordoned(last[0]) })
-	if n := drainer.metric("drainer_nodes", `phase="Drained"`); int(n) != len(e.nodes)-1 {
+	if n := drainer.metric("drainer_nodes", "phase", "Drained"); int(n) != len(e.nodes)-1 {
 		t.Errorf("drainer_nodes says %v drained", n)
 	}
 	for _, node := range e.nodes {

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
@@ -127,7 +128,7 @@ func TestWebhook(t *testing.T) {
 	}
 	await(t, "the free pods leave", func() bool { return e.status(node).Pods.Gone == 2 })
 	for _, code := range []string{"429", "500", "400"} {
-		if n := drainer.metric("drainer_eviction_requests_total", `code="`+code+`"`, `reason="webhook"`); n < 1 {
+		if n := drainer.metric("drainer_eviction_requests_total", "code", code, "reason", "webhook"); n < 1 {
 			t.Errorf("no answer is counted with code %s and reason webhook", code)
 		}
 	}
@@ -160,7 +161,7 @@ func TestThrottling(t *testing.T) {
 	e.limitEvictions()
 	drainer := e.start()
 	throttled := func() int {
-		return int(drainer.metric("drainer_eviction_requests_total", `code="429"`, `reason="throttled"`))
+		return int(drainer.metric("drainer_eviction_requests_total", "code", "429", "reason", "throttled"))
 	}
 	e.request(node, "throttled")
 	poll(t, "evictions are throttled", func() bool { return throttled() >= 3 })
@@ -185,7 +186,7 @@ func TestThrottling(t *testing.T) {
 	if n := throttled(); n != len(bad) {
 		t.Errorf("%d throttled evictions are counted, the audit log has %d", n, len(bad))
 	}
-	if n := drainer.metric("drainer_eviction_requests_total", `reason="budget_exhausted"`); n > 0 {
+	if n := drainer.metric("drainer_eviction_requests_total", "reason", "budget_exhausted"); n > 0 {
 		t.Errorf("%v throttled evictions were taken for a budget's refusal", n)
 	}
 }
@@ -259,7 +260,7 @@ func TestNamespaceDeletion(t *testing.T) {
 	e.request(node, "doomed")
 	await(t, "the doomed pods are blocked", func() bool { return e.in(doomed).blockedBy(node, "web", "namespace_terminating") })
 	await(t, "the others leave", func() bool { return e.status(node).Pods.Gone == 2 })
-	if n := drainer.metric("drainer_eviction_requests_total", `code="403"`, `reason="namespace_terminating"`); n < 2 {
+	if n := drainer.metric("drainer_eviction_requests_total", "code", "403", "reason", "namespace_terminating"); n < 2 {
 		t.Errorf("%v answers are counted as namespace_terminating, want one for each of 2 pods at least", n)
 	}
 	e.allowDeletion(doomed)
@@ -335,7 +336,7 @@ func TestForbidden(t *testing.T) {
 	node := e.nodes[0]
 	e.create(workload.Deployment(on(e.spec("web", 1), node)))
 	e.awaitReady("web", 1)
-	role, err := installed[*rbacv1.ClusterRole]()
+	role, err := daemon.Manifest[*rbacv1.ClusterRole]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +359,7 @@ func (e *env) rebind(role *rbacv1.ClusterRole) {
 	if _, err := client.ClusterRoles().Create(e.Context(), role, metav1.CreateOptions{}); err != nil {
 		e.Fatal(err)
 	}
-	binding, err := client.ClusterRoleBindings().Get(e.Context(), "drainer-"+e.namespace, metav1.GetOptions{})
+	binding, err := client.ClusterRoleBindings().Get(e.Context(), daemon.BindingName(e.namespace), metav1.GetOptions{})
 	if err != nil {
 		e.Fatal(err)
 	}

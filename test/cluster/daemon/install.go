@@ -1,4 +1,6 @@
-package e2e
+// Package daemon runs drainer as a process of its own beside a local cluster,
+// as the ServiceAccount and under the permissions of deploy.
+package daemon
 
 import (
 	"bufio"
@@ -8,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os/exec"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -20,11 +23,20 @@ import (
 	"drainer.dev/drainer/deploy"
 )
 
+// Build builds drainer.
+func Build(ctx context.Context, path string) error {
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "drainer.dev/drainer/cmd/drainer").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building drainer: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // manifests are the objects of deploy, decoded strictly.
 func manifests() ([]runtime.Object, error) {
 	files, err := fs.Glob(deploy.Manifests, "*.yaml")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listing the manifests: %w", err)
 	}
 	var objects []runtime.Object
 	for _, file := range files {
@@ -33,7 +45,7 @@ func manifests() ([]runtime.Object, error) {
 		}
 		text, err := fs.ReadFile(deploy.Manifests, file)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading deploy/%s: %w", file, err)
 		}
 		documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 		for {
@@ -44,7 +56,7 @@ func manifests() ([]runtime.Object, error) {
 			if err != nil {
 				return nil, fmt.Errorf("reading deploy/%s: %w", file, err)
 			}
-			object, _, err := strict.Decode(document, nil, nil)
+			object, _, err := strictYAML().Decode(document, nil, nil)
 			if err != nil {
 				return nil, fmt.Errorf("decoding deploy/%s: %w", file, err)
 			}
@@ -54,33 +66,30 @@ func manifests() ([]runtime.Object, error) {
 	return objects, nil
 }
 
-var strict = func() runtime.Decoder {
-	for _, info := range scheme.Codecs.SupportedMediaTypes() {
-		if info.MediaType == runtime.ContentTypeYAML {
-			return info.StrictSerializer
-		}
-	}
-	panic("client-go has no YAML")
-}()
+// strictYAML refuses fields that the API does not have.
+func strictYAML() runtime.Decoder {
+	info, _ := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), runtime.ContentTypeYAML)
+	return info.StrictSerializer
+}
 
-// installed is an object of deploy of the type.
-func installed[T runtime.Object]() (T, error) {
-	var found T
+// Manifest is the object of deploy that has the type.
+func Manifest[T runtime.Object]() (T, error) {
+	var none T
 	objects, err := manifests()
 	if err != nil {
-		return found, err
+		return none, err
 	}
 	for _, object := range objects {
 		if typed, ok := object.(T); ok {
 			return typed, nil
 		}
 	}
-	return found, fmt.Errorf("deploy has no %T", found)
+	return none, fmt.Errorf("deploy has no %T", none)
 }
 
-// installPermissions creates deploy's ClusterRole, once for all tests.
-func installPermissions(ctx context.Context, client kubernetes.Interface) error {
-	role, err := installed[*rbacv1.ClusterRole]()
+// InstallClusterRole creates deploy's ClusterRole.
+func InstallClusterRole(ctx context.Context, client kubernetes.Interface) error {
+	role, err := Manifest[*rbacv1.ClusterRole]()
 	if err != nil {
 		return err
 	}
@@ -90,9 +99,12 @@ func installPermissions(ctx context.Context, client kubernetes.Interface) error 
 	return nil
 }
 
-// grantPermissions makes deploy's ServiceAccount, Role and bindings in another
+// BindingName is the name of the ClusterRoleBinding for a namespace.
+func BindingName(namespace string) string { return "drainer-" + namespace }
+
+// InstallAccount makes deploy's ServiceAccount, Role and bindings in another
 // namespace, as kustomize would.
-func grantPermissions(ctx context.Context, client kubernetes.Interface, namespace string) error {
+func InstallAccount(ctx context.Context, client kubernetes.Interface, namespace string) error {
 	objects, err := manifests()
 	if err != nil {
 		return err
@@ -110,7 +122,7 @@ func grantPermissions(ctx context.Context, client kubernetes.Interface, namespac
 			x.Namespace, x.Subjects[0].Namespace = namespace, namespace
 			_, err = client.RbacV1().RoleBindings(namespace).Create(ctx, x, o)
 		case *rbacv1.ClusterRoleBinding:
-			x.Name, x.Subjects[0].Namespace = "drainer-"+namespace, namespace
+			x.Name, x.Subjects[0].Namespace = BindingName(namespace), namespace
 			_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, x, o)
 		}
 		if err != nil {

@@ -1,0 +1,170 @@
+package daemon
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// Process is a running drainer.
+type Process struct {
+	// Log is the path of its log.
+	Log string
+
+	command *exec.Cmd
+	// metrics and health are the addresses that it serves on.
+	metrics, health string
+	ended           chan struct{}
+	err             error
+}
+
+// Start runs the program with the flags, and with free ports and a log in
+// JSON. It returns once the ports are known.
+func Start(program, log string, environment []string, flags ...string) (*Process, error) {
+	out, err := os.Create(log)
+	if err != nil {
+		return nil, fmt.Errorf("making drainer's log: %w", err)
+	}
+	p := &Process{Log: log, ended: make(chan struct{})}
+	p.command = exec.Command(program, append([]string{
+		"--metrics-bind-address=127.0.0.1:0", "--health-bind-address=127.0.0.1:0", "--logging-format=json",
+	}, flags...)...)
+	p.command.Env = append(os.Environ(), environment...)
+	// Ctrl-C in a terminal is for the program that started it.
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	pipe, err := p.command.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	if err := p.command.Start(); err != nil {
+		return nil, fmt.Errorf("starting drainer: %w", err)
+	}
+	served := make(chan endpoint, 4)
+	go func() {
+		defer close(p.ended)
+		defer out.Close()
+		copyLog(pipe, out, served)
+		p.err = p.command.Wait()
+	}()
+	return p, p.awaitPorts(served)
+}
+
+// endpoint is a line of the log that says where something is served.
+type endpoint struct{ Msg, Endpoint, Address string }
+
+func copyLog(from io.Reader, to io.Writer, served chan<- endpoint) {
+	lines := bufio.NewReader(from)
+	for {
+		line, err := lines.ReadBytes('\n')
+		_, _ = to.Write(line)
+		var e endpoint
+		if json.Unmarshal(line, &e) == nil && e.Msg == "Serving" {
+			served <- e
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *Process) awaitPorts(served <-chan endpoint) error {
+	for p.metrics == "" || p.health == "" {
+		select {
+		case e := <-served:
+			switch e.Endpoint {
+			case "metrics":
+				p.metrics = e.Address
+			case "health":
+				p.health = e.Address
+			}
+		case <-p.ended:
+			return fmt.Errorf("drainer ended at once: %w; see %s", p.err, p.Log)
+		}
+	}
+	return nil
+}
+
+// Kill ends the process like a crash. It may be called more than once.
+func (p *Process) Kill() {
+	_ = p.command.Process.Kill()
+	<-p.ended
+}
+
+// Terminate asks the process to end, and returns its exit status and how long
+// it took.
+func (p *Process) Terminate() (status int, took time.Duration, err error) {
+	begun := time.Now()
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return 0, 0, fmt.Errorf("terminating drainer: %w", err)
+	}
+	<-p.ended
+	var exit *exec.ExitError
+	if p.err != nil && !errors.As(p.err, &exit) {
+		return 0, 0, fmt.Errorf("waiting for drainer: %w", p.err)
+	}
+	return p.command.ProcessState.ExitCode(), time.Since(begun), nil
+}
+
+// Ready is true if /readyz says so.
+func (p *Process) Ready() bool {
+	response, err := http.Get("http://" + p.health + "/readyz")
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// Metrics reads /metrics.
+func (p *Process) Metrics() (Metrics, error) {
+	response, err := http.Get("http://" + p.metrics + "/metrics")
+	if err != nil {
+		return nil, fmt.Errorf("reading drainer's metrics: %w", err)
+	}
+	defer response.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading drainer's metrics: %w", err)
+	}
+	return families, nil
+}
+
+// Metrics is what /metrics said, by name.
+type Metrics map[string]*dto.MetricFamily
+
+// Sum adds up the counters and gauges of the name that have all the labels,
+// given as names and values in turn. A histogram counts its observations.
+func (m Metrics) Sum(name string, labels ...string) float64 {
+	sum := 0.
+	for _, metric := range m[name].GetMetric() {
+		if hasLabels(metric, labels) {
+			sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return sum
+}
+
+func hasLabels(metric *dto.Metric, wanted []string) bool {
+	has := map[string]string{}
+	for _, l := range metric.GetLabel() {
+		has[l.GetName()] = l.GetValue()
+	}
+	for i := 0; i < len(wanted); i += 2 {
+		if has[wanted[i]] != wanted[i+1] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/cluster/daemon"
+)
+
+// screen shows a line for each node that is drained: over and over in the same
+// place on a terminal, and elsewhere whenever it changes.
+type screen struct {
+	out      io.Writer
+	terminal bool
+	drawn    int
+	last     map[string]string
+	begun    time.Time
+}
+
+func newScreen(out *os.File) *screen {
+	info, err := out.Stat()
+	return &screen{
+		out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0,
+		last: map[string]string{}, begun: time.Now(),
+	}
+}
+
+func (s *screen) draw(seen map[string]view, metrics daemon.Metrics) {
+	if s.terminal && s.drawn > 0 {
+		fmt.Fprintf(s.out, "\x1b[%dA", s.drawn)
+	}
+	s.drawn = 0
+	for i := range drained {
+		name := nodeName(i)
+		text := line(name, seen[name], metrics)
+		switch {
+		case s.terminal:
+			fmt.Fprintf(s.out, "\x1b[K%s\n", text)
+			s.drawn++
+		case s.last[name] != text:
+			fmt.Fprintf(s.out, "%5.1fs  %s\n", time.Since(s.begun).Seconds(), text)
+		}
+		s.last[name] = text
+	}
+}
+
+func (s *screen) end() { s.drawn = 0 }
+
+// line is a node's bar, its pods by state from /metrics, and what it waits
+// for, in its own words.
+func line(name string, v view, metrics daemon.Metrics) string {
+	state := func(state string) int {
+		return int(metrics.Sum("drainer_node_pods", "node", name, "state", state))
+	}
+	gone, terminating, blocked, wanted := state("gone"), state("terminating"), state("blocked"), state("wanted")
+	if v.status.Phase == api.Drained {
+		// The gauges of a node end with its drain.
+		gone = v.status.Pods.Gone
+	}
+	total := gone + terminating + blocked + wanted
+	text := fmt.Sprintf("%-8s %-9s %s %2d of %2d gone", name, v.status.Phase, bar(gone, total), gone, total)
+	if terminating > 0 {
+		text += fmt.Sprintf(", %d terminating", terminating)
+	}
+	if blocked > 0 {
+		text += fmt.Sprintf(", %d blocked", blocked)
+		if blockers := v.status.Blockers; len(blockers) > 0 {
+			text += ": " + blockers[0].Pod + " " + blockers[0].Message
+		}
+	}
+	return shorten(text, 150)
+}
+
+func bar(part, whole int) string {
+	const width = 20
+	filled := 0
+	if whole > 0 {
+		filled = width * part / whole
+	}
+	return "[" + strings.Repeat("#", filled) + strings.Repeat(".", width-filled) + "]"
+}
+
+func shorten(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
+}
+
+// summarize prints what happened, from the nodes and from /metrics.
+func summarize(ctx context.Context, client kubernetes.Interface, drainer *daemon.Process) error {
+	metrics, err := drainer.Metrics()
+	if err != nil {
+		return err
+	}
+	fmt.Println()
+	for i := range drained {
+		n, err := client.CoreV1().Nodes().Get(ctx, nodeName(i), metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("reading node %s: %w", nodeName(i), err)
+		}
+		s := viewOf(n).status
+		if s.StartedAt == nil || s.FinishedAt == nil {
+			return fmt.Errorf("node %s does not say when its drain began and ended: %+v", n.Name, s)
+		}
+		fmt.Printf("%-8s drained in %s: %d pods gone, %d left\n", n.Name, s.FinishedAt.Sub(*s.StartedAt), s.Pods.Gone, s.Pods.Left)
+	}
+	fmt.Println("\nFrom /metrics:")
+	for _, answer := range answers(metrics) {
+		fmt.Println("  " + answer)
+	}
+	fmt.Printf("  pods that had to wait for a budget: %.0f\n",
+		metrics.Sum("drainer_pod_blocked_duration_seconds", "reason", "budget_exhausted"))
+	fmt.Printf("  answers 429: %.0f, answers 500: %.0f\n\n",
+		metrics.Sum("drainer_eviction_requests_total", "code", "429"), metrics.Sum("drainer_eviction_requests_total", "code", "500"))
+	if n := metrics.Sum("drainer_pod_blocked_duration_seconds", "reason", "budget_exhausted"); n == 0 {
+		return fmt.Errorf("no pod had to wait for a budget: the demonstration shows nothing")
+	}
+	return nil
+}
+
+// answers lists the evictions that were answered, by code and reason.
+func answers(metrics daemon.Metrics) []string {
+	var lines []string
+	for _, m := range metrics["drainer_eviction_requests_total"].GetMetric() {
+		if m.GetCounter().GetValue() == 0 {
+			continue
+		}
+		labels := map[string]string{}
+		for _, l := range m.GetLabel() {
+			labels[l.GetName()] = l.GetValue()
+		}
+		lines = append(lines, fmt.Sprintf("evictions answered %s (%s): %.0f", labels["code"], labels["reason"], m.GetCounter().GetValue()))
+	}
+	slices.Sort(lines)
+	return lines
+}
