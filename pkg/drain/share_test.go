@@ -1,0 +1,177 @@
+package drain
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// TestShare: the node that is nearly done goes first, one that can never be
+// done last, and one that has starved before all.
+func TestShare(t *testing.T) {
+	s := newScene()
+	for _, node := range []struct {
+		name string
+		pods int
+	}{{"big", 4}, {"small", 1}, {"middle", 2}} {
+		s.draining(node.name)
+		for i := range node.pods {
+			s.pod(node.name, fmt.Sprintf("web-%s-%d", node.name, i))
+		}
+	}
+	s.draining("hopeless")
+	s.pod("hopeless", "web-hopeless-0")
+	s.pod("hopeless", "bare-0", func(p *Pod) { p.Controller = Owner{} })
+	s.budget("p", "web", 4, 8, 4, 8)
+	want := []string{"web-small-0", "web-middle-0", "web-middle-1", "web-big-0"}
+	if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
+		t.Errorf("granted %v, want %v", got, want)
+	}
+	m := s.Memory.Nodes["uid-big"]
+	m.StartedAt = noon.Add(-starvedAfter)
+	s.Memory.Nodes["uid-big"] = m
+	want = []string{"web-big-0", "web-big-1", "web-big-2", "web-big-3"}
+	if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
+		t.Errorf("granted %v, want the starved node's %v", got, want)
+	}
+}
+
+// TestShareNoneStarves: a stream of small nodes beside a large one; the budget
+// allows one disruption at a time and recovers in 10 s.
+func TestShareNoneStarves(t *testing.T) {
+	const recovery = 10 * time.Second
+	s := newScene()
+	s.draining("large")
+	for i := range 5 {
+		s.pod("large", fmt.Sprintf("web-large-%d", i))
+	}
+	b := s.budget("p", "web", 1, 100, 99, 100)
+	longest, since := time.Duration(0), s.Now
+	for round := range 120 {
+		name := fmt.Sprintf("small%d", round)
+		s.draining(name)
+		s.pod(name, "web-"+name)
+		plan := Make(s.Snapshot)
+		for _, n := range plan.Nodes {
+			s.Memory.Nodes[n.Node.UID] = n.Memory
+		}
+		if len(plan.Grants) != 1 {
+			t.Fatalf("round %d: %d grants, want the one disruption that is allowed", round, len(plan.Grants))
+		}
+		// The pod leaves and the budget comes back.
+		gone := plan.Grants[0].Pod
+		s.Pods[gone.Node] = slices.DeleteFunc(s.Pods[gone.Node], func(p *Pod) bool { return p == gone })
+		if gone.Node == "large" {
+			longest, since = max(longest, s.Now.Sub(since)), s.Now
+		}
+		b.ResourceVersion = fmt.Sprint(round + 2)
+		s.Now = s.Now.Add(recovery)
+	}
+	if len(s.Pods["large"]) > 0 {
+		t.Errorf("after %v the large node still has %d pods", s.Now.Sub(noon), len(s.Pods["large"]))
+	}
+	if longest > starvedAfter+recovery {
+		t.Errorf("the large node got nothing for %v", longest)
+	}
+}
+
+// TestCareful: after throttling, one eviction at a time, and the others say why.
+func TestCareful(t *testing.T) {
+	s := newScene()
+	s.draining("n")
+	for i := range 3 {
+		s.pod("n", fmt.Sprintf("web-%d", i))
+	}
+	s.Careful = true
+	plan := Make(s.Snapshot)
+	if got := granted(plan); !slices.Equal(got, []string{"web-0"}) {
+		t.Errorf("granted %v, want one pod", got)
+	}
+	if p := planOf(t, plan, "n").Pods[1]; p.State != BlockedPod || p.Reason != Throttled {
+		t.Errorf("the next pod is %s by %q, want blocked by throttling", p.State, p.Reason)
+	}
+	s.InFlight["uid-web-0"] = true
+	if got := granted(Make(s.Snapshot)); len(got) > 0 {
+		t.Errorf("granted %v while one is under way", got)
+	}
+}
+
+// TestLedger: a disruption is reserved from the POST until the budget shows it.
+func TestLedger(t *testing.T) {
+	key := types.NamespacedName{Namespace: "ns", Name: "p"}
+	seen := func(version string, allowed int32, disrupted ...string) *Budget {
+		b := &Budget{Namespace: "ns", Name: "p", UID: "u", ResourceVersion: version, Allowed: allowed, Disrupted: map[string]bool{}}
+		for _, name := range disrupted {
+			b.Disrupted[name] = true
+		}
+		return b
+	}
+	one, two := &Pod{Namespace: "ns", Name: "a", UID: "a"}, &Pod{Namespace: "ns", Name: "b", UID: "b"}
+	free := func(l *Ledger) int { return l.View()["ns"][0].Free }
+
+	l := NewLedger()
+	if l.Reserve(key, one) {
+		t.Fatal("reserved in a budget that was never seen")
+	}
+	l.Observe(seen("5", 2))
+	if !l.Reserve(key, one) || free(l) != 1 {
+		t.Fatalf("free %d, want 1", free(l))
+	}
+	// The server says yes before the budget shows it: nothing is given twice.
+	l.Admitted(key, one.UID, noon)
+	if free(l) != 1 || len(l.Unsettled()) != 1 {
+		t.Errorf("free %d, want 1 until the budget shows the disruption", free(l))
+	}
+	l.Observe(seen("4", 2))
+	if free(l) != 1 {
+		t.Errorf("free %d after an older sight of the budget, want 1", free(l))
+	}
+	l.Observe(seen("6", 1, "a"))
+	if free(l) != 1 || len(l.Unsettled()) != 0 {
+		t.Errorf("free %d after the budget shows it, want 1", free(l))
+	}
+	// The event before the answer: the answer changes nothing.
+	if !l.Reserve(key, two) || l.Reserve(key, one) {
+		t.Error("reserved more than is allowed")
+	}
+	l.Observe(seen("7", 0, "a", "b"))
+	l.Admitted(key, two.UID, noon)
+	if len(l.Unsettled()) != 0 {
+		t.Error("a disruption that was seen waits to be seen")
+	}
+	// A refusal gives back.
+	l.Observe(seen("8", 1))
+	if !l.Reserve(key, one) {
+		t.Fatal("not reserved")
+	}
+	l.Release(key, one.UID)
+	if free(l) != 1 {
+		t.Errorf("free %d after the refusal, want 1", free(l))
+	}
+	// Read from the server long after the admission: settled, seen or not.
+	l.Reserve(key, one)
+	l.Admitted(key, one.UID, noon)
+	l.Settle(key, noon.Add(-time.Second))
+	if free(l) != 0 {
+		t.Errorf("free %d: settled too early", free(l))
+	}
+	l.Settle(key, noon)
+	if free(l) != 1 {
+		t.Errorf("free %d after it was settled, want 1", free(l))
+	}
+	// Another budget of the name starts over; none is none.
+	l.Reserve(key, one)
+	other := seen("1", 1)
+	other.UID = "v"
+	l.Observe(other)
+	if free(l) != 1 {
+		t.Errorf("free %d of a new budget of the same name, want 1", free(l))
+	}
+	l.Forget(key)
+	if len(l.View()) != 0 {
+		t.Error("a budget that is gone is still there")
+	}
+}
