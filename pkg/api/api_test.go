@@ -1,0 +1,165 @@
+package api
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRequestOf(t *testing.T) {
+	minutes, seconds := 90*time.Minute, int64(30)
+	at := time.Date(2030, 1, 31, 22, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		annotations map[string]string
+		want        Request
+		asked       bool
+	}{
+		"nothing":       {nil, Request{}, false},
+		"another's":     {map[string]string{"example.com/drain": "x"}, Request{}, false},
+		"empty":         {map[string]string{DrainAnnotation: ""}, Request{}, false},
+		"false":         {map[string]string{DrainAnnotation: "False"}, Request{}, false},
+		"no":            {map[string]string{DrainAnnotation: "NO"}, Request{}, false},
+		"off":           {map[string]string{DrainAnnotation: "off"}, Request{}, false},
+		"0":             {map[string]string{DrainAnnotation: "0"}, Request{}, false},
+		"true":          {map[string]string{DrainAnnotation: "true"}, Request{ID: "true"}, true},
+		"an ID":         {map[string]string{DrainAnnotation: "CHG-1"}, Request{ID: "CHG-1"}, true},
+		"longest":       {map[string]string{DrainAnnotation: strings.Repeat("x", 128)}, Request{ID: strings.Repeat("x", 128)}, true},
+		"settings only": {map[string]string{PausedAnnotation: "nonsense"}, Request{}, false},
+		"all settings": {map[string]string{
+			DrainAnnotation: "r", PausedAnnotation: "true", NotBeforeAnnotation: "2030-01-31T22:00:00Z", TimeoutAnnotation: "90m",
+			OnTimeoutAnnotation: "Stop", GracePeriodAnnotation: "30", StatusAnnotation: "{}", DrainedAnnotation: "old",
+		}, Request{ID: "r", Paused: true, NotBefore: at, Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds}, true},
+		"not paused": {map[string]string{DrainAnnotation: "r", PausedAnnotation: "false"}, Request{ID: "r"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, asked, err := RequestOf(test.annotations)
+			if err != nil || asked != test.asked || !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %+v, %v, %v; want %+v, %v", got, asked, err, test.want, test.asked)
+			}
+		})
+	}
+}
+
+// TestRequestOfBadValues: the error names the value, what was expected and how
+// to mend it, and nothing but the ID may be acted on.
+func TestRequestOfBadValues(t *testing.T) {
+	for _, test := range []struct {
+		key, value string
+		want       []string
+	}{
+		{PausedAnnotation, "yes", []string{`"yes"`, `"true" or "false"`, "correct or remove"}},
+		{PausedAnnotation, "", []string{`""`}},
+		{NotBeforeAnnotation, "tomorrow", []string{`"tomorrow"`, "RFC 3339", "2030-01-31T22:00:00Z"}},
+		{TimeoutAnnotation, "10", []string{`"10"`, "duration above 0", "90m"}},
+		{TimeoutAnnotation, "0s", []string{`"0s"`}},
+		{TimeoutAnnotation, "-1m", []string{`"-1m"`}},
+		{OnTimeoutAnnotation, "wait", []string{`"wait"`, "Wait or Stop"}},
+		{OnTimeoutAnnotation, "Delete", []string{`"Delete"`, "not carried out by this version"}},
+		{GracePeriodAnnotation, "0", []string{`"0"`, "at least 1"}},
+		{GracePeriodAnnotation, "30s", []string{`"30s"`, "whole number of seconds"}},
+		{GracePeriodAnnotation, "99999999999999999999", []string{"whole number of seconds"}},
+		{DryRunAnnotation, "true", []string{"dry runs are not carried out"}},
+		{"drainer.dev/dryrun", "true", []string{`"drainer.dev/dryrun"`, "not an annotation that drainer knows", DrainAnnotation}},
+		{DrainAnnotation, strings.Repeat("x", 129), []string{"129 bytes", "at most 128"}},
+	} {
+		annotations := map[string]string{DrainAnnotation: "r", TimeoutAnnotation: "1m"}
+		annotations[test.key] = test.value
+		got, asked, err := RequestOf(annotations)
+		if err == nil || !asked {
+			t.Errorf("%s=%s: asked %v, error %v", test.key, test.value, asked, err)
+			continue
+		}
+		for _, want := range append(test.want, test.key) {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s=%s: error %q, want %q in it", test.key, test.value, err, want)
+			}
+		}
+		if got.ID == "" || got.Timeout != nil || len(got.ID) > MaxIDBytes {
+			t.Errorf("%s=%s: got %+v, want the ID alone", test.key, test.value, got)
+		}
+	}
+	_, _, err := RequestOf(map[string]string{DrainAnnotation: "r", TimeoutAnnotation: "x", PausedAnnotation: "y"})
+	if err == nil || !strings.Contains(err.Error(), PausedAnnotation) || !strings.Contains(err.Error(), TimeoutAnnotation) {
+		t.Errorf("error %q does not name both values", err)
+	}
+}
+
+func FuzzRequestOf(f *testing.F) {
+	f.Add("r", TimeoutAnnotation, "1m")
+	f.Add(strings.Repeat("ü", 100), "drainer.dev/x", "\x00")
+	f.Fuzz(func(t *testing.T, id, key, value string) {
+		r, asked, err := RequestOf(map[string]string{DrainAnnotation: id, key: value})
+		if !asked && (err != nil || r.ID != "") {
+			t.Errorf("no request, and yet %+v, %v", r, err)
+		}
+		if asked && (r.ID == "" || len(r.ID) > MaxIDBytes) {
+			t.Errorf("asked with the ID %q", r.ID)
+		}
+		if err != nil && !reflect.DeepEqual(r, Request{ID: r.ID}) {
+			t.Errorf("an error and %+v", r)
+		}
+		if asked && err == nil && strings.HasPrefix(key, Prefix) && !known(key) {
+			t.Errorf("the unknown key %q went through", key)
+		}
+	})
+}
+
+func known(key string) bool {
+	switch key {
+	case StatusAnnotation, DrainedAnnotation:
+		return true
+	}
+	for _, k := range requestKeys() {
+		if k == key {
+			return true
+		}
+	}
+	return false
+}
+
+func TestStatus(t *testing.T) {
+	at := time.Date(2030, 1, 31, 12, 0, 0, 999, time.FixedZone("X", 3600))
+	s := Status{
+		Request: "r", Phase: Blocked, Reason: "budget_exhausted", StartedAt: &at, PausedSeconds: 5,
+		Pods:     PodCounts{Wanted: 1, Blocked: 2, Terminating: 3, Gone: 4, Left: 5},
+		Blockers: []Blocker{{Pod: "ns/a", State: "blocked", Reason: "x", Since: at}},
+	}
+	got, err := ParseStatus(s.Format())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Request != "r" || got.Phase != Blocked || !got.StartedAt.Equal(at.Truncate(time.Second)) || got.Pods != s.Pods ||
+		got.Version != StatusVersion || len(got.Blockers) != 1 || got.PausedSeconds != 5 || got.FinishedAt != nil {
+		t.Errorf("read back %+v", got)
+	}
+	if n := got.Pods.Remaining(); n != 6 {
+		t.Errorf("%d remain, want 6", n)
+	}
+	for _, bad := range []string{"", "{}", "[]", `{"version":2}`, "x"} {
+		if _, err := ParseStatus(bad); err == nil || !strings.Contains(err.Error(), StatusAnnotation) {
+			t.Errorf("%q is read with error %v", bad, err)
+		}
+	}
+}
+
+// TestStatusBounds: the annotation never outgrows its bound, and keeps the
+// oldest blockers.
+func TestStatusBounds(t *testing.T) {
+	s := Status{Request: strings.Repeat("r", MaxIDBytes), Phase: Blocked}
+	for range 50 {
+		s.Blockers = append(s.Blockers, Blocker{
+			Pod: strings.Repeat("p", 300), State: "blocked", Reason: "x",
+			Budget: strings.Repeat("b", 300), Message: strings.Repeat("\"m", 300),
+		})
+	}
+	s.Blockers[0].Pod = "oldest" + strings.Repeat("p", 300)
+	text := s.Format()
+	if len(text) > MaxStatusBytes {
+		t.Fatalf("%d bytes", len(text))
+	}
+	got, err := ParseStatus(text)
+	if err != nil || len(got.Blockers) == 0 || !strings.HasPrefix(got.Blockers[0].Pod, "oldest") {
+		t.Errorf("read back %d blockers, %v", len(got.Blockers), err)
+	}
+}

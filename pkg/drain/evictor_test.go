@@ -1,0 +1,275 @@
+package drain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// sender is the far end of an evictor: it notes what is sent, and when.
+type sender struct {
+	mu    sync.Mutex
+	begun time.Time
+	sent  []time.Duration
+	// answer is nil for an admission.
+	answer func(ctx context.Context) error
+}
+
+func (s *sender) evict(ctx context.Context, _ *Pod, _ *int64) (int, error) {
+	s.mu.Lock()
+	s.sent = append(s.sent, time.Since(s.begun))
+	s.mu.Unlock()
+	if s.answer == nil {
+		return 201, nil
+	}
+	err := s.answer(ctx)
+	if err == nil {
+		return 201, nil
+	}
+	return 0, err
+}
+
+func (s *sender) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sent)
+}
+
+// runEvictor runs one until the function it returns is called.
+func runEvictor(t *testing.T, s *sender, qps rate.Limit, burst, workers int, fence Fence) (*evictor, func()) {
+	t.Helper()
+	s.begun = time.Now()
+	if fence == nil {
+		fence = func() (time.Time, bool) { return time.Time{}, true }
+	}
+	e := &evictor{
+		evict: s.evict, fence: fence, limiter: rate.NewLimiter(qps, burst), timeout: 40 * time.Second, ledger: NewLedger(),
+		answered: func(Result) {}, queue: workqueue.NewTyped[types.UID](),
+		grants: map[types.UID]Grant{}, inFlight: map[types.UID]bool{},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	posts, cut := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		e.run(ctx, posts, workers)
+		close(done)
+	}()
+	return e, func() {
+		cancel()
+		cut()
+		<-done
+	}
+}
+
+func grantsOf(n int) []Grant {
+	grants := make([]Grant, 0, n)
+	for i := range n {
+		name := fmt.Sprintf("pod-%d", i)
+		grants = append(grants, Grant{Pod: &Pod{Namespace: "ns", Name: name, UID: types.UID(name)}, Request: "r"})
+	}
+	return grants
+}
+
+// TestEvictorRate: the limit holds over all workers.
+func TestEvictorRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{}
+		e, stop := runEvictor(t, s, 10, 5, 4, nil)
+		defer stop()
+		e.publish(grantsOf(25))
+		time.Sleep(1050 * time.Millisecond)
+		if n := s.count(); n != 15 {
+			t.Errorf("%d sent in a second, want a burst of 5 and 10 more", n)
+		}
+		time.Sleep(time.Second)
+		if n := s.count(); n != 25 {
+			t.Errorf("%d sent in all, want 25", n)
+		}
+	})
+}
+
+// TestEvictorStalePlan: what the newest plan does not grant is not sent, even
+// if it has been queued.
+func TestEvictorStalePlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{}
+		e, stop := runEvictor(t, s, 1, 1, 4, nil)
+		defer stop()
+		e.publish(grantsOf(5))
+		synctest.Wait()
+		e.publish(nil)
+		time.Sleep(time.Minute)
+		if n := s.count(); n != 1 {
+			t.Errorf("%d sent, want the one that was sent before the plan changed", n)
+		}
+	})
+}
+
+// TestEvictorOnce: a pod whose result the plan does not know is not sent again.
+func TestEvictorOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{answer: func(context.Context) error { time.Sleep(time.Second); return nil }}
+		e, stop := runEvictor(t, s, rate.Inf, 1, 4, nil)
+		defer stop()
+		for range 5 {
+			e.publish(grantsOf(1))
+			time.Sleep(300 * time.Millisecond)
+		}
+		if n := s.count(); n != 1 {
+			t.Errorf("sent %d times before the result was looked at", n)
+		}
+		if seen := e.look(); len(seen.results) != 1 || seen.results[0].Outcome.Reason != Admitted || len(seen.inFlight) != 0 {
+			t.Errorf("saw %+v", seen)
+		}
+	})
+}
+
+// TestEvictorThrottled: throttling slows all down, for as long as the server
+// asks, and then one at a time until it answers something else.
+func TestEvictorThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttle := true
+		var mu sync.Mutex
+		s := &sender{answer: func(context.Context) error {
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			if throttle {
+				return apierrors.NewTooManyRequests("slow down", 3)
+			}
+			return nil
+		}}
+		e, stop := runEvictor(t, s, rate.Inf, 1, 2, nil)
+		defer stop()
+		publish := func() {
+			e.look()
+			e.publish(grantsOf(10))
+			synctest.Wait()
+		}
+		publish()
+		time.Sleep(time.Second)
+		if n := s.count(); n != 2 {
+			t.Fatalf("%d sent, want one by each worker", n)
+		}
+		for range 20 {
+			publish()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := s.count(); n != 2 {
+			t.Fatalf("%d sent within Retry-After", n)
+		}
+		// Then one, which is throttled as well.
+		time.Sleep(10 * time.Millisecond)
+		publish()
+		time.Sleep(100 * time.Millisecond)
+		if n := s.count(); n != 3 {
+			t.Fatalf("%d sent after Retry-After, want one more", n)
+		}
+		mu.Lock()
+		throttle = false
+		mu.Unlock()
+		time.Sleep(3 * time.Second)
+		publish()
+		time.Sleep(20 * time.Millisecond)
+		if seen := e.look(); seen.careful {
+			t.Error("still careful after an admission")
+		}
+	})
+}
+
+// TestEvictorFence: without the lease nothing is sent, and what is under way
+// ends with it; a renewal lets it go on.
+func TestEvictorFence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		until := time.Now().Add(10 * time.Second)
+		fence := func() (time.Time, bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			return until, time.Now().Before(until)
+		}
+		ended := make(chan time.Duration, 1)
+		s := &sender{}
+		s.answer = func(ctx context.Context) error {
+			<-ctx.Done()
+			ended <- time.Since(s.begun)
+			return ctx.Err()
+		}
+		e, stop := runEvictor(t, s, rate.Inf, 1, 1, fence)
+		defer stop()
+		e.publish(grantsOf(1))
+		time.Sleep(8 * time.Second)
+		mu.Lock()
+		until = until.Add(8 * time.Second)
+		mu.Unlock()
+		if at := <-ended; at != 18*time.Second {
+			t.Errorf("the request ended after %v, want 18s: 8s after the first deadline", at)
+		}
+		synctest.Wait()
+		if seen := e.look(); len(seen.results) != 1 || seen.results[0].Outcome.Reason != Unknown {
+			t.Errorf("saw %+v, want an unknown outcome", seen)
+		}
+		e.publish(grantsOf(3))
+		time.Sleep(time.Minute)
+		if n := s.count(); n != 1 {
+			t.Errorf("%d sent without the lease", n-1)
+		}
+	})
+}
+
+// TestEvictorReserves: a budget is never given out twice, whatever the plan
+// says, and what became of an unknown outcome keeps its reservation.
+func TestEvictorReserves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{answer: func(context.Context) error { return errors.New("connection reset") }}
+		e, stop := runEvictor(t, s, rate.Inf, 1, 1, nil)
+		defer stop()
+		key := types.NamespacedName{Namespace: "ns", Name: "p"}
+		e.ledger.Observe(&Budget{Namespace: "ns", Name: "p", UID: "u", ResourceVersion: "1", Allowed: 1})
+		grants := grantsOf(3)
+		for i := range grants {
+			grants[i].Budget = key
+		}
+		e.publish(grants)
+		synctest.Wait()
+		if n := s.count(); n != 1 {
+			t.Errorf("%d sent under a budget of one", n)
+		}
+		if free := e.ledger.View()["ns"][0].Free; free != 0 {
+			t.Errorf("%d free after an unknown outcome, want 0", free)
+		}
+	})
+}
+
+// TestEvictorShutdown: what waits is not sent; what is under way is waited for.
+func TestEvictorShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{answer: func(context.Context) error { time.Sleep(5 * time.Second); return nil }}
+		s.begun = time.Now()
+		e := &evictor{
+			evict: s.evict, fence: func() (time.Time, bool) { return time.Time{}, true },
+			limiter: rate.NewLimiter(rate.Inf, 1), timeout: 40 * time.Second, ledger: NewLedger(),
+			answered: func(Result) {}, queue: workqueue.NewTyped[types.UID](),
+			grants: map[types.UID]Grant{}, inFlight: map[types.UID]bool{},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		e.publish(grantsOf(10))
+		time.AfterFunc(time.Second, cancel)
+		e.run(ctx, t.Context(), 2)
+		if took := time.Since(s.begun); took != 5*time.Second {
+			t.Errorf("the end took %v, want the 5s of the requests under way", took)
+		}
+		if n := s.count(); n != 2 {
+			t.Errorf("%d sent, want the 2 under way", n)
+		}
+	})
+}
