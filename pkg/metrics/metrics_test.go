@@ -1,0 +1,146 @@
+package metrics
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/drain"
+)
+
+// TestLint: the field's conventions hold for every metric.
+func TestLint(t *testing.T) {
+	m := New("v", "c")
+	m.RegisterClient()
+	m.NewQueues()
+	m.Leader("drainer", false)
+	m.RegisterPlans(plansOf(draining("n", 3)), time.Minute)
+	problems, err := testutil.GatherAndLint(m.Registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestInitialised: what can be named beforehand starts at 0.
+func TestInitialised(t *testing.T) {
+	m := New("v", "c")
+	for name, want := range map[string]int{
+		"drainer_eviction_requests_total":      len(drain.KnownAnswers()),
+		"drainer_drains_total":                 len(drain.Endings()),
+		"drainer_drain_duration_seconds":       len(drain.Endings()),
+		"drainer_pod_blocked_duration_seconds": len(drain.BlockedReasons()),
+	} {
+		if n, err := testutil.GatherAndCount(m.Registry, name); err != nil || n != want {
+			t.Errorf("%s has %d series (%v), want %d", name, n, err, want)
+		}
+	}
+}
+
+func TestObserver(t *testing.T) {
+	m := New("v", "c")
+	m.Answered(drain.Outcome{Code: "429", Reason: drain.BudgetExhausted}, time.Second)
+	m.Answered(drain.Outcome{Code: "429", Reason: drain.BudgetExhausted}, time.Second)
+	m.DrainEnded(drain.EndedCancelled, time.Minute)
+	m.PodAdmitted(drain.BudgetExhausted, 20*time.Second)
+	m.PodGone(3 * time.Second)
+	if n := testutil.ToFloat64(m.requests.WithLabelValues("429", "budget_exhausted")); n != 2 {
+		t.Errorf("%v refusals, want 2", n)
+	}
+	if n := testutil.ToFloat64(m.drains.WithLabelValues("cancelled")); n != 1 {
+		t.Errorf("%v cancelled drains, want 1", n)
+	}
+	for _, want := range []string{
+		`drainer_pod_blocked_duration_seconds_sum{reason="budget_exhausted"} 20`,
+		`drainer_pod_termination_duration_seconds_sum 3`,
+		`drainer_drain_duration_seconds_sum{result="cancelled"} 60`,
+		`drainer_eviction_request_duration_seconds_count{code="429"} 2`,
+	} {
+		if text := exported(t, m); !strings.Contains(text, want) {
+			t.Errorf("%q is not exported", want)
+		}
+	}
+}
+
+// exported is the text of /metrics.
+func exported(t *testing.T, m *Metrics) string {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if recorder.Code != http.StatusOK {
+		t.Fatalf("/metrics answers %d: %s", recorder.Code, recorder.Body)
+	}
+	return recorder.Body.String()
+}
+
+// draining is a node with blocked pods.
+func draining(name string, pods int) drain.NodePlan {
+	n := drain.NodePlan{
+		Node: &drain.Node{Name: name}, Phase: api.Blocked, Watch: true,
+		Memory: drain.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Hour)},
+		Report: drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: pods, Gone: 2}}, InProgress: corev1.ConditionTrue},
+	}
+	for i := range pods {
+		n.Pods = append(n.Pods, drain.PodState{
+			Pod:   &drain.Pod{Namespace: "ns", Name: fmt.Sprintf("%s-pod-%03d", name, i)},
+			State: drain.BlockedPod, Reason: drain.BudgetExhausted, Since: time.Now().Add(-time.Duration(i) * time.Minute),
+		})
+	}
+	return n
+}
+
+func plansOf(nodes ...drain.NodePlan) func() map[types.UID]drain.NodePlan {
+	plans := map[types.UID]drain.NodePlan{}
+	for _, n := range nodes {
+		plans[types.UID(n.Node.Name)] = n
+	}
+	return func() map[types.UID]drain.NodePlan { return plans }
+}
+
+// TestPlans: gauges of nodes end with their drains, and those that name pods
+// are few.
+func TestPlans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		done := draining("done", 0)
+		done.Phase = api.Drained
+		queued := drain.NodePlan{Node: &drain.Node{Name: "queued"}, Phase: api.Queued}
+		released := draining("released", 5)
+		released.Release = true
+		m := New("v", "c")
+		// Of 70 pods those from the fifth minute on are stuck: 65.
+		m.RegisterPlans(plansOf(draining("busy", 70), done, queued, released), 5*time.Minute)
+		text := exported(t, m)
+		for _, want := range []string{
+			`drainer_nodes{phase="Blocked"} 1`, `drainer_nodes{phase="Drained"} 1`, `drainer_nodes{phase="Queued"} 1`, `drainer_nodes{phase="Paused"} 0`,
+			`drainer_node_pods{node="busy",state="blocked"} 70`, `drainer_node_pods{node="busy",state="gone"} 2`,
+			`drainer_stuck_pods{node="busy",reason="budget_exhausted"} 65`, `drainer_stuck_pods{node="busy",reason="finalizer"} 0`,
+			`drainer_stuck_pods_omitted 15`,
+			`drainer_stuck_pod_seconds{node="busy",pod_name="busy-pod-069",pod_namespace="ns",reason="budget_exhausted"} 4140`,
+			fmt.Sprintf(`drainer_node_drain_start_timestamp_seconds{node="busy"} %v`, float64(time.Now().Add(-time.Hour).Unix())),
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not exported", want)
+			}
+		}
+		if n := strings.Count(text, "drainer_stuck_pod_seconds{"); n != mostStuckPods {
+			t.Errorf("%d pods are named, want %d", n, mostStuckPods)
+		}
+		for _, name := range []string{"done", "queued", "released"} {
+			if strings.Contains(text, `node="`+name+`"`) {
+				t.Errorf("node %s has series of its own", name)
+			}
+		}
+	})
+}
