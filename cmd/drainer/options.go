@@ -128,7 +128,7 @@ func (o *options) validate() error {
 	if o.evictionQPS < 0 || math.IsInf(o.evictionQPS, 0) || math.IsNaN(o.evictionQPS) {
 		bad("eviction-qps", o.evictionQPS, "a number of at least 0")
 	}
-	if o.kubeAPIQPS <= 0 {
+	if !(o.kubeAPIQPS > 0) {
 		bad("kube-api-qps", o.kubeAPIQPS, "a number above 0")
 	}
 	for flag, n := range map[string]int{
