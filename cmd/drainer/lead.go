@@ -50,6 +50,10 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRecord,
 	send func(context.Context, resourcelock.LeaderElectionRecord) error,
 ) error {
+	if _, held := l.fence(); record.HolderIdentity == "" && !held {
+		// client-go releases by what it saw last: another may hold it by now.
+		return errLeaseLost
+	}
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	begun := time.Now()

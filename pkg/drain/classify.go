@@ -111,7 +111,11 @@ func (p *planner) classify(n *nodeWork, pod *Pod) PodState {
 	if budgetApplies(pod) {
 		s.Budgets = p.matching(pod)
 	}
-	if memory.LookUp || memory.ConfirmedGone || p.InFlight[pod.UID] {
+	proof, sent := p.InFlight[pod.UID]
+	if memory.LookUp || memory.ConfirmedGone || sent {
+		if memory.staysBlocked(proof) {
+			s = p.blocked(s, memory, memory.BlockedBy, memory.Outcome.Message)
+		}
 		s.send = underway
 		return s
 	}

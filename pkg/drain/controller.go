@@ -84,6 +84,10 @@ type finding func(*Memory)
 const (
 	// errandWorkers write to different nodes side by side.
 	errandWorkers = 8
+	// longestSleep bounds the time without a plan while nodes are drained, so
+	// that what nobody is told of, such as a lease that was renewed late, is
+	// seen all the same.
+	longestSleep = 10 * time.Second
 	// shutdownGrace is how long requests under way may take after the end.
 	shutdownGrace = 8 * time.Second
 )
@@ -172,7 +176,7 @@ func (c *Controller) loop(ctx context.Context) {
 		next := c.step(ctx)
 		timer.Stop()
 		if !next.IsZero() {
-			timer.Reset(max(0, time.Until(next)))
+			timer.Reset(min(longestSleep, max(0, time.Until(next))))
 		}
 	}
 }
@@ -235,14 +239,12 @@ func (c *Controller) book(ctx context.Context, r Result) {
 		logger.Info("Evicted pod", "node", pod.Node, "pod", klog.KRef(pod.Namespace, pod.Name), "request", r.Grant.Request)
 		c.admitted(m, r.At)
 		c.events.pod(pod, "Evicted", fmt.Sprintf("Evicted from node %s for drain request %s", pod.Node, r.Grant.Request))
-	case Gone, Unknown:
+	case Gone, Unknown, ServerError:
 		m.LookUp, m.LooksLeft, m.LookAt = true, looksOf(r.Outcome.Reason), r.At
 		m.Outcome = r.Outcome
 	case MultipleBudgets:
-		m.Outcome, m.AskedSets = r.Outcome, r.Grant.Sets
-		if m.AskedSets == "" {
-			refused(m, r)
-		}
+		m.AskedSets = r.Grant.Sets
+		refused(m, r)
 	default:
 		refused(m, r)
 	}
@@ -340,6 +342,8 @@ func (c *Controller) forgetGone(ctx context.Context, s *Snapshot) {
 		node := byName[m.Pod.Node]
 		_, listed := s.Pods[m.Pod.Node]
 		switch {
+		case isSent(s, uid):
+			// Its result is booked first.
 		case node != nil && listed && !present[uid]:
 			c.podGone(m, node.UID, s.Now)
 			delete(c.memory.Pods, uid)
@@ -347,6 +351,11 @@ func (c *Controller) forgetGone(ctx context.Context, s *Snapshot) {
 			delete(c.memory.Pods, uid)
 		}
 	}
+}
+
+func isSent(s *Snapshot, uid types.UID) bool {
+	_, sent := s.InFlight[uid]
+	return sent
 }
 
 func (c *Controller) podGone(m *PodMemory, node types.UID, now time.Time) {
@@ -369,21 +378,28 @@ func (c *Controller) remember(ctx context.Context, s *Snapshot, plan *Plan) {
 		byUID[n.Node.UID] = *n
 		was, known := c.memory.Nodes[n.Node.UID]
 		if n.Release {
-			if known {
+			if was.Request != "" {
 				c.ended(ctx, n.Node, was, EndedCancelled, s.Now)
 				c.nodeEvent(ctx, n.Node, was.Request, "Released", "The drain request was taken back; the node is given back", false)
-				delete(c.memory.Nodes, n.Node.UID)
 			}
+			// Nothing is recalled from what the Node still says.
+			c.memory.Nodes[n.Node.UID] = NodeMemory{}
 			continue
 		}
 		if known && was.Request != n.Request.ID {
 			c.ended(ctx, n.Node, was, EndedSuperseded, s.Now)
 		}
-		c.tellPhase(ctx, *n, was.Uncordons, s.Now)
+		c.tellPhase(ctx, *n, was.Uncordons)
+		n.Memory = c.countEnds(n.Memory, n.Phase, s.Now)
 		n.Memory.Phase = n.Phase
 		c.memory.Nodes[n.Node.UID] = n.Memory
 		for _, state := range n.Pods {
 			c.rememberPod(ctx, *n, state, s.Now)
+		}
+	}
+	for uid := range c.memory.Nodes {
+		if _, planned := byUID[uid]; !planned {
+			delete(c.memory.Nodes, uid)
 		}
 	}
 	c.memory.Budgets = plan.Budgets
@@ -405,13 +421,17 @@ func (c *Controller) rememberPod(ctx context.Context, n NodePlan, s PodState, no
 	}
 	m := c.memory.Pods[s.Pod.UID]
 	if m == nil {
-		m = &PodMemory{FirstSeen: now}
+		m = firstLook(s.Pod, now, n.Memory.recalled)
+		// The process before has told.
+		m.ToldBlocked = !m.BlockedSince.IsZero()
+		m.ToldStuck = m.ToldBlocked && now.Sub(m.BlockedSince) >= c.Config.StuckAfter
 		c.memory.Pods[s.Pod.UID] = m
 	}
 	m.Pod = s.Pod
-	if s.State == BlockedPod {
+	switch {
+	case s.State == BlockedPod:
 		m.BlockedSince, m.BlockedBy = s.Since, s.Reason
-	} else {
+	case s.State == Terminating || m.Outcome.Reason == "":
 		m.BlockedSince = time.Time{}
 	}
 	if s.State == Terminating && m.AdmittedAt.IsZero() && m.LookUp {
@@ -429,9 +449,8 @@ func (c *Controller) rememberPod(ctx context.Context, n NodePlan, s PodState, no
 	}
 }
 
-// tellPhase writes the event and the log line of a change of phase, and counts
-// the ends that a phase is.
-func (c *Controller) tellPhase(ctx context.Context, n NodePlan, uncordons int, now time.Time) {
+// tellPhase writes the event and the log line of a change of phase.
+func (c *Controller) tellPhase(ctx context.Context, n NodePlan, uncordons int) {
 	if n.Memory.Uncordons == 1 && uncordons == 0 {
 		c.nodeEvent(ctx, n.Node, n.Request.ID, "CordonRestored", "Somebody uncordoned the node; it is cordoned again while the drain request stands", true)
 	}
@@ -440,12 +459,19 @@ func (c *Controller) tellPhase(ctx context.Context, n NodePlan, uncordons int, n
 	}
 	warning := n.Phase == api.Blocked || n.Phase == api.TimedOut || n.Phase == api.InvalidRequest
 	c.nodeEvent(ctx, n.Node, n.Request.ID, string(n.Phase), fmt.Sprintf("Drain request %s: %s", n.Request.ID, n.Report.Message), warning)
-	switch n.Phase {
-	case api.TimedOut:
-		c.Observer.DrainEnded(EndedTimedOut, n.Memory.active(now))
-	case api.Drained:
-		c.Observer.DrainEnded(EndedDrained, n.Memory.FinishedAt.Sub(n.Memory.StartedAt)-n.Memory.PausedFor)
+}
+
+// countEnds counts that a drain is done or has timed out, once.
+func (c *Controller) countEnds(m NodeMemory, phase api.Phase, now time.Time) NodeMemory {
+	switch {
+	case phase == api.TimedOut && !m.CountedTimeout:
+		m.CountedTimeout = true
+		c.Observer.DrainEnded(EndedTimedOut, m.active(now))
+	case phase == api.Drained && !m.CountedFinish.Equal(m.FinishedAt):
+		m.CountedFinish = m.FinishedAt
+		c.Observer.DrainEnded(EndedDrained, m.FinishedAt.Sub(m.StartedAt)-m.PausedFor)
 	}
+	return m
 }
 
 func (c *Controller) nodeEvent(ctx context.Context, n *Node, request, reason, note string, warning bool) {

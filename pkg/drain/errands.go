@@ -62,12 +62,15 @@ const errandTimeout = 30 * time.Second
 // sendErrands queues what the plan wants done and returns when to plan again.
 func (c *Controller) sendErrands(now time.Time, plan *Plan) time.Time {
 	next := plan.Wake
+	if next.IsZero() && len(plan.Nodes) > 0 {
+		next = now.Add(longestSleep)
+	}
 	watch := map[string]bool{}
 	for _, n := range plan.Nodes {
 		watch[n.Node.Name] = n.Watch
 		due, at := c.nodeDue(n, now)
 		if due {
-			c.errands.Add(errand{kind: nodeErrand, node: n.Node.UID})
+			c.sendErrand(errand{kind: nodeErrand, node: n.Node.UID})
 		} else if !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
@@ -75,12 +78,19 @@ func (c *Controller) sendErrands(now time.Time, plan *Plan) time.Time {
 	c.View.Watch(watch)
 	for _, pod := range plan.LookUps {
 		c.memory.Pods[pod.UID].LookAt = now.Add(lookInterval)
-		c.errands.Add(errand{kind: podErrand, object: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod: pod.UID})
+		c.sendErrand(errand{kind: podErrand, object: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod: pod.UID})
 	}
 	for _, key := range plan.Polls {
-		c.errands.Add(errand{kind: budgetErrand, object: key})
+		c.sendErrand(errand{kind: budgetErrand, object: key})
 	}
 	return next
+}
+
+// sendErrand queues an errand, unless it failed and waits to be repeated.
+func (c *Controller) sendErrand(e errand) {
+	if c.errands.NumRequeues(e) == 0 {
+		c.errands.Add(e)
+	}
 }
 
 // lookInterval is how long the next look at a pod waits.
@@ -111,7 +121,9 @@ func reportDue(n NodePlan, last writing, now time.Time) (bool, time.Time) {
 	if last.text == "" || !olderVersion(n.Node.ResourceVersion, last.version) {
 		// What the Node itself says counts: somebody may have changed it.
 		if n.Node.Annotations[api.StatusAnnotation] != last.text || wrongMarks(n) {
-			return true, time.Time{}
+			// At once only the first time: who undoes it does so again.
+			at := last.at.Add(progressInterval)
+			return last.text == "" || changedPhase(last.report.Status, n.Report.Status) || !now.Before(at), at
 		}
 	}
 	if text == last.text && n.Report.Message == last.report.Message {
@@ -149,15 +161,38 @@ func (c *Controller) nextErrand(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
-	if err := c.errand(ctx, e); err != nil && ctx.Err() == nil {
-		if !apierrors.IsConflict(err) {
-			klog.FromContext(ctx).Error(err, "An errand failed and will be repeated", "failures", c.errands.NumRequeues(e)+1)
-		}
-		c.errands.AddRateLimited(e)
+	err := c.errand(ctx, e)
+	if ctx.Err() != nil {
 		return true
 	}
-	c.errands.Forget(e)
+	if err == nil {
+		failed := c.errands.NumRequeues(e) > 0
+		c.errands.Forget(e)
+		if failed {
+			c.trouble(e, "")
+		}
+		return true
+	}
+	if !apierrors.IsConflict(err) {
+		klog.FromContext(ctx).Error(err, "An errand failed and will be repeated", "failures", c.errands.NumRequeues(e)+1)
+		c.trouble(e, err.Error())
+	}
+	c.errands.AddRateLimited(e)
 	return true
+}
+
+// trouble notes why a node could not be written to, so that it says so itself
+// as far as it can.
+func (c *Controller) trouble(e errand, text string) {
+	if e.kind != nodeErrand {
+		return
+	}
+	c.found(func(m *Memory) {
+		if node, known := m.Nodes[e.node]; known {
+			node.Trouble = text
+			m.Nodes[e.node] = node
+		}
+	})
 }
 
 func (c *Controller) errand(ctx context.Context, e errand) error {

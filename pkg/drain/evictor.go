@@ -41,8 +41,9 @@ type evictor struct {
 
 	queue workqueue.TypedInterface[types.UID]
 
-	mu       sync.Mutex
-	grants   map[types.UID]Grant
+	mu     sync.Mutex
+	grants map[types.UID]Grant
+	// inFlight are the pods being sent, and whether as a proof.
 	inFlight map[types.UID]bool
 	results  []Result
 	// throttled is until when nothing is sent; careful is true from then on
@@ -59,7 +60,7 @@ func (e *evictor) publish(grants []Grant) {
 	defer e.mu.Unlock()
 	clear(e.grants)
 	for _, g := range grants {
-		if !e.inFlight[g.Pod.UID] && !slices.ContainsFunc(e.results, func(r Result) bool { return r.Grant.Pod.UID == g.Pod.UID }) {
+		if _, sent := e.inFlight[g.Pod.UID]; !sent && !slices.ContainsFunc(e.results, func(r Result) bool { return r.Grant.Pod.UID == g.Pod.UID }) {
 			e.grants[g.Pod.UID] = g
 			e.queue.Add(g.Pod.UID)
 		}
@@ -138,7 +139,7 @@ func (e *evictor) take(ctx context.Context, uid types.UID) (Grant, bool) {
 		return Grant{}, false
 	}
 	delete(e.grants, uid)
-	e.inFlight[uid] = true
+	e.inFlight[uid] = g.Proof
 	return g, true
 }
 
@@ -168,15 +169,13 @@ func (e *evictor) giveBack(g Grant) {
 	delete(e.inFlight, g.Pod.UID)
 }
 
-// settle books a result. The reservation of an unknown outcome stays until it
-// has been found out.
+// settle books a result. The reservation of an outcome that is not certain
+// stays, like that of an admission, until the budget shows it or was read.
 func (e *evictor) settle(r Result) {
 	if key := r.Grant.Budget; key.Name != "" {
-		switch r.Outcome.Reason {
-		case Admitted:
-			e.ledger.Admitted(key, r.Grant.Pod.UID, r.At)
-		case Unknown:
-		default:
+		if r.Outcome.Reason == Admitted || r.Outcome.Reason.uncertain() {
+			e.ledger.Spent(key, r.Grant.Pod.UID, r.At)
+		} else {
 			e.ledger.Release(key, r.Grant.Pod.UID)
 		}
 	}

@@ -25,8 +25,8 @@ type entry struct {
 
 type reservation struct {
 	pod string
-	// admitted is when the API server said yes; zero while it has not.
-	admitted time.Time
+	// spent is when the request ended that may have spent it; zero before.
+	spent time.Time
 }
 
 // NewLedger returns an empty ledger.
@@ -77,14 +77,14 @@ func (l *Ledger) Reserve(key types.NamespacedName, pod *Pod) bool {
 	return true
 }
 
-// Admitted notes that the API server admitted the pod's eviction: the
-// reservation stays until the budget shows it.
-func (l *Ledger) Admitted(key types.NamespacedName, pod types.UID, now time.Time) {
+// Spent notes that the API server has admitted the pod's eviction, or may have:
+// the reservation stays until the budget shows it or is settled.
+func (l *Ledger) Spent(key types.NamespacedName, pod types.UID, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.entries[key]; e != nil {
 		if r, held := e.reserved[pod]; held {
-			r.admitted = now
+			r.spent = now
 			e.reserved[pod] = r
 		}
 	}
@@ -99,21 +99,21 @@ func (l *Ledger) Release(key types.NamespacedName, pod types.UID) {
 	}
 }
 
-// Settle releases the reservations that were admitted before the time, after
+// Settle releases the reservations that were spent before the time, after
 // the budget itself was read.
 func (l *Ledger) Settle(key types.NamespacedName, before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.entries[key]; e != nil {
 		for uid, r := range e.reserved {
-			if !r.admitted.IsZero() && !r.admitted.After(before) {
+			if !r.spent.IsZero() && !r.spent.After(before) {
 				delete(e.reserved, uid)
 			}
 		}
 	}
 }
 
-// Unsettled lists the budgets with a reservation that was admitted and does
+// Unsettled lists the budgets with a reservation that was spent and does
 // not show, and since when the oldest of them is, sorted by name.
 func (l *Ledger) Unsettled() []Unsettled {
 	l.mu.Lock()
@@ -122,8 +122,8 @@ func (l *Ledger) Unsettled() []Unsettled {
 	for key, e := range l.entries {
 		var oldest time.Time
 		for _, r := range e.reserved {
-			if !r.admitted.IsZero() && (oldest.IsZero() || r.admitted.Before(oldest)) {
-				oldest = r.admitted
+			if !r.spent.IsZero() && (oldest.IsZero() || r.spent.Before(oldest)) {
+				oldest = r.spent
 			}
 		}
 		if !oldest.IsZero() {
@@ -134,7 +134,7 @@ func (l *Ledger) Unsettled() []Unsettled {
 	return late
 }
 
-// Unsettled is a budget that does not show an admitted eviction.
+// Unsettled is a budget that does not show an eviction of ours.
 type Unsettled struct {
 	Budget types.NamespacedName
 	Since  time.Time

@@ -22,6 +22,9 @@ type NodeMemory struct {
 	// Phase is the phase of the plan before, or of the process before.
 	Phase api.Phase
 
+	// recalled says since when pods were blocked, by key, as the process
+	// before wrote it.
+	recalled map[string]time.Time
 	// before is how many pods remained when the process before last wrote;
 	// those missing at the first look have gone meanwhile.
 	before int
@@ -39,6 +42,14 @@ type NodeMemory struct {
 	GrantedAt time.Time
 	// RetryConfirmAt is when the last look before Drained may be repeated.
 	RetryConfirmAt time.Time
+	// Instructed is true while a wanted pod has an annotation that is not
+	// carried out.
+	Instructed bool
+	// Trouble is why the node could not be written to; empty if it could.
+	Trouble string
+	// CountedFinish and CountedTimeout say which ends have been counted.
+	CountedFinish  time.Time
+	CountedTimeout bool
 	// Returns counts, by controller, the pods that came back and were evicted.
 	Returns map[types.UID]Return
 }
@@ -91,7 +102,13 @@ func recall(n *Node, id string) (NodeMemory, bool) {
 	if err != nil || status.Request != id {
 		return NodeMemory{}, false
 	}
-	return NodeMemory{
+	recalled := map[string]time.Time{}
+	for _, b := range status.Blockers {
+		if b.State == string(BlockedPod) {
+			recalled[b.Pod] = b.Since
+		}
+	}
+	m := NodeMemory{
 		Request:     id,
 		RequestedAt: timeOf(status.RequestedAt),
 		StartedAt:   timeOf(status.StartedAt),
@@ -101,7 +118,22 @@ func recall(n *Node, id string) (NodeMemory, bool) {
 		Gone:        status.Pods.Gone,
 		Phase:       status.Phase,
 		before:      status.Pods.Remaining(),
-	}, true
+		recalled:    recalled,
+
+		CountedTimeout: status.Phase == api.TimedOut,
+	}
+	m.CountedFinish = m.FinishedAt
+	return m, true
+}
+
+// reopened is m of a drain that was done and is not any more. The time in
+// between does not count.
+func (m NodeMemory) reopened(now time.Time) NodeMemory {
+	if !m.FinishedAt.IsZero() {
+		m.PausedFor += now.Sub(m.FinishedAt)
+		m.FinishedAt = time.Time{}
+	}
+	return m
 }
 
 func timeOf(t *time.Time) time.Time {
@@ -126,9 +158,11 @@ func (m NodeMemory) active(now time.Time) time.Duration {
 	return end.Sub(m.StartedAt) - m.PausedFor
 }
 
-// paused is m with its clock stopped or going on.
+// paused is m with its clock stopped or going on. The clock of a drain that is
+// done stands still anyway.
 func (m NodeMemory) paused(yes bool, now time.Time) NodeMemory {
 	switch {
+	case !m.started() || !m.FinishedAt.IsZero():
 	case yes && m.PausedAt.IsZero():
 		m.PausedAt = now
 	case !yes && !m.PausedAt.IsZero():
@@ -173,6 +207,12 @@ type PodMemory struct {
 
 	// Told says which events have been written.
 	ToldBlocked, ToldStuck bool
+}
+
+// staysBlocked is true for a pod that counts as blocked while it is sent once
+// more: it was refused before, or is expected to be.
+func (m *PodMemory) staysBlocked(proof bool) bool {
+	return !m.BlockedSince.IsZero() && (proof || m.Outcome.Reason != "")
 }
 
 // BudgetMemory is what is remembered of a budget that blocks.

@@ -131,12 +131,14 @@ func (p *planner) progress(n *nodeWork, phase api.Phase, worst blockage) string 
 		parts = append(parts, "paused: nothing is sent, the node stays cordoned")
 	}
 	switch {
+	case n.memory.Trouble != "":
+		parts = append(parts, "the node cannot be written to: "+n.memory.Trouble)
 	case !n.cordoned() && n.memory.Uncordons > 0:
 		parts = append(parts, "somebody uncordoned the node: nothing is sent until it is cordoned again")
 	case !n.cordoned():
 		parts = append(parts, "cordoning")
 	case !n.listed:
-		parts = append(parts, "reading the node's pods")
+		parts = append(parts, "reading the node's pods (the log says why if it takes long)")
 	}
 	c := n.counts
 	if n.listed {

@@ -3,6 +3,7 @@ package drain
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,7 +76,9 @@ const blockedAfter = 10 * time.Second
 // Make decides what to do about a snapshot. It reads nothing else and changes
 // nothing: the same snapshot gives the same plan.
 func Make(s *Snapshot) Plan {
-	p := &planner{Snapshot: s, free: map[*Budget]int{}, budgets: map[types.UID]BudgetMemory{}}
+	p := &planner{
+		Snapshot: s, free: map[*Budget]int{}, budgets: map[types.UID]BudgetMemory{}, recalled: map[string]time.Time{},
+	}
 	for _, budgets := range s.Budgets {
 		for _, b := range budgets {
 			p.free[b.Budget] = b.Free
@@ -114,6 +117,9 @@ type planner struct {
 	grants   []Grant
 	budgets  map[types.UID]BudgetMemory
 	lookUps  []*Pod
+	// recalled says since when pods are blocked that are looked at for the
+	// first time, by key.
+	recalled map[string]time.Time
 	wake     time.Time
 }
 
@@ -148,7 +154,12 @@ func (p *planner) podMemory(pod *Pod) *PodMemory {
 	if memory, known := p.Memory.Pods[pod.UID]; known {
 		return memory
 	}
-	return &PodMemory{Pod: pod, FirstSeen: p.Now}
+	return firstLook(pod, p.Now, p.recalled)
+}
+
+// firstLook is the memory of a pod that was not seen before by this process.
+func firstLook(pod *Pod, now time.Time, recalled map[string]time.Time) *PodMemory {
+	return &PodMemory{Pod: pod, FirstSeen: now, BlockedSince: recalled[pod.Key()]}
 }
 
 // gather finds the nodes that concern drainer.
@@ -166,7 +177,10 @@ func (p *planner) gather() {
 		}
 		n := &nodeWork{node: node, request: request, invalid: err, memory: p.remembered(node, request.ID)}
 		p.nodes = append(p.nodes, n)
-		n.memory = n.memory.paused(n.memory.started() && (err != nil || request.Paused), p.Now)
+		n.memory = n.memory.paused(err != nil || request.Paused || n.memory.Instructed, p.Now)
+		if !n.memory.looked {
+			maps.Copy(p.recalled, n.memory.recalled)
+		}
 		n.timedOut = p.overdue(n)
 		switch {
 		case n.holdsSlot(p.onTimeout(n)):
@@ -277,11 +291,13 @@ func (p *planner) look(n *nodeWork) {
 			n.others = true
 		}
 	}
+	n.memory.Instructed = false
 	for _, pod := range pods {
 		state := p.classify(n, pod)
 		n.pods = append(n.pods, state)
 		p.lookUp(pod)
 		if state.State != Left && len(pod.Instructions) > 0 && n.invalid == nil {
+			n.memory.Instructed = true
 			n.invalid = fmt.Errorf("pod %s has the annotation %s, which this version does not carry out: remove it",
 				pod.Key(), strings.Join(pod.Instructions, ", "))
 		}
@@ -311,10 +327,13 @@ const (
 // took it away.
 func (p *planner) followCordon(n *nodeWork) {
 	m := &n.memory
+	if !n.cordoned() {
+		n.memory = m.reopened(p.Now)
+	}
 	switch {
 	case n.cordoned() && m.CordonSeen.IsZero():
 		m.CordonSeen = p.Now
-	case !n.node.Unschedulable && !m.CordonSeen.IsZero():
+	case !n.cordoned() && !m.CordonSeen.IsZero():
 		m.CordonSeen = time.Time{}
 		m.Uncordons++
 		if m.Uncordons > 1 {
@@ -346,7 +365,7 @@ func (n *nodeWork) count() {
 		case Terminating:
 			n.counts.Terminating++
 		}
-		if s.State == Terminating || s.send == underway {
+		if s.State == Terminating || s.send == underway && s.State != BlockedPod {
 			n.active = true
 		}
 	}
@@ -383,11 +402,10 @@ func (p *planner) recount(n *nodeWork) {
 // got a wanted pod again.
 func (p *planner) followProgress(n *nodeWork) {
 	m := &n.memory
-	if n.listed && n.counts.Remaining() > 0 && !m.FinishedAt.IsZero() {
-		m.PausedFor += p.Now.Sub(m.FinishedAt)
-		m.FinishedAt = time.Time{}
+	if n.listed && n.counts.Remaining() > 0 {
+		*m = m.reopened(p.Now)
 	}
-	if n.active || n.counts.Remaining() == 0 || !p.sends(n) {
+	if !p.stalls(n) {
 		m.IdleSince = time.Time{}
 		return
 	}
@@ -395,6 +413,19 @@ func (p *planner) followProgress(n *nodeWork) {
 		m.IdleSince = p.Now
 	}
 	p.wakeAt(m.IdleSince.Add(blockedAfter))
+}
+
+// stalls is true for a drain that should go on and at the moment does not:
+// its pods wait, or the node cannot be cordoned, or its pods not be read.
+func (p *planner) stalls(n *nodeWork) bool {
+	switch {
+	case !n.memory.started() || !n.memory.FinishedAt.IsZero() || n.invalid != nil || n.request.Paused || n.stopped(p.onTimeout(n)):
+		return false
+	case !n.cordoned() || !n.listed:
+		return true
+	default:
+		return !n.active && n.counts.Remaining() > 0
+	}
 }
 
 // looksDrained is true if nothing but a live list is missing for Drained.

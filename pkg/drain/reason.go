@@ -65,6 +65,10 @@ func (r Reason) blocks() Reason {
 	}
 }
 
+// uncertain is true for answers that do not say whether the eviction happened:
+// the API server, or whatever broke before it, may have gone on.
+func (r Reason) uncertain() bool { return r == Unknown || r == ServerError }
+
 // byBudget is true for refusals that a budget's own change ends.
 func (r Reason) byBudget() bool {
 	switch r {

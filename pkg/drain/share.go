@@ -37,7 +37,8 @@ func (p *planner) share() {
 	}
 }
 
-// grant lets a pod be sent.
+// grant lets a pod be sent. One that was refused before still counts as blocked
+// until it is admitted.
 func (p *planner) grant(n *nodeWork, s *PodState) {
 	g := Grant{
 		Pod: s.Pod, GracePeriod: n.request.GracePeriod, Request: n.request.ID,
@@ -49,8 +50,12 @@ func (p *planner) grant(n *nodeWork, s *PodState) {
 		g.Budget = keyOf(b)
 		n.memory.GrantedAt = p.Now
 	}
-	n.active = true
 	p.grants = append(p.grants, g)
+	if memory := p.podMemory(s.Pod); memory.staysBlocked(false) {
+		*s = p.blocked(*s, memory, memory.BlockedBy, memory.Outcome.Message)
+		return
+	}
+	n.active = true
 }
 
 // turns is the order in which nodes are given what there is to give.

@@ -121,7 +121,7 @@ func TestLedger(t *testing.T) {
 		t.Fatalf("free %d, want 1", free(l))
 	}
 	// The server says yes before the budget shows it: nothing is given twice.
-	l.Admitted(key, one.UID, noon)
+	l.Spent(key, one.UID, noon)
 	if free(l) != 1 || len(l.Unsettled()) != 1 {
 		t.Errorf("free %d, want 1 until the budget shows the disruption", free(l))
 	}
@@ -138,7 +138,7 @@ func TestLedger(t *testing.T) {
 		t.Error("reserved more than is allowed")
 	}
 	l.Observe(seen("7", 0, "a", "b"))
-	l.Admitted(key, two.UID, noon)
+	l.Spent(key, two.UID, noon)
 	if len(l.Unsettled()) != 0 {
 		t.Error("a disruption that was seen waits to be seen")
 	}
@@ -153,7 +153,7 @@ func TestLedger(t *testing.T) {
 	}
 	// Read from the server long after the admission: settled, seen or not.
 	l.Reserve(key, one)
-	l.Admitted(key, one.UID, noon)
+	l.Spent(key, one.UID, noon)
 	l.Settle(key, noon.Add(-time.Second))
 	if free(l) != 0 {
 		t.Errorf("free %d: settled too early", free(l))

@@ -30,7 +30,8 @@ type Snapshot struct {
 	// Careful is true from then on until the server admits or refuses one
 	// eviction for another reason: they are sent one at a time.
 	Careful bool
-	// InFlight are the pods whose eviction is being sent.
+	// InFlight are the pods whose eviction is being sent, and whether it is
+	// expected to be refused.
 	InFlight map[types.UID]bool
 
 	// Memory is what earlier plans and outcomes left behind. Losing it costs

@@ -72,7 +72,9 @@ func (w *Watcher) Run(ctx context.Context) {
 	})
 	sets := w.client.AppsV1().DaemonSets(metav1.NamespaceAll)
 	start("daemonsets", &appsv1.DaemonSet{}, trimDaemonSet, lists(sets.List, sets.Watch, everything), cache.ResourceEventHandlerFuncs{
-		AddFunc: func(obj any) { w.daemonSet(obj, true) }, DeleteFunc: func(obj any) { w.daemonSet(obj, false) },
+		AddFunc:    func(obj any) { w.daemonSetReplaced(nil, obj) },
+		DeleteFunc: func(obj any) { w.daemonSetReplaced(obj, nil) },
+		UpdateFunc: w.daemonSetReplaced,
 	})
 	if w.ledger != nil {
 		budgets := w.client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceAll)
@@ -181,19 +183,24 @@ func (w *Watcher) nodeGone(obj any) {
 	w.wake()
 }
 
-// daemonSet keeps the set by copying it: plans read it without a lock.
-func (w *Watcher) daemonSet(obj any, exists bool) {
-	ds, ok := deleted[*appsv1.DaemonSet](obj)
-	if !ok {
+// daemonSetReplaced takes one out of the set and another in, in one step: no
+// plan may see a DaemonSet missing that exists. One that was deleted and made
+// again between two lists comes as an update. Plans read the set without a
+// lock, so it is copied.
+func (w *Watcher) daemonSetReplaced(was, is any) {
+	old, gone := deleted[*appsv1.DaemonSet](was)
+	ds, made := is.(*appsv1.DaemonSet)
+	if gone && made && old.UID == ds.UID {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	sets := maps.Clone(w.daemonSets)
-	if exists {
+	if gone {
+		delete(sets, old.UID)
+	}
+	if made {
 		sets[ds.UID] = true
-	} else {
-		delete(sets, ds.UID)
 	}
 	w.daemonSets = sets
 	w.wake()
