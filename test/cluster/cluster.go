@@ -143,6 +143,11 @@ func (c *Cluster) Stop() error {
 		_ = c.keeper.Wait()
 		return nil
 	}
+	return c.AwaitEnd()
+}
+
+// AwaitEnd returns once the cluster's processes have ended.
+func (c *Cluster) AwaitEnd() error {
 	// The keeper holds this lock as long as it lives.
 	unlock, err := lock(filepath.Join(c.Dir, ".lock"), io.Discard)
 	if err != nil {

@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (status int) {
+	if dir := os.Getenv(strayCluster); dir != "" {
+		return startStray(dir)
+	}
 	dir, err := os.MkdirTemp("", "drainer-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -105,6 +106,32 @@ func TestTwoReplicas(t *testing.T) {
 	if standby.metric("leader_election_master_status") != 1 {
 		t.Error("the standby finished the drain without leading")
 	}
+	if n := e.checkOnce(); n != 20 {
+		t.Errorf("%d pods were evicted, want 20", n)
+	}
+}
+
+// TestFrozenLeader: a leader that was stopped, and goes on after another has
+// taken over, lets nothing through and ends.
+func TestFrozenLeader(t *testing.T) {
+	e := setup(t, 2)
+	node := e.slowWeb(20)
+	slow := append([]string{"--eviction-qps=4", "--eviction-burst=1"}, shortLease...)
+	frozen := e.start(slow...)
+	e.request(node, "frozen")
+	await(t, "some pods are evicted", func() bool { return len(e.terminating("web")) >= 3 })
+	if err := frozen.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	standby := e.start(slow...)
+	poll(t, "the other takes over", func() bool { return standby.metric("leader_election_master_status") == 1 })
+	if err := frozen.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := frozen.Wait(); err != nil || status != 1 {
+		t.Errorf("the frozen leader exited with %d, %v; want 1", status, err)
+	}
+	e.awaitDrained(node, "frozen")
 	if n := e.checkOnce(); n != 20 {
 		t.Errorf("%d pods were evicted, want 20", n)
 	}

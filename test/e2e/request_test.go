@@ -272,6 +272,32 @@ func TestHumanUncordon(t *testing.T) {
 	e.awaitDrained(node, "uncordon")
 }
 
+// TestNodeDeleted: a node that is gone ends its drain; one of the same name is
+// another node.
+func TestNodeDeleted(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.create(workload.Deployment(on(e.spec("db", 1), node)), workload.MaxUnavailable(e.namespace, "db", "db", "0"))
+	e.awaitReady("db", 1)
+	drainer := e.start()
+	e.request(node, "deleted")
+	e.awaitBlocked(node, "db", "budget_never_allows")
+	if err := suite.client.CoreV1().Nodes().Delete(t.Context(), node, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "the end is counted", func() bool { return drainer.metric("drainer_drains_total", "result", "node_deleted") == 1 })
+	poll(t, "the gauges of the node are gone", func() bool { return drainer.metric("drainer_node_pods", "node", node) == 0 })
+	e.create(workload.Node(node, map[string]string{poolLabel: e.pool}))
+	await(t, "the new node is ready", func() bool { return e.node(node) != nil && ready(e.node(node)) })
+	e.request(node, "again")
+	e.awaitBlocked(node, "db", "budget_never_allows")
+	e.editBudget("db", "1")
+	e.awaitDrained(node, "again")
+	if at := e.status(node).StartedAt; at == nil || at.Before(e.node(node).CreationTimestamp.Time) {
+		t.Errorf("the new node's drain began at %v, before the node was there", at)
+	}
+}
+
 // TestAllNodes: all nodes are asked for at once.
 func TestAllNodes(t *testing.T) {
 	const limit = 2

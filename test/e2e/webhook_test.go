@@ -18,6 +18,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster/daemon"
@@ -263,7 +264,7 @@ func TestNamespaceDeletion(t *testing.T) {
 	if n := drainer.metric("drainer_eviction_requests_total", "code", "403", "reason", "namespace_terminating"); n < 2 {
 		t.Errorf("%v answers are counted as namespace_terminating, want one for each of 2 pods at least", n)
 	}
-	e.allowDeletion(doomed)
+	e.allow(doomed)
 	e.awaitDrained(node, "doomed")
 }
 
@@ -288,23 +289,35 @@ func (e *env) readyPods(app string) int {
 // the eviction API.
 func (e *env) forbidDeletion(namespace string) {
 	e.Helper()
+	e.forbid(namespace, admissionregistrationv1.Delete, "pods", fmt.Sprintf("request.namespace == %q", namespace))
+	poll(e.T, "the policy is in force", func() bool {
+		err := suite.client.CoreV1().Pods(namespace).Delete(e.Context(), e.in(namespace).pods("web")[0].Name,
+			metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+		return err != nil
+	})
+}
+
+// forbid makes a policy of the name that denies the operation on the resource
+// where the condition holds.
+func (e *env) forbid(name string, operation admissionregistrationv1.OperationType, resource, condition string) {
+	e.Helper()
 	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
 			MatchConstraints: &admissionregistrationv1.MatchResources{
-				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}},
 				ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
-					Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Delete},
-					Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+					Operations: []admissionregistrationv1.OperationType{operation},
+					Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{resource}},
 				}}},
 			},
-			Validations: []admissionregistrationv1.Validation{{Expression: "false", Message: "held by the test"}},
+			MatchConditions: []admissionregistrationv1.MatchCondition{{Name: "test", Expression: condition}},
+			Validations:     []admissionregistrationv1.Validation{{Expression: "false", Message: "held by the test"}},
 		},
 	}
 	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName: namespace, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
+			PolicyName: name, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
 		},
 	}
 	client := suite.client.AdmissionregistrationV1()
@@ -314,18 +327,40 @@ func (e *env) forbidDeletion(namespace string) {
 	if _, err := client.ValidatingAdmissionPolicyBindings().Create(e.Context(), binding, metav1.CreateOptions{}); err != nil {
 		e.Fatal(err)
 	}
-	e.Cleanup(func() { e.allowDeletion(namespace) })
-	poll(e.T, "the policy is in force", func() bool {
-		err := suite.client.CoreV1().Pods(namespace).Delete(e.Context(), e.in(namespace).pods("web")[0].Name,
-			metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
-		return err != nil
-	})
+	e.Cleanup(func() { e.allow(name) })
 }
 
-func (e *env) allowDeletion(namespace string) {
+// allow takes a policy away. It may be called more than once.
+func (e *env) allow(name string) {
 	client := suite.client.AdmissionregistrationV1()
-	_ = client.ValidatingAdmissionPolicyBindings().Delete(noDeadline, namespace, metav1.DeleteOptions{})
-	_ = client.ValidatingAdmissionPolicies().Delete(noDeadline, namespace, metav1.DeleteOptions{})
+	_ = client.ValidatingAdmissionPolicyBindings().Delete(noDeadline, name, metav1.DeleteOptions{})
+	_ = client.ValidatingAdmissionPolicies().Delete(noDeadline, name, metav1.DeleteOptions{})
+}
+
+// TestCordonDenied: what cannot be cordoned is not drained, and says why.
+func TestCordonDenied(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.create(workload.Deployment(on(e.spec("web", 2), node)))
+	e.awaitReady("web", 2)
+	e.forbid(e.namespace, admissionregistrationv1.Update, "nodes",
+		fmt.Sprintf("request.name == %q && has(object.spec.unschedulable) && object.spec.unschedulable", node))
+	poll(t, "the policy is in force", func() bool {
+		_, err := suite.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, []byte(`{"spec":{"unschedulable":true}}`),
+			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		return err != nil
+	})
+	e.start()
+	e.request(node, "denied")
+	e.awaitPhase(node, api.Blocked)
+	if message := e.message(node); !strings.Contains(message, "held by the test") {
+		t.Errorf("the condition says %q and not why", message)
+	}
+	if n := len(e.evictions()); n > 0 || e.cordoned(node) {
+		t.Errorf("%d evictions were sent from a node that is not cordoned", n)
+	}
+	e.allow(e.namespace)
+	e.awaitDrained(node, "denied")
 }
 
 // TestForbidden: without the permission to evict nothing is evicted, and the

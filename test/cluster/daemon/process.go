@@ -101,19 +101,33 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
+// Signal sends the process a signal.
+func (p *Process) Signal(s os.Signal) error {
+	if err := p.command.Process.Signal(s); err != nil {
+		return fmt.Errorf("sending %v to drainer: %w", s, err)
+	}
+	return nil
+}
+
+// Wait returns the exit status once the process has ended.
+func (p *Process) Wait() (int, error) {
+	<-p.ended
+	var exit *exec.ExitError
+	if p.err != nil && !errors.As(p.err, &exit) {
+		return 0, fmt.Errorf("waiting for drainer: %w", p.err)
+	}
+	return p.command.ProcessState.ExitCode(), nil
+}
+
 // Terminate asks the process to end, and returns its exit status and how long
 // it took.
 func (p *Process) Terminate() (status int, took time.Duration, err error) {
 	begun := time.Now()
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		return 0, 0, fmt.Errorf("terminating drainer: %w", err)
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		return 0, 0, err
 	}
-	<-p.ended
-	var exit *exec.ExitError
-	if p.err != nil && !errors.As(p.err, &exit) {
-		return 0, 0, fmt.Errorf("waiting for drainer: %w", p.err)
-	}
-	return p.command.ProcessState.ExitCode(), time.Since(begun), nil
+	status, err = p.Wait()
+	return status, time.Since(begun), err
 }
 
 // Ready is true if /readyz says so.
