@@ -142,14 +142,7 @@ func TestFrozenLeader(t *testing.T) {
 func TestTerminate(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(30)
-	slow := newGate()
-	defer slow.open()
-	asked := make(chan string, 100)
-	e.webhook("web", func(pod string) *metav1.Status {
-		asked <- pod
-		slow.pass()
-		return nil
-	})
+	slow, asked := e.hold("web")
 	first := e.start("--eviction-workers=3")
 	second := e.start()
 	e.request(node, "terminate")
@@ -186,14 +179,7 @@ func TestTerminate(t *testing.T) {
 func TestTerminateHung(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(3)
-	hung := newGate()
-	defer hung.open()
-	asked := make(chan string, 100)
-	e.webhook("web", func(pod string) *metav1.Status {
-		asked <- pod
-		hung.pass()
-		return nil
-	})
+	hung, asked := e.hold("web")
 	first := e.start()
 	e.request(node, "hung")
 	for range 3 {
@@ -214,14 +200,7 @@ func TestTerminateHung(t *testing.T) {
 func TestUnknownOutcome(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(1)
-	hung := newGate()
-	defer hung.open()
-	asked := make(chan string, 100)
-	e.webhook("web", func(pod string) *metav1.Status {
-		asked <- pod
-		hung.pass()
-		return nil
-	})
+	hung, asked := e.hold("web")
 	drainer := e.start("--eviction-timeout=1s")
 	e.request(node, "unknown")
 	<-asked
@@ -276,12 +255,7 @@ func TestPermissions(t *testing.T) {
 	e.awaitReady("db", 1)
 	e.awaitReady("web", 1)
 	// An eviction that is not answered makes drainer look at the pod.
-	hung := newGate()
-	defer hung.open()
-	e.webhook("web", func(string) *metav1.Status {
-		hung.pass()
-		return nil
-	})
+	e.hold("web")
 	// Servers before 1.34 do not stream lists: there list is needed.
 	e.environment = []string{"KUBE_FEATURE_WatchListClient=false"}
 	e.start("--max-draining=1", "--eviction-timeout=1s")

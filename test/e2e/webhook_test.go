@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,18 +84,31 @@ func (e *env) removeWebhook(name string) {
 }
 
 // gate holds back whoever passes until it is opened.
-type gate struct{ opened chan struct{} }
+type gate struct {
+	opened chan struct{}
+	once   *sync.Once
+}
 
-func newGate() gate { return gate{make(chan struct{})} }
+func newGate() gate { return gate{make(chan struct{}), new(sync.Once)} }
 
 func (g gate) pass() { <-g.opened }
 
-func (g gate) open() {
-	select {
-	case <-g.opened:
-	default:
-		close(g.opened)
-	}
+func (g gate) open() { g.once.Do(func() { close(g.opened) }) }
+
+// hold makes a webhook that holds back the evictions of the pods whose names
+// begin with the name until the gate is opened, and tells which were asked for.
+func (e *env) hold(name string) (gate, <-chan string) {
+	e.Helper()
+	g := newGate()
+	asked := make(chan string, 1000)
+	e.webhook(name, func(pod string) *metav1.Status {
+		asked <- pod
+		g.pass()
+		return nil
+	})
+	// The server that waits for its requests is closed after this.
+	e.Cleanup(g.open)
+	return g, asked
 }
 
 // TestWebhook: webhooks that deny evictions with any code, and one that is
@@ -153,12 +167,7 @@ func TestThrottling(t *testing.T) {
 	e.create(workload.Deployment(on(e.spec("web", 20), node)), workload.MaxUnavailable(e.namespace, "web", "web", "20"))
 	e.awaitReady("web", 20)
 	e.awaitBudget("web", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.DisruptionsAllowed == 20 })
-	seats := newGate()
-	defer seats.open()
-	e.webhook("web", func(string) *metav1.Status {
-		seats.pass()
-		return nil
-	})
+	seats, _ := e.hold("web")
 	e.limitEvictions()
 	drainer := e.start()
 	throttled := func() int {

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// election is a lease in a cluster of its own.
+type election struct {
+	client *fake.Clientset
+	lease  *lease
+	ending context.CancelFunc
+	ctx    context.Context
+}
+
+func newElection(t *testing.T) *election {
+	t.Helper()
+	e := &election{client: fake.NewClientset()}
+	e.ctx, e.ending = context.WithCancel(t.Context())
+	o := defaults()
+	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, "drainer", o.leaseName, e.client.CoreV1(), e.client.CoordinationV1(),
+		resourcelock.ResourceLockConfig{Identity: "me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.lease = &lease{Interface: lock, renewDeadline: o.renewDeadline, ending: e.ctx}
+	return e
+}
+
+func (e *election) holder(t *testing.T) string {
+	t.Helper()
+	l, err := e.client.CoordinationV1().Leases("drainer").Get(t.Context(), "drainer", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *l.Spec.HolderIdentity
+}
+
+// TestLead: the lease is given up only after the work has returned.
+func TestLead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newElection(t)
+		time.AfterFunc(time.Minute, e.ending)
+		var led []bool
+		err := lead(e.ctx, e.lease, defaults(), func(leads bool) { led = append(led, leads) }, func(ctx context.Context) {
+			<-ctx.Done()
+			for range 8 {
+				time.Sleep(time.Second)
+				if holder := e.holder(t); holder != "me" {
+					t.Errorf("the lease is held by %q while the work goes on", holder)
+				}
+			}
+			if _, mayAct := e.lease.fence(); !mayAct {
+				t.Error("the lease was not renewed while the work came to its end")
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if holder := e.holder(t); holder != "" {
+			t.Errorf("the lease is still held by %q", holder)
+		}
+		if len(led) != 2 || !led[0] || led[1] {
+			t.Errorf("told of leading: %v", led)
+		}
+	})
+}
+
+// TestLeadStandby: a standby ends at once and does nothing.
+func TestLeadStandby(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newElection(t)
+		other, seconds, now := "other", int32(3600), metav1.NowMicro()
+		_, err := e.client.CoordinationV1().Leases("drainer").Create(t.Context(), &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Name: "drainer"},
+			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &other, LeaseDurationSeconds: &seconds, RenewTime: &now, AcquireTime: &now},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		time.AfterFunc(time.Minute, e.ending)
+		err = lead(e.ctx, e.lease, defaults(), func(bool) { t.Error("the standby leads") }, func(context.Context) { t.Error("the standby works") })
+		if err != nil || time.Since(begun) > time.Minute+time.Second {
+			t.Errorf("ended after %v with %v", time.Since(begun), err)
+		}
+		if holder := e.holder(t); holder != "other" {
+			t.Errorf("the lease is held by %q", holder)
+		}
+	})
+}
+
+// TestLeadLost: who cannot renew stops, before another may act.
+func TestLeadLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newElection(t)
+		var cut time.Time
+		time.AfterFunc(time.Minute, func() {
+			cut = time.Now()
+			e.client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, errors.New("connection refused")
+			})
+		})
+		o := defaults()
+		err := lead(e.ctx, e.lease, o, func(bool) {}, func(ctx context.Context) {
+			<-ctx.Done()
+			if _, mayAct := e.lease.fence(); mayAct {
+				t.Error("the work ends and may still act")
+			}
+			if after := time.Since(cut); after >= o.leaseDuration {
+				t.Errorf("the work ends %v after the last renewal: another may act by then", after)
+			}
+		})
+		if !errors.Is(err, errLeaseLost) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
