@@ -12,73 +12,118 @@ const maxDisrupted = 2000
 // admission predicts whether the API server would admit the pod's eviction
 // now, by the rules of eviction-api's own handler. A pod that would be refused
 // is not sent. The last refusal counts as long as its wait lasts.
-func (p *planner) admission(s PodState, memory *PodMemory) PodState {
-	if p.Now.Before(memory.RetryAt) && !p.budgetChanged(s, memory) {
+func (p *planner) admission(s *PodState) {
+	memory := s.memory
+	if p.Now.Before(memory.RetryAt) && !budgetChanged(s) {
 		s.Until = memory.RetryAt
 		p.wakeAt(memory.RetryAt)
-		return p.blocked(s, memory, memory.Outcome.Reason.blocks(), memory.Outcome.Message)
+		p.block(s, memory.Outcome.Reason.blocks(), memory.Outcome.Message)
+		return
 	}
 	if p.Now.Before(p.Throttled) {
 		s.Until = p.Throttled
 		p.wakeAt(p.Throttled)
-		return p.blocked(s, memory, Throttled, memory.Outcome.Message)
+		p.block(s, Throttled, memory.Outcome.Message)
+		return
 	}
-	switch len(s.Budgets) {
+	switch len(s.budgets) {
 	case 0:
 		s.send = freely
-		return s
 	case 1:
-		return p.underOneBudget(s, memory)
+		p.underOneBudget(s, s.budgets[0])
 	default:
 		// The refusal is the server's to pronounce: once for this set.
-		if memory.AskedSets == setOf(s.Budgets) {
-			return p.blocked(s, memory, MultipleBudgets, memory.Outcome.Message)
+		if memory.AskedSets == setOf(s.budgets) {
+			p.block(s, MultipleBudgets, memory.Outcome.Message)
+			return
 		}
 		s.send = freely
-		return s
 	}
 }
 
-func (p *planner) underOneBudget(s PodState, memory *PodMemory) PodState {
-	b := s.Budgets[0]
+func (p *planner) underOneBudget(s *PodState, b *budgetWork) {
 	healthy := b.CurrentHealthy >= b.DesiredHealthy && b.DesiredHealthy > 0
 	switch {
 	case !s.Pod.Ready && (b.AlwaysAllow || healthy):
 		s.send = freely
-		return s
 	case b.SyncFailed != "":
-		return p.blocked(s, memory, BudgetSyncFailed, b.SyncFailed)
+		p.block(s, BudgetSyncFailed, b.SyncFailed)
 	case !b.Observed:
-		return p.blocked(s, memory, BudgetUnsynced, "")
+		p.block(s, BudgetUnsynced, "")
 	case b.NeverAllows():
-		return p.blocked(s, memory, BudgetNeverAllows, "")
-	case p.free[b] > 0 && len(b.Disrupted) <= maxDisrupted:
+		p.block(s, BudgetNeverAllows, "")
+	case b.free > 0 && len(b.Disrupted) <= maxDisrupted:
 		s.send = spending
-		return s
 	default:
-		return p.blocked(s, memory, BudgetExhausted, "")
+		p.block(s, BudgetExhausted, "")
 	}
 }
 
 // budgetChanged is true if a budget refused the pod and does not look any more
 // as it did then: what it said is out of date.
-func (p *planner) budgetChanged(s PodState, memory *PodMemory) bool {
-	return memory.Outcome.Reason.byBudget() && p.Budgets != nil && memory.RefusedVersions != versionsOf(s.Budgets)
+func budgetChanged(s *PodState) bool {
+	return s.memory.Outcome.Reason.byBudget() && s.memory.RefusedVersions != versionsOf(s.budgets)
+}
+
+// budgetWork is a budget in one plan.
+type budgetWork struct {
+	*Budget
+	// free is what is left of it.
+	free int
+	// asking is true while a pod under it is being sent.
+	asking bool
+	// oldest is the pod that it blocks longest, home its node.
+	oldest *PodState
+	home   *nodeWork
+	// polled is true once it was looked at whether it has to be read.
+	polled bool
+}
+
+// namespaceWork is the budgets of a namespace in one plan.
+type namespaceWork struct {
+	epoch   uint64
+	budgets []budgetWork
+}
+
+func namespacesOf(s *Snapshot) map[string]*namespaceWork {
+	all := make(map[string]*namespaceWork, len(s.Budgets))
+	for name, budgets := range s.Budgets {
+		n := &namespaceWork{epoch: budgets.Epoch, budgets: make([]budgetWork, len(budgets.List))}
+		for i, b := range budgets.List {
+			n.budgets[i] = budgetWork{Budget: b.Budget, free: b.Free}
+		}
+		all[name] = n
+	}
+	return all
 }
 
 // matching lists the budgets that select the pod.
-func (p *planner) matching(pod *Pod) []*Budget {
-	var budgets []*Budget
-	for _, b := range p.Budgets[pod.Namespace] {
-		if b.Selector.Matches(pod.Labels) {
-			budgets = append(budgets, b.Budget)
+func (p *planner) matching(pod *Pod) []*budgetWork {
+	n := p.namespaces[pod.Namespace]
+	if n == nil {
+		return nil
+	}
+	if pod.matchedEpoch != n.epoch {
+		pod.matched, pod.matchedEpoch = pod.matched[:0], n.epoch
+		for i := range n.budgets {
+			if n.budgets[i].Selector.Matches(pod.Labels) {
+				pod.matched = append(pod.matched, i)
+			}
 		}
 	}
-	return budgets
+	if len(pod.matched) == 0 {
+		return nil
+	}
+	// One array for all pods of the plan; what was cut from it stays valid.
+	begin := len(p.matches)
+	for _, i := range pod.matched {
+		p.matches = append(p.matches, &n.budgets[i])
+	}
+	return p.matches[begin:len(p.matches):len(p.matches)]
 }
 
 // setOf names a set of budgets.
-func setOf(budgets []*Budget) string {
+func setOf(budgets []*budgetWork) string {
 	var b strings.Builder
 	for _, budget := range budgets {
 		b.WriteString(string(budget.UID))
@@ -88,7 +133,7 @@ func setOf(budgets []*Budget) string {
 }
 
 // versionsOf names how a set of budgets looks.
-func versionsOf(budgets []*Budget) string {
+func versionsOf(budgets []*budgetWork) string {
 	var b strings.Builder
 	for _, budget := range budgets {
 		b.WriteString(budget.ResourceVersion)

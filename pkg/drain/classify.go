@@ -28,16 +28,17 @@ type PodState struct {
 	Reason Reason
 	// Since is when the state began; zero for pods that are left.
 	Since time.Time
-	// Budgets are those that match the pod, sorted by name; nil for pods that
-	// no budget applies to.
-	Budgets []*Budget
 	// Message is the server's own words, if it has said anything.
 	Message string
 	// Until is when the pod may be sent again, if that is known.
 	Until time.Time
 
+	// budgets are those that select the pod, sorted by name; none for pods that
+	// no budget applies to.
+	budgets []*budgetWork
 	// send is how the pod may be sent now.
-	send sending
+	send   sending
+	memory *PodMemory
 }
 
 // sending says whether a pod may be sent, and what that spends.
@@ -56,14 +57,14 @@ const (
 
 // Stuck is true if the pod has been blocked, or overdue in terminating, for at
 // least after.
-func (s PodState) Stuck(now time.Time, after time.Duration) bool {
+func (s *PodState) Stuck(now time.Time, after time.Duration) bool {
 	since := s.StuckFrom()
 	return !since.IsZero() && now.Sub(since) >= after
 }
 
 // StuckFrom is the time from which being stuck is counted: the block's
 // beginning, or the end of the grace period. Zero if neither applies.
-func (s PodState) StuckFrom() time.Time {
+func (s *PodState) StuckFrom() time.Time {
 	switch s.State {
 	case BlockedPod:
 		return s.Since
@@ -94,59 +95,63 @@ func leaves(pod *Pod, daemonSets map[types.UID]bool, bare BarePods) bool {
 const daemonSetGrace = 10 * time.Second
 
 // classify decides about one pod, without looking at any other.
-func (p *planner) classify(n *nodeWork, pod *Pod) PodState {
-	s := PodState{Pod: pod, State: Left}
+func (p *planner) classify(n *nodeWork, s *PodState) {
+	pod := s.Pod
+	s.State = Left
 	if !leaves(pod, p.DaemonSets, p.Config.BarePods) {
-		return s
+		return
 	}
-	memory := p.podMemory(pod)
+	s.memory = p.podMemory(pod)
+	memory := s.memory
 	s.State, s.Since = Wanted, memory.FirstSeen
 	if !pod.Deadline.IsZero() {
-		return terminating(s, p.Now)
+		p.terminating(s)
+		return
 	}
 	if !memory.AdmittedAt.IsZero() {
 		s.State, s.Reason, s.Since, s.send = Terminating, GracePeriod, memory.AdmittedAt, underway
-		return s
+		return
 	}
 	if budgetApplies(pod) {
-		s.Budgets = p.matching(pod)
+		s.budgets = p.matching(pod)
 	}
 	proof, sent := p.InFlight[pod.UID]
 	if memory.LookUp || memory.ConfirmedGone || sent {
 		if memory.staysBlocked(proof) {
-			s = p.blocked(s, memory, memory.BlockedBy, memory.Outcome.Message)
+			p.block(s, memory.BlockedBy, memory.Outcome.Message)
 		}
 		s.send = underway
-		return s
+		return
 	}
 	if pod.OfDaemonSet() && p.Now.Sub(memory.FirstSeen) < daemonSetGrace {
 		p.wakeAt(memory.FirstSeen.Add(daemonSetGrace))
-		return s
+		return
 	}
 	if reason, message := p.policy(n, pod); reason != "" {
-		return p.blocked(s, memory, reason, message)
+		p.block(s, reason, message)
+		return
 	}
 	if until, back := p.returning(n, pod, memory); back {
 		s.Until = until
 		p.wakeAt(until)
-		return p.blocked(s, memory, Returning, fmt.Sprintf("comes back to this node, next eviction at %s", clock(until)))
+		p.block(s, Returning, fmt.Sprintf("comes back to this node, next eviction at %s", clock(until)))
+		return
 	}
-	return p.admission(s, memory)
+	p.admission(s)
 }
 
-func terminating(s PodState, now time.Time) PodState {
+func (p *planner) terminating(s *PodState) {
 	pod := s.Pod
 	s.State, s.Since = Terminating, pod.Deadline.Add(-pod.Grace)
 	switch {
 	case len(pod.Finalizers) > 0 && (pod.Stopped || pod.Grace == 0):
 		s.Reason = Finalizer
 		s.Message = "finalizers " + strings.Join(pod.Finalizers, ", ")
-	case now.Before(pod.Deadline):
+	case p.Now.Before(pod.Deadline):
 		s.Reason = GracePeriod
 	default:
 		s.Reason = Kubelet
 	}
-	return s
 }
 
 // policy is why drainer itself does not send the pod.
@@ -177,14 +182,13 @@ func (p *planner) returning(n *nodeWork, pod *Pod, memory *PodMemory) (time.Time
 	return until, p.Now.Before(until)
 }
 
-// blocked is s, blocked for the reason, since when it began to be blocked.
-func (p *planner) blocked(s PodState, memory *PodMemory, reason Reason, message string) PodState {
+// block says that the pod is blocked, and since when it began to be.
+func (p *planner) block(s *PodState, reason Reason, message string) {
 	s.State, s.Reason, s.Message, s.send = BlockedPod, reason, message, hold
-	s.Since = memory.BlockedSince
+	s.Since = s.memory.BlockedSince
 	if s.Since.IsZero() {
 		s.Since = p.Now
 	}
-	return s
 }
 
 // budgetApplies is false for pods that the eviction API deletes without a look

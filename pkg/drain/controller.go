@@ -256,7 +256,7 @@ func (c *Controller) book(ctx context.Context, r Result) {
 
 // proved notes that the API server itself refused a stuck pod.
 func (c *Controller) proved(pod *Pod, at time.Time) {
-	for _, b := range c.Ledger.View()[pod.Namespace] {
+	for _, b := range c.Ledger.View()[pod.Namespace].List {
 		if b.Selector.Matches(pod.Labels) {
 			m := c.memory.Budgets[b.UID]
 			m.ProvenAt = at
@@ -393,8 +393,8 @@ func (c *Controller) remember(ctx context.Context, s *Snapshot, plan *Plan) {
 		n.Memory = c.countEnds(n.Memory, n.Phase, s.Now)
 		n.Memory.Phase = n.Phase
 		c.memory.Nodes[n.Node.UID] = n.Memory
-		for _, state := range n.Pods {
-			c.rememberPod(ctx, *n, state, s.Now)
+		for i := range n.Pods {
+			c.rememberPod(ctx, n, &n.Pods[i], s.Now)
 		}
 	}
 	for uid := range c.memory.Nodes {
@@ -415,13 +415,13 @@ func (c *Controller) remember(ctx context.Context, s *Snapshot, plan *Plan) {
 
 // rememberPod keeps since when a pod is wanted and blocked, and writes the
 // events that tell of it.
-func (c *Controller) rememberPod(ctx context.Context, n NodePlan, s PodState, now time.Time) {
+func (c *Controller) rememberPod(ctx context.Context, n *NodePlan, s *PodState, now time.Time) {
 	if s.State == Left {
 		return
 	}
 	m := c.memory.Pods[s.Pod.UID]
 	if m == nil {
-		m = firstLook(s.Pod, now, n.Memory.recalled)
+		m = s.memory
 		// The process before has told.
 		m.ToldBlocked = !m.BlockedSince.IsZero()
 		m.ToldStuck = m.ToldBlocked && now.Sub(m.BlockedSince) >= c.Config.StuckAfter

@@ -399,7 +399,7 @@ func (c *Controller) lookedUp(m *PodMemory, gone, terminating bool, now time.Tim
 
 // releaseAll gives back whatever is reserved for the pod.
 func (c *Controller) releaseAll(pod *Pod) {
-	for _, b := range c.Ledger.View()[pod.Namespace] {
+	for _, b := range c.Ledger.View()[pod.Namespace].List {
 		c.Ledger.Release(keyOf(b.Budget), pod.UID)
 	}
 }

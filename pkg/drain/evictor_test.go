@@ -244,7 +244,7 @@ func TestEvictorReserves(t *testing.T) {
 		if n := s.count(); n != 1 {
 			t.Errorf("%d sent under a budget of one", n)
 		}
-		if free := e.ledger.View()["ns"][0].Free; free != 0 {
+		if free := e.ledger.View()["ns"].List[0].Free; free != 0 {
 			t.Errorf("%d free after an unknown outcome, want 0", free)
 		}
 	})

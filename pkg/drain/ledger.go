@@ -16,6 +16,9 @@ import (
 type Ledger struct {
 	mu      sync.Mutex
 	entries map[types.NamespacedName]*entry
+	// epochs are those of NamespaceBudgets, drawn from one counter.
+	epochs map[string]uint64
+	epoch  uint64
 }
 
 type entry struct {
@@ -31,7 +34,13 @@ type reservation struct {
 
 // NewLedger returns an empty ledger.
 func NewLedger() *Ledger {
-	return &Ledger{entries: map[types.NamespacedName]*entry{}}
+	return &Ledger{entries: map[types.NamespacedName]*entry{}, epochs: map[string]uint64{}}
+}
+
+// selectsOthers notes that pods of the namespace may be under other budgets.
+func (l *Ledger) selectsOthers(namespace string) {
+	l.epoch++
+	l.epochs[namespace] = l.epoch
 }
 
 // Observe takes in a budget that was seen; an older sight of it than the one
@@ -47,8 +56,11 @@ func (l *Ledger) Observe(b *Budget) {
 	case e == nil || e.budget.UID != b.UID:
 		e = &entry{reserved: map[types.UID]reservation{}}
 		l.entries[key] = e
+		l.selectsOthers(b.Namespace)
 	case olderVersion(b.ResourceVersion, e.budget.ResourceVersion):
 		return
+	case e.budget.Selector.String() != b.Selector.String():
+		l.selectsOthers(b.Namespace)
 	}
 	e.budget = b
 	for uid, r := range e.reserved {
@@ -62,7 +74,10 @@ func (l *Ledger) Observe(b *Budget) {
 func (l *Ledger) Forget(key types.NamespacedName) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.entries, key)
+	if _, held := l.entries[key]; held {
+		delete(l.entries, key)
+		l.selectsOthers(key.Namespace)
+	}
 }
 
 // Reserve takes one disruption of the budget for the pod, if one is free.
@@ -140,16 +155,18 @@ type Unsettled struct {
 	Since  time.Time
 }
 
-// View is the budgets by namespace, each list sorted by name.
-func (l *Ledger) View() map[string][]BudgetView {
+// View is the budgets as they stand.
+func (l *Ledger) View() map[string]NamespaceBudgets {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	view := map[string][]BudgetView{}
+	lists := map[string][]BudgetView{}
 	for key, e := range l.entries {
-		view[key.Namespace] = append(view[key.Namespace], BudgetView{Budget: e.budget, Free: e.free()})
+		lists[key.Namespace] = append(lists[key.Namespace], BudgetView{Budget: e.budget, Free: e.free()})
 	}
-	for _, budgets := range view {
-		slices.SortFunc(budgets, func(a, b BudgetView) int { return strings.Compare(a.Name, b.Name) })
+	view := make(map[string]NamespaceBudgets, len(lists))
+	for namespace, list := range lists {
+		slices.SortFunc(list, func(a, b BudgetView) int { return strings.Compare(a.Name, b.Name) })
+		view[namespace] = NamespaceBudgets{Epoch: l.epochs[namespace], List: list}
 	}
 	return view
 }

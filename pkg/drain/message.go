@@ -27,63 +27,90 @@ const (
 	mostMessage = 2000
 )
 
-// group is the pods that are held up by the same thing, oldest first.
+// cause is what holds pods up. Pods under several budgets are told apart by the
+// names of those, pods under none by the message.
+type cause struct {
+	state  State
+	reason Reason
+	budget *Budget
+	text   string
+}
+
+func causeOf(s *PodState) cause {
+	c := cause{state: s.State, reason: s.Reason}
+	switch len(s.budgets) {
+	case 0:
+		c.text = s.Message
+	case 1:
+		c.budget = s.budgets[0].Budget
+	default:
+		c.text = setOf(s.budgets)
+	}
+	return c
+}
+
+// group is the pods that are held up by the same thing.
 type group struct {
-	state   State
-	reason  Reason
-	budgets []*Budget
-	message string
-	pods    []PodState
-	overdue bool
+	pods int
+	// oldest are the first of them, at most api.MaxBlockers.
+	oldest []*PodState
+}
+
+// add keeps the group's oldest in order.
+func (g *group) add(s *PodState) {
+	g.pods++
+	if len(g.oldest) == api.MaxBlockers {
+		if oldestFirst(s, g.oldest[len(g.oldest)-1]) >= 0 {
+			return
+		}
+		g.oldest = g.oldest[:len(g.oldest)-1]
+	}
+	at, _ := slices.BinarySearchFunc(g.oldest, s, oldestFirst)
+	g.oldest = slices.Insert(g.oldest, at, s)
 }
 
 // blockage is what holds a drain up, worst first.
-type blockage []group
+type blockage []*group
 
 // blockers groups the pods that are blocked, or overdue in terminating.
 func blockers(pods []PodState, now time.Time) blockage {
-	groups := map[string]*group{}
-	for _, s := range pods {
+	groups := map[cause]*group{}
+	var all blockage
+	for i := range pods {
+		s := &pods[i]
 		overdue := s.State == Terminating && !s.Pod.Deadline.IsZero() && now.After(s.Pod.Deadline)
 		if s.State != BlockedPod && !overdue {
 			continue
 		}
-		key := string(s.State) + string(s.Reason) + setOf(s.Budgets)
-		if len(s.Budgets) == 0 {
-			key += s.Message
-		}
+		key := causeOf(s)
 		g := groups[key]
 		if g == nil {
-			g = &group{state: s.State, reason: s.Reason, budgets: s.Budgets, message: s.Message, overdue: overdue}
+			g = &group{}
 			groups[key] = g
+			all = append(all, g)
 		}
-		g.pods = append(g.pods, s)
+		g.add(s)
 	}
-	all := make(blockage, 0, len(groups))
-	for _, g := range groups {
-		slices.SortFunc(g.pods, oldestFirst)
-		all = append(all, *g)
-	}
-	slices.SortFunc(all, func(a, b group) int { return oldestFirst(a.pods[0], b.pods[0]) })
+	slices.SortFunc(all, func(a, b *group) int { return oldestFirst(a.oldest[0], b.oldest[0]) })
 	return all
 }
 
-func oldestFirst(a, b PodState) int {
-	return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Pod.Key(), b.Pod.Key()))
+func oldestFirst(a, b *PodState) int {
+	return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Pod.Namespace, b.Pod.Namespace), strings.Compare(a.Pod.Name, b.Pod.Name))
 }
 
 // listed is the blockers for the status annotation, oldest first.
 func (all blockage) listed() []api.Blocker {
-	var pods []PodState
+	var pods []*PodState
 	for _, g := range all {
-		pods = append(pods, g.pods[:min(len(g.pods), api.MaxBlockers)]...)
+		pods = append(pods, g.oldest...)
 	}
 	slices.SortFunc(pods, oldestFirst)
 	var list []api.Blocker
 	for _, s := range pods[:min(len(pods), api.MaxBlockers)] {
 		list = append(list, api.Blocker{
 			Pod: s.Pod.Key(), State: string(s.State), Reason: string(s.Reason),
-			Budget: budgetNames(s.Budgets), Message: cut(s.explanation(), mostWords), Since: s.Since,
+			Budget: budgetNames(s.budgets), Message: cut(s.explanation(), mostWords), Since: s.Since,
 		})
 	}
 	return list
@@ -94,7 +121,7 @@ func (all blockage) reason() string {
 	if len(all) == 0 {
 		return ""
 	}
-	return string(all[0].reason)
+	return string(all[0].oldest[0].Reason)
 }
 
 // message is the sentence for people.
@@ -169,9 +196,9 @@ func (all blockage) described(now time.Time) []string {
 			parts = append(parts, fmt.Sprintf("and %d more causes", len(all)-mostGroups))
 			break
 		}
-		first := g.pods[0]
+		first := g.oldest[0]
 		text := first.Pod.Key()
-		if more := len(g.pods) - 1; more > 0 {
+		if more := g.pods - 1; more > 0 {
 			text += fmt.Sprintf(" (and %d more)", more)
 		}
 		parts = append(parts, cut(text+" "+first.explanation(), mostWords)+" for "+about(now.Sub(first.Since)))
@@ -180,7 +207,7 @@ func (all blockage) described(now time.Time) []string {
 }
 
 // explanation says, for people, what holds the pod up.
-func (s PodState) explanation() string {
+func (s *PodState) explanation() string {
 	if s.State == Terminating {
 		text := "terminating, overdue: "
 		if s.Reason == Finalizer {
@@ -190,19 +217,19 @@ func (s PodState) explanation() string {
 	}
 	switch s.Reason {
 	case BudgetExhausted, BudgetNeverAllows:
-		if len(s.Budgets) == 1 {
-			return byBudget(s.Budgets[0], s.Reason)
+		if len(s.budgets) == 1 {
+			return byBudget(s.budgets[0].Budget, s.Reason)
 		}
 	case BudgetUnsynced:
-		if len(s.Budgets) == 1 {
-			return "by PDB " + s.Budgets[0].Key() + ", which the disruption controller has not processed"
+		if len(s.budgets) == 1 {
+			return "by PDB " + s.budgets[0].Key() + ", which the disruption controller has not processed"
 		}
 	case BudgetSyncFailed:
-		if len(s.Budgets) == 1 {
-			return "by PDB " + s.Budgets[0].Key() + ", which cannot be computed: " + s.Message
+		if len(s.budgets) == 1 {
+			return "by PDB " + s.budgets[0].Key() + ", which cannot be computed: " + s.Message
 		}
 	case MultipleBudgets:
-		return "by PDBs " + budgetNames(s.Budgets) + ": the eviction API refuses a pod under more than one, change their selectors"
+		return "by PDBs " + budgetNames(s.budgets) + ": the eviction API refuses a pod under more than one, change their selectors"
 	case Throttled:
 		return "because the API server throttles evictions"
 	}
@@ -217,7 +244,7 @@ func byBudget(b *Budget, reason Reason) string {
 	return text
 }
 
-func budgetNames(budgets []*Budget) string {
+func budgetNames(budgets []*budgetWork) string {
 	names := make([]string, 0, len(budgets))
 	for _, b := range budgets {
 		names = append(names, b.Key())

@@ -77,12 +77,7 @@ const blockedAfter = 10 * time.Second
 // nothing: the same snapshot gives the same plan.
 func Make(s *Snapshot) Plan {
 	p := &planner{
-		Snapshot: s, free: map[*Budget]int{}, budgets: map[types.UID]BudgetMemory{}, recalled: map[string]time.Time{},
-	}
-	for _, budgets := range s.Budgets {
-		for _, b := range budgets {
-			p.free[b.Budget] = b.Free
-		}
+		Snapshot: s, namespaces: namespacesOf(s), budgets: map[types.UID]BudgetMemory{}, recalled: map[string]time.Time{},
 	}
 	p.gather()
 	p.start()
@@ -106,10 +101,11 @@ func Make(s *Snapshot) Plan {
 // planner is the work on one plan.
 type planner struct {
 	*Snapshot
-	nodes    []*nodeWork
-	released []*Node
-	// free is what is left of each budget.
-	free map[*Budget]int
+	nodes      []*nodeWork
+	released   []*Node
+	namespaces map[string]*namespaceWork
+	// matches is the array that PodState.budgets are cut from.
+	matches []*budgetWork
 	// schedulable counts the nodes that take new pods and are not started.
 	schedulable int
 	// draining counts the nodes that hold a slot.
@@ -292,11 +288,16 @@ func (p *planner) look(n *nodeWork) {
 		}
 	}
 	n.memory.Instructed = false
-	for _, pod := range pods {
-		state := p.classify(n, pod)
-		n.pods = append(n.pods, state)
-		p.lookUp(pod)
-		if state.State != Left && len(pod.Instructions) > 0 && n.invalid == nil {
+	n.pods = make([]PodState, len(pods))
+	for i, pod := range pods {
+		state := &n.pods[i]
+		state.Pod = pod
+		p.classify(n, state)
+		if state.State == Left {
+			continue
+		}
+		p.lookUp(state)
+		if len(pod.Instructions) > 0 && n.invalid == nil {
 			n.memory.Instructed = true
 			n.invalid = fmt.Errorf("pod %s has the annotation %s, which this version does not carry out: remove it",
 				pod.Key(), strings.Join(pod.Instructions, ", "))
@@ -306,8 +307,8 @@ func (p *planner) look(n *nodeWork) {
 }
 
 // lookUp asks for the pods that were sent and of which nothing is known.
-func (p *planner) lookUp(pod *Pod) {
-	memory := p.podMemory(pod)
+func (p *planner) lookUp(s *PodState) {
+	pod, memory := s.Pod, s.memory
 	if memory.LookAt.IsZero() || !pod.Deadline.IsZero() || memory.ConfirmedGone {
 		return
 	}
@@ -354,7 +355,8 @@ func (p *planner) sends(n *nodeWork) bool {
 // count counts the node's pods by state.
 func (n *nodeWork) count() {
 	n.counts = api.PodCounts{Gone: n.memory.Gone}
-	for _, s := range n.pods {
+	for i := range n.pods {
+		s := &n.pods[i]
 		switch s.State {
 		case Left:
 			n.counts.Left++

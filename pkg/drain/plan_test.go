@@ -28,7 +28,7 @@ func newScene() scene {
 			MaxDraining: share, Settle: 5 * time.Second, StuckAfter: 5 * time.Minute, OnTimeout: api.Wait,
 			BarePods: BlockBarePods, EmptyDir: EvictEmptyDir,
 		},
-		Pods: map[string][]*Pod{}, DaemonSets: map[types.UID]bool{}, Budgets: map[string][]BudgetView{},
+		Pods: map[string][]*Pod{}, DaemonSets: map[types.UID]bool{}, Budgets: map[string]NamespaceBudgets{},
 		InFlight: map[types.UID]bool{},
 		Memory: Memory{
 			Nodes: map[types.UID]NodeMemory{}, Pods: map[types.UID]*PodMemory{}, Budgets: map[types.UID]BudgetMemory{},
@@ -78,7 +78,8 @@ func (s scene) budget(name, app string, allowed, healthy, desired, expected int3
 		Selector: labels.SelectorFromSet(labels.Set{"app": app}),
 		Allowed:  allowed, CurrentHealthy: healthy, DesiredHealthy: desired, ExpectedPods: expected,
 	}
-	s.Budgets["ns"] = append(s.Budgets["ns"], BudgetView{Budget: b, Free: int(allowed)})
+	all := s.Budgets["ns"]
+	s.Budgets["ns"] = NamespaceBudgets{Epoch: all.Epoch + 1, List: append(all.List, BudgetView{Budget: b, Free: int(allowed)})}
 	return b
 }
 
@@ -197,7 +198,7 @@ func TestAdmission(t *testing.T) {
 		}},
 		"reserved": {budgets: func(s scene) {
 			s.budget("p", "web", 1, 3, 2, 3)
-			s.Budgets["ns"][0].Free = 0
+			s.Budgets["ns"].List[0].Free = 0
 		}, reason: BudgetExhausted},
 		"refused a moment ago": {budgets: func(s scene) {
 			s.Memory.Pods["uid-web-1"] = &PodMemory{FirstSeen: noon, RetryAt: noon.Add(time.Second), Outcome: Outcome{Reason: Webhook, Message: "no"}}

@@ -27,9 +27,9 @@ func (p *planner) share() {
 			case !sends:
 				s.send = hold
 			case p.Careful && len(p.grants)+len(p.InFlight) > 0:
-				*s = p.blocked(*s, p.podMemory(s.Pod), Throttled, "")
-			case s.send == spending && p.free[s.Budgets[0]] < 1:
-				*s = p.blocked(*s, p.podMemory(s.Pod), BudgetExhausted, "")
+				p.block(s, Throttled, "")
+			case s.send == spending && s.budgets[0].free < 1:
+				p.block(s, BudgetExhausted, "")
 			default:
 				p.grant(n, s)
 			}
@@ -40,22 +40,26 @@ func (p *planner) share() {
 // grant lets a pod be sent. One that was refused before still counts as blocked
 // until it is admitted.
 func (p *planner) grant(n *nodeWork, s *PodState) {
-	g := Grant{
-		Pod: s.Pod, GracePeriod: n.request.GracePeriod, Request: n.request.ID,
-		Sets: setOf(s.Budgets), Versions: versionsOf(s.Budgets),
-	}
+	g := n.grantOf(s)
 	if s.send == spending {
-		b := s.Budgets[0]
-		p.free[b]--
-		g.Budget = keyOf(b)
+		b := s.budgets[0]
+		b.free--
+		g.Budget = keyOf(b.Budget)
 		n.memory.GrantedAt = p.Now
 	}
 	p.grants = append(p.grants, g)
-	if memory := p.podMemory(s.Pod); memory.staysBlocked(false) {
-		*s = p.blocked(*s, memory, memory.BlockedBy, memory.Outcome.Message)
+	if s.memory.staysBlocked(false) {
+		p.block(s, s.memory.BlockedBy, s.memory.Outcome.Message)
 		return
 	}
 	n.active = true
+}
+
+func (n *nodeWork) grantOf(s *PodState) Grant {
+	return Grant{
+		Pod: s.Pod, GracePeriod: n.request.GracePeriod, Request: n.request.ID,
+		Sets: setOf(s.budgets), Versions: versionsOf(s.budgets),
+	}
 }
 
 // turns is the order in which nodes are given what there is to give.
@@ -68,7 +72,8 @@ func (p *planner) turns() []*nodeWork {
 	turns := make([]turn, 0, len(p.nodes))
 	for _, n := range p.nodes {
 		t := turn{nodeWork: n, starved: p.starved(n)}
-		for _, s := range n.pods {
+		for i := range n.pods {
+			s := &n.pods[i]
 			t.hopeless = t.hopeless || s.State == BlockedPod && s.Reason.lasting()
 			if s.State == Wanted || s.State == BlockedPod && !s.Reason.lasting() {
 				t.pods++
@@ -95,9 +100,11 @@ func (p *planner) turns() []*nodeWork {
 // starved is true for a node that could have used a budget's disruption and
 // has got none for long.
 func (p *planner) starved(n *nodeWork) bool {
-	guarded := slices.ContainsFunc(n.pods, func(s PodState) bool {
-		return s.send == spending || s.State == BlockedPod && s.Reason == BudgetExhausted
-	})
+	guarded := false
+	for i := range n.pods {
+		s := &n.pods[i]
+		guarded = guarded || s.send == spending || s.State == BlockedPod && s.Reason == BudgetExhausted
+	}
 	since := n.memory.GrantedAt
 	if since.IsZero() {
 		since = n.memory.StartedAt
@@ -128,77 +135,62 @@ func later(a, b bool) int {
 // prove sends one stuck pod of each blocking budget now and then, so that what
 // is said to be stuck has been refused by the API server itself.
 func (p *planner) prove() {
-	type candidate struct {
-		node *nodeWork
-		pod  *PodState
-	}
-	oldest := map[types.UID]candidate{}
-	var order []types.UID
-	asking := map[types.UID]bool{}
+	var blocking []*budgetWork
 	for _, n := range p.nodes {
+		sends := p.sends(n)
 		for i := range n.pods {
 			s := &n.pods[i]
-			if len(s.Budgets) != 1 {
+			if len(s.budgets) != 1 {
 				continue
 			}
-			uid := s.Budgets[0].UID
-			asking[uid] = asking[uid] || s.send == underway
-			if s.State != BlockedPod || !s.Reason.byBudget() || s.Until.After(p.Now) || !p.sends(n) {
+			b := s.budgets[0]
+			b.asking = b.asking || s.send == underway
+			if s.State != BlockedPod || !s.Reason.byBudget() || s.Until.After(p.Now) || !sends {
 				continue
 			}
-			if o, found := oldest[uid]; !found {
-				order = append(order, uid)
-				oldest[uid] = candidate{n, s}
-			} else if s.Since.Before(o.pod.Since) {
-				oldest[uid] = candidate{n, s}
+			if b.oldest == nil {
+				blocking = append(blocking, b)
+			}
+			if b.oldest == nil || s.Since.Before(b.oldest.Since) {
+				b.oldest, b.home = s, n
 			}
 		}
 	}
-	for _, uid := range order {
-		if !asking[uid] {
-			p.proveOne(oldest[uid].node, oldest[uid].pod)
+	for _, b := range blocking {
+		if !b.asking {
+			p.proveOne(b)
 		}
 	}
 }
 
-func (p *planner) proveOne(n *nodeWork, s *PodState) {
-	b := s.Budgets[0]
-	memory := p.budgetMemory(b)
-	due := s.Since.Add(p.Config.StuckAfter)
-	if next := memory.ProvenAt.Add(proofInterval); !memory.ProvenAt.IsZero() && next.After(due) {
-		due = next
+func (p *planner) proveOne(b *budgetWork) {
+	due := b.oldest.Since.Add(p.Config.StuckAfter)
+	if proven := p.Memory.Budgets[b.UID].ProvenAt; !proven.IsZero() && proven.Add(proofInterval).After(due) {
+		due = proven.Add(proofInterval)
 	}
 	if p.Now.Before(due) {
 		p.wakeAt(due)
 		return
 	}
-	p.grants = append(p.grants, Grant{
-		Pod: s.Pod, GracePeriod: n.request.GracePeriod, Request: n.request.ID, Proof: true,
-		Sets: setOf(s.Budgets), Versions: versionsOf(s.Budgets),
-	})
-}
-
-func (p *planner) budgetMemory(b *Budget) BudgetMemory {
-	if memory, made := p.budgets[b.UID]; made {
-		return memory
-	}
-	return p.Memory.Budgets[b.UID]
+	g := b.home.grantOf(b.oldest)
+	g.Proof = true
+	p.grants = append(p.grants, g)
 }
 
 // poll names the budgets that block and have been silent for long, and those
 // that do not show what they should: an event may have been missed.
 func (p *planner) poll() []types.NamespacedName {
 	var polls []types.NamespacedName
-	asked := map[types.UID]bool{}
 	for _, n := range p.nodes {
-		for _, s := range n.pods {
+		for i := range n.pods {
+			s := &n.pods[i]
 			if s.State != BlockedPod || !s.Reason.byBudget() {
 				continue
 			}
-			for _, b := range s.Budgets {
-				if !asked[b.UID] {
-					asked[b.UID] = true
-					polls = p.pollOne(polls, b)
+			for _, b := range s.budgets {
+				if !b.polled {
+					b.polled = true
+					polls = p.pollOne(polls, b.Budget)
 				}
 			}
 		}
@@ -214,7 +206,7 @@ func (p *planner) poll() []types.NamespacedName {
 }
 
 func (p *planner) pollOne(polls []types.NamespacedName, b *Budget) []types.NamespacedName {
-	memory := p.budgetMemory(b)
+	memory := p.Memory.Budgets[b.UID]
 	if memory.SeenVersion != b.ResourceVersion {
 		memory.SeenVersion, memory.Polls = b.ResourceVersion, 0
 		memory.PollAt = p.Now.Add(jittered(pollInterval, b.UID))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -103,14 +104,14 @@ func TestCareful(t *testing.T) {
 func TestLedger(t *testing.T) {
 	key := types.NamespacedName{Namespace: "ns", Name: "p"}
 	seen := func(version string, allowed int32, disrupted ...string) *Budget {
-		b := &Budget{Namespace: "ns", Name: "p", UID: "u", ResourceVersion: version, Allowed: allowed, Disrupted: map[string]bool{}}
+		b := &Budget{Namespace: "ns", Name: "p", UID: "u", ResourceVersion: version, Allowed: allowed, Disrupted: map[string]bool{}, Selector: labels.Everything()}
 		for _, name := range disrupted {
 			b.Disrupted[name] = true
 		}
 		return b
 	}
 	one, two := &Pod{Namespace: "ns", Name: "a", UID: "a"}, &Pod{Namespace: "ns", Name: "b", UID: "b"}
-	free := func(l *Ledger) int { return l.View()["ns"][0].Free }
+	free := func(l *Ledger) int { return l.View()["ns"].List[0].Free }
 
 	l := NewLedger()
 	if l.Reserve(key, one) {

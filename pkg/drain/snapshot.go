@@ -20,9 +20,9 @@ type Snapshot struct {
 	Pods map[string][]*Pod
 	// DaemonSets are the DaemonSets that exist.
 	DaemonSets map[types.UID]bool
-	// Budgets are the PodDisruptionBudgets by namespace, each list sorted by
-	// name. Nil if the server has no policy/v1: then nothing is predicted.
-	Budgets map[string][]BudgetView
+	// Budgets are the PodDisruptionBudgets by namespace. Without policy/v1 there
+	// are none, and nothing is predicted.
+	Budgets map[string]NamespaceBudgets
 	// Unsettled are the budgets that do not show an eviction of ours yet.
 	Unsettled []Unsettled
 	// Throttled is until when the API server asked for no evictions.
@@ -74,7 +74,8 @@ type Condition struct {
 	Transition time.Time
 }
 
-// Pod is what a plan knows of a pod. It is never changed once made.
+// Pod is what a plan knows of a pod. It is never changed once made, but for
+// what plans remember in it, one after the other, to be found again.
 type Pod struct {
 	Namespace, Name string
 	UID             types.UID
@@ -97,6 +98,11 @@ type Pod struct {
 	EmptyDir   bool
 	// Instructions are the annotations under api.Prefix, sorted.
 	Instructions []string
+
+	// matched are the places of the budgets that select the pod, in the list
+	// of the epoch; 0 if they have not been looked for.
+	matched      []int
+	matchedEpoch uint64
 }
 
 // Owner is a pod's controller.
@@ -151,6 +157,15 @@ func (b *Budget) NeverAllows() bool {
 	}
 	return b.Observed && b.SyncFailed == "" && b.ExpectedPods > 0 &&
 		b.DesiredHealthy >= b.ExpectedPods && b.CurrentHealthy >= b.ExpectedPods
+}
+
+// NamespaceBudgets are the budgets of a namespace.
+type NamespaceBudgets struct {
+	// Epoch changes whenever a budget comes, goes or selects other pods: while
+	// it is the same, a pod is under the same places of List. It is not 0.
+	Epoch uint64
+	// List is sorted by name.
+	List []BudgetView
 }
 
 // BudgetView is a budget and how many of its disruptions nobody has reserved.

@@ -51,7 +51,7 @@ func (plans) Describe(ch chan<- *prometheus.Desc) {
 // stuckPod is one pod for the gauge that names pods.
 type stuckPod struct {
 	node    string
-	state   drain.PodState
+	state   *drain.PodState
 	seconds float64
 }
 
@@ -97,7 +97,8 @@ func (p plans) collectNode(ch chan<- prometheus.Metric, n drain.NodePlan, now ti
 	for _, r := range slices.Concat(drain.BlockedReasons(), drain.TerminatingReasons()) {
 		byReason[r] = 0
 	}
-	for _, s := range n.Pods {
+	for i := range n.Pods {
+		s := &n.Pods[i]
 		if s.Stuck(now, p.stuckAfter) {
 			byReason[s.Reason]++
 			stuck = append(stuck, stuckPod{node: name, state: s, seconds: now.Sub(s.StuckFrom()).Seconds()})

@@ -374,6 +374,9 @@ func TestManyNodes(t *testing.T) {
 		t.Errorf("%d admitted evictions counted, the audit log has %d", admitted, len(posts)-len(refused(posts)))
 	}
 	t.Logf("%d nodes drained in %.1fs with %d evictions, %d of them refused", drained, makespan.Seconds(), len(posts), len(refused(posts)))
+	for _, p := range refused(posts) {
+		t.Logf("%s was answered %d: %s", p.ObjectRef.Name, p.ResponseStatus.Code, p.ResponseObject)
+	}
 }
 
 // watchHealth watches, with a watch of its own, that no app ever has fewer
