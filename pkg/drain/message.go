@@ -51,48 +51,56 @@ func causeOf(s *PodState) cause {
 
 // group is the pods that are held up by the same thing.
 type group struct {
-	pods int
-	// oldest are the first of them, at most api.MaxBlockers.
+	// first is the oldest of them.
+	first *PodState
+	pods  int
+}
+
+// blockage is what holds a drain up.
+type blockage struct {
+	// groups are sorted, the one with the oldest pod first.
+	groups []group
+	// oldest are the first pods of all, at most api.MaxBlockers, in order.
 	oldest []*PodState
 }
 
-// add keeps the group's oldest in order.
-func (g *group) add(s *PodState) {
-	g.pods++
-	if len(g.oldest) == api.MaxBlockers {
-		if oldestFirst(s, g.oldest[len(g.oldest)-1]) >= 0 {
-			return
-		}
-		g.oldest = g.oldest[:len(g.oldest)-1]
-	}
-	at, _ := slices.BinarySearchFunc(g.oldest, s, oldestFirst)
-	g.oldest = slices.Insert(g.oldest, at, s)
-}
-
-// blockage is what holds a drain up, worst first.
-type blockage []*group
-
 // blockers groups the pods that are blocked, or overdue in terminating.
 func blockers(pods []PodState, now time.Time) blockage {
-	groups := map[cause]*group{}
 	var all blockage
+	places := map[cause]int{}
 	for i := range pods {
 		s := &pods[i]
 		overdue := s.State == Terminating && !s.Pod.Deadline.IsZero() && now.After(s.Pod.Deadline)
 		if s.State != BlockedPod && !overdue {
 			continue
 		}
+		all.keepOldest(s)
 		key := causeOf(s)
-		g := groups[key]
-		if g == nil {
-			g = &group{}
-			groups[key] = g
-			all = append(all, g)
+		place, known := places[key]
+		if !known {
+			place = len(all.groups)
+			places[key] = place
+			all.groups = append(all.groups, group{first: s})
 		}
-		g.add(s)
+		g := &all.groups[place]
+		g.pods++
+		if oldestFirst(s, g.first) < 0 {
+			g.first = s
+		}
 	}
-	slices.SortFunc(all, func(a, b *group) int { return oldestFirst(a.oldest[0], b.oldest[0]) })
+	slices.SortFunc(all.groups, func(a, b group) int { return oldestFirst(a.first, b.first) })
 	return all
+}
+
+func (all *blockage) keepOldest(s *PodState) {
+	if len(all.oldest) == api.MaxBlockers {
+		if oldestFirst(s, all.oldest[api.MaxBlockers-1]) >= 0 {
+			return
+		}
+		all.oldest = all.oldest[:api.MaxBlockers-1]
+	}
+	at, _ := slices.BinarySearchFunc(all.oldest, s, oldestFirst)
+	all.oldest = slices.Insert(all.oldest, at, s)
 }
 
 func oldestFirst(a, b *PodState) int {
@@ -100,14 +108,9 @@ func oldestFirst(a, b *PodState) int {
 }
 
 // listed is the blockers for the status annotation, oldest first.
-func (all blockage) listed() []api.Blocker {
-	var pods []*PodState
-	for _, g := range all {
-		pods = append(pods, g.oldest...)
-	}
-	slices.SortFunc(pods, oldestFirst)
+func (all *blockage) listed() []api.Blocker {
 	var list []api.Blocker
-	for _, s := range pods[:min(len(pods), api.MaxBlockers)] {
+	for _, s := range all.oldest {
 		list = append(list, api.Blocker{
 			Pod: s.Pod.Key(), State: string(s.State), Reason: string(s.Reason),
 			Budget: budgetNames(s.budgets), Message: cut(s.explanation(), mostWords), Since: s.Since,
@@ -117,15 +120,15 @@ func (all blockage) listed() []api.Blocker {
 }
 
 // reason is that of the worst blocker.
-func (all blockage) reason() string {
-	if len(all) == 0 {
+func (all *blockage) reason() string {
+	if len(all.groups) == 0 {
 		return ""
 	}
-	return string(all[0].oldest[0].Reason)
+	return string(all.groups[0].first.Reason)
 }
 
 // message is the sentence for people.
-func (p *planner) message(n *nodeWork, phase api.Phase, worst blockage) string {
+func (p *planner) message(n *nodeWork, phase api.Phase, worst *blockage) string {
 	var text string
 	switch phase {
 	case api.InvalidRequest:
@@ -144,7 +147,7 @@ func drainedMessage(c api.PodCounts) string {
 	return fmt.Sprintf("all %d pods gone, %d left", c.Gone, c.Left)
 }
 
-func (p *planner) progress(n *nodeWork, phase api.Phase, worst blockage) string {
+func (p *planner) progress(n *nodeWork, phase api.Phase, worst *blockage) string {
 	if n.detail != "" {
 		return n.detail
 	}
@@ -189,14 +192,14 @@ func counted(c api.PodCounts) string {
 }
 
 // described is a phrase for each of the worst groups.
-func (all blockage) described(now time.Time) []string {
+func (all *blockage) described(now time.Time) []string {
 	var parts []string
-	for i, g := range all {
+	for i, g := range all.groups {
 		if i == mostGroups {
-			parts = append(parts, fmt.Sprintf("and %d more causes", len(all)-mostGroups))
+			parts = append(parts, fmt.Sprintf("and %d more causes", len(all.groups)-mostGroups))
 			break
 		}
-		first := g.oldest[0]
+		first := g.first
 		text := first.Pod.Key()
 		if more := g.pods - 1; more > 0 {
 			text += fmt.Sprintf(" (and %d more)", more)

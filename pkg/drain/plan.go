@@ -492,7 +492,7 @@ func (p *planner) report(n *nodeWork, phase api.Phase) Report {
 	worst := blockers(n.pods, p.Now)
 	r.Status.Blockers = worst.listed()
 	r.Status.Reason = worst.reason()
-	r.Message = p.message(n, phase, worst)
+	r.Message = p.message(n, phase, &worst)
 	return r
 }
 
