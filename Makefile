@@ -10,7 +10,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # The race detector needs a C compiler on most systems.
 RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && CGO_ENABLED=1 go env CGO_ENABLED | sed -n 's/^1$$/-race/p')
 
-.PHONY: help build demo test test-unit test-e2e lint format
+.PHONY: help build demo bench test test-unit test-e2e lint format
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -20,6 +20,9 @@ build: ## Build bin/drainer
 
 demo: ## Show the main job on a local cluster, from annotation to hand-back
 	go run ./test/demo
+
+bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
+	go run ./test/bench -out docs
 
 test: lint test-unit test-e2e ## Run everything: lint, unit tests, e2e on a real control plane
 

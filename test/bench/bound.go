@@ -1,0 +1,97 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// summarize turns what was seen into figures.
+func (result *Result) summarize(o *observer) {
+	empty := map[string]time.Duration{}
+	last := time.Duration(0)
+	for _, l := range o.pods {
+		empty[l.node] = max(empty[l.node], l.gone)
+		last = max(last, l.gone)
+	}
+	var times []float64
+	sum := 0.
+	for _, at := range empty {
+		times = append(times, at.Seconds())
+		sum += at.Seconds()
+	}
+	result.Makespan, result.Bound = last.Seconds(), o.bound().Seconds()
+	if len(times) > 0 {
+		result.MeanEmpty, result.MedianEmpty = sum/float64(len(times)), median(times)
+	}
+}
+
+// bound is the makespan of an ideal planner without latency: it sends each pod
+// the moment that its budget allows, and meets the recovery and termination
+// times that were seen in this run.
+func (o *observer) bound() time.Duration {
+	apps := map[string][]*leaving{}
+	for _, l := range o.pods {
+		apps[l.app] = append(apps[l.app], l)
+	}
+	longest := time.Duration(0)
+	for app, pods := range apps {
+		slices.SortFunc(pods, func(a, b *leaving) int { return int(a.admitted - b.admitted) })
+		terminations := make([]time.Duration, 0, len(pods))
+		for _, l := range pods {
+			terminations = append(terminations, l.gone-l.admitted)
+		}
+		capacity, guarded := o.capacity[app]
+		if !guarded {
+			capacity = len(pods)
+		}
+		longest = max(longest, schedule(capacity, recoveries(pods, o.returns[app]), terminations))
+	}
+	return longest
+}
+
+// recoveries pairs the admissions of a budget, in order, with the disruptions
+// that came back. Those that were not needed any more take the median.
+func recoveries(pods []*leaving, returns []time.Duration) []time.Duration {
+	var seen []time.Duration
+	for i, l := range pods {
+		if i < len(returns) && returns[i] > l.admitted {
+			seen = append(seen, returns[i]-l.admitted)
+		}
+	}
+	typical := time.Duration(0)
+	if len(seen) > 0 {
+		sorted := slices.Sorted(slices.Values(seen))
+		typical = sorted[len(sorted)/2]
+	}
+	for len(seen) < len(pods) {
+		seen = append(seen, typical)
+	}
+	return seen
+}
+
+// schedule is when the last pod is gone if at most capacity disruptions are
+// under way at once, each of which comes back after its recovery.
+func schedule(capacity int, recoveries, terminations []time.Duration) time.Duration {
+	free := make([]time.Duration, max(1, capacity))
+	end := time.Duration(0)
+	for i, recovery := range recoveries {
+		slot := 0
+		for s := range free {
+			if free[s] < free[slot] {
+				slot = s
+			}
+		}
+		end = max(end, free[slot]+terminations[i])
+		free[slot] += recovery
+	}
+	return end
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	if n%2 == 1 {
+		return sorted[n/2]
+	}
+	return (sorted[n/2-1] + sorted[n/2]) / 2
+}

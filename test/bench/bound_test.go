@@ -1,0 +1,58 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func seconds(n ...float64) []time.Duration {
+	var list []time.Duration
+	for _, s := range n {
+		list = append(list, time.Duration(s*float64(time.Second)))
+	}
+	return list
+}
+
+func TestSchedule(t *testing.T) {
+	for name, test := range map[string]struct {
+		capacity                 int
+		recoveries, terminations []time.Duration
+		want                     float64
+	}{
+		"one after the other":         {1, seconds(2, 2, 2), seconds(1, 1, 1), 5},
+		"two at a time":               {2, seconds(2, 2, 2, 2), seconds(1, 1, 1, 1), 3},
+		"all at once":                 {3, seconds(9, 9, 9), seconds(1, 4, 2), 4},
+		"the slot that is free first": {2, seconds(1, 5, 1, 1), seconds(1, 1, 1, 1), 3},
+	} {
+		if got := schedule(test.capacity, test.recoveries, test.terminations); got.Seconds() != test.want {
+			t.Errorf("%s: %v, want %vs", name, got, test.want)
+		}
+	}
+}
+
+// TestBound: the budget of one app binds, the other is free.
+func TestBound(t *testing.T) {
+	o := &observer{
+		pods: map[types.UID]*leaving{}, capacity: map[string]int{"guarded": 1},
+		returns: map[string][]time.Duration{"guarded": seconds(3, 7)},
+	}
+	for i, l := range []leaving{
+		{"guarded", "a", time.Second, 2 * time.Second},
+		{"guarded", "a", 4 * time.Second, 5 * time.Second},
+		{"guarded", "b", 8 * time.Second, 9 * time.Second},
+		{"free", "b", time.Second, 4 * time.Second},
+	} {
+		o.pods[types.UID(rune('0'+i))] = &l
+	}
+	// Recoveries of 2 s and 3 s, then 1 s to terminate.
+	if got := o.bound(); got != 6*time.Second {
+		t.Errorf("the bound is %v, want 6s", got)
+	}
+	var r Result
+	r.summarize(o)
+	if r.Makespan != 9 || r.MeanEmpty != 7 || r.MedianEmpty != 7 {
+		t.Errorf("makespan %v, mean %v, median %v; want 9, 7, 7", r.Makespan, r.MeanEmpty, r.MedianEmpty)
+	}
+}

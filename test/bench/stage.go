@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/cluster/workload"
+)
+
+// stage is where all runs take place.
+type stage struct {
+	dir     string
+	drainer string
+	cluster *cluster.Cluster
+	client  *kubernetes.Clientset
+	// runs numbers the runs; each has a namespace of its own.
+	runs int
+}
+
+// play lets every contender run, in turn, as often as asked.
+func (s *stage) play(ctx context.Context, sc Scenario, runs int) ([]Result, error) {
+	var nodes []string
+	for i := range sc.Nodes {
+		nodes = append(nodes, fmt.Sprintf("%s-%02d", sc.Name, i))
+		if err := workload.Create(ctx, s.client, workload.Node(nodes[i], map[string]string{"scenario": sc.Name})); err != nil {
+			return nil, err
+		}
+	}
+	var results []Result
+	for round := range runs {
+		for _, c := range contenders(sc) {
+			if c.once && round > 0 {
+				continue
+			}
+			r, err := s.runOne(ctx, sc, nodes, c)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			r.Round = round + 1
+			fmt.Fprintf(os.Stderr, "%s, round %d, %s: %.1fs\n", sc.Name, r.Round, c.name, r.Makespan)
+			results = append(results, r)
+		}
+	}
+	for _, node := range nodes {
+		if err := s.client.CoreV1().Nodes().Delete(ctx, node, metav1.DeleteOptions{}); err != nil {
+			return nil, fmt.Errorf("deleting node %s: %w", node, err)
+		}
+	}
+	return results, nil
+}
+
+// runOne sets the scene, lets one contender drain it, and clears it away.
+func (s *stage) runOne(ctx context.Context, sc Scenario, nodes []string, c contender) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
+	defer cancel()
+	s.runs++
+	r := &run1{stage: s, Scenario: sc, nodes: nodes, drained: nodes[:sc.Drained], namespace: fmt.Sprintf("bench-%03d", s.runs)}
+	if err := r.set(ctx); err != nil {
+		return Result{}, fmt.Errorf("setting the scene: %w", err)
+	}
+	result, err := r.measure(ctx, c)
+	return result, errors.Join(err, r.clear(ctx))
+}
+
+// run1 is one run of one contender.
+type run1 struct {
+	*stage
+	Scenario
+	nodes, drained []string
+	namespace      string
+	// user is who the contender is to the API server.
+	user string
+}
+
+func (r *run1) set(ctx context.Context) error {
+	if err := workload.Create(ctx, r.client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.namespace}}); err != nil {
+		return err
+	}
+	if err := daemon.InstallAccount(ctx, r.client, r.namespace); err != nil {
+		return err
+	}
+	if err := r.account(ctx, "peer"); err != nil {
+		return err
+	}
+	// Pods start on the nodes that are drained if they fit there.
+	pool := map[string]string{"scenario": r.Name}
+	if r.Name == "free" {
+		if err := r.cordon(ctx, r.nodes[r.Drained:], true); err != nil {
+			return err
+		}
+	}
+	for i := range r.Apps {
+		name := fmt.Sprintf("app-%02d", i)
+		objects := []runtime.Object{workload.Deployment(workload.Spec{
+			Namespace: r.namespace, Name: name, Replicas: r.Replicas, Start: r.Start, Stop: r.Stop, NodeSelector: pool,
+		})}
+		if r.guarded(i) {
+			objects = append(objects, workload.MaxUnavailable(r.namespace, name, name, r.MaxUnavailable))
+		}
+		if err := workload.Create(ctx, r.client, objects...); err != nil {
+			return err
+		}
+	}
+	if err := r.awaitCalm(ctx); err != nil {
+		return err
+	}
+	if r.Name == "free" {
+		return r.cordon(ctx, r.nodes[r.Drained:], false)
+	}
+	return nil
+}
+
+// account makes a ServiceAccount that may do everything, for a peer.
+func (r *run1) account(ctx context.Context, name string) error {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: name}}
+	if _, err := r.client.CoreV1().ServiceAccounts(r.namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("creating the peer's account: %w", err)
+	}
+	_, err := r.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "peer-" + r.namespace},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: name}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("binding the peer's account: %w", err)
+	}
+	return nil
+}
+
+// awaitCalm waits until every pod is ready and every budget says so.
+func (r *run1) awaitCalm(ctx context.Context) error {
+	for {
+		calm, err := r.calm(ctx)
+		if calm || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (r *run1) calm(ctx context.Context) (bool, error) {
+	sets, err := r.client.AppsV1().Deployments(r.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, fmt.Errorf("listing the apps: %w", err)
+	}
+	for _, d := range sets.Items {
+		if d.Status.ReadyReplicas != *d.Spec.Replicas || d.Status.Replicas != *d.Spec.Replicas {
+			return false, nil
+		}
+	}
+	budgets, err := r.client.PolicyV1().PodDisruptionBudgets(r.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, fmt.Errorf("listing the budgets: %w", err)
+	}
+	for _, b := range budgets.Items {
+		if b.Status.CurrentHealthy != b.Status.ExpectedPods || b.Status.ExpectedPods != int32(r.Replicas) || len(b.Status.DisruptedPods) > 0 {
+			return false, nil
+		}
+	}
+	return len(sets.Items) == r.Apps, nil
+}
+
+// clear takes everything away and waits until it is gone.
+func (r *run1) clear(ctx context.Context) error {
+	foreground, now := metav1.DeletePropagationBackground, int64(0)
+	if err := r.client.CoreV1().Namespaces().Delete(ctx, r.namespace, metav1.DeleteOptions{PropagationPolicy: &foreground}); err != nil {
+		return fmt.Errorf("deleting the namespace: %w", err)
+	}
+	_ = r.client.CoreV1().Pods(r.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
+	if err := r.cordon(ctx, r.drained, false); err != nil {
+		return err
+	}
+	for {
+		pods, err := r.client.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{Limit: 1})
+		if err != nil {
+			return fmt.Errorf("waiting for the pods to go: %w", err)
+		}
+		if len(pods.Items) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (r *run1) cordon(ctx context.Context, nodes []string, yes bool) error {
+	for _, node := range nodes {
+		patch := fmt.Sprintf(`{"spec":{"unschedulable":%v},"metadata":{"annotations":{"drainer.dev/drain":null,"drainer.dev/status":null,"drainer.dev/drained":null}}}`, yes)
+		if _, err := r.client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			return fmt.Errorf("setting up node %s: %w", node, err)
+		}
+	}
+	return nil
+}
+
+func budgetsOf(list []policyv1.PodDisruptionBudget) map[string]int {
+	allowed := map[string]int{}
+	for _, b := range list {
+		allowed[b.Name] = int(b.Status.DisruptionsAllowed)
+	}
+	return allowed
+}
