@@ -58,18 +58,22 @@ func run(ctx context.Context, chosen string, runs int, out string) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.cluster.Stop()) }()
 	var results []Result
-	for _, sc := range list {
+	for i, sc := range list {
 		of, err := s.play(ctx, sc, runs)
 		if err != nil {
 			return fmt.Errorf("scenario %s: %w", sc.Name, err)
 		}
 		results = append(results, of...)
 		printTable(os.Stdout, sc, of)
+		if out == "" {
+			continue
+		}
+		// What was measured is kept if a later scenario fails.
+		if err := writeReport(out, list[:i+1], results, runs); err != nil {
+			return err
+		}
 	}
-	if out == "" {
-		return nil
-	}
-	return writeReport(out, list, results, runs)
+	return nil
 }
 
 func choose(names string) ([]Scenario, error) {
