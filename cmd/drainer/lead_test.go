@@ -107,12 +107,9 @@ func TestLeadStandby(t *testing.T) {
 func TestLeadLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newElection(t)
-		var cut time.Time
-		time.AfterFunc(time.Minute, func() {
-			cut = time.Now()
-			e.client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
-				return true, nil, errors.New("connection refused")
-			})
+		cut := time.Now().Add(time.Minute)
+		e.client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return time.Now().After(cut), nil, errors.New("connection refused")
 		})
 		o := defaults()
 		err := lead(e.ctx, e.lease, o, func(bool) {}, func(ctx context.Context) {

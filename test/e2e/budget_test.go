@@ -27,6 +27,30 @@ func (e *env) setReady(pod *corev1.Pod, ready corev1.ConditionStatus) {
 	e.patchPodStatus(pod, map[string]any{"conditions": []map[string]any{{"type": "Ready", "status": ready}}})
 }
 
+// makeUnready plays kubelet until it is believed: kwok may not have seen yet
+// that it made the pod ready itself, and does so once more.
+func (e *env) makeUnready(pod *corev1.Pod) {
+	e.Helper()
+	unready := func() bool {
+		p, err := suite.world.pods.Pods(pod.Namespace).Get(pod.Name)
+		return err == nil && !podReady(p)
+	}
+	for {
+		e.setReady(pod, corev1.ConditionFalse)
+		await(e.T, pod.Name+" is unready", unready)
+		calm := time.NewTimer(2 * time.Second)
+		for stays := true; stays; stays = unready() {
+			next := suite.world.next()
+			select {
+			case <-next:
+			case <-calm.C:
+				return
+			}
+		}
+		calm.Stop()
+	}
+}
+
 func (e *env) patchPodStatus(pod *corev1.Pod, status any) {
 	e.Helper()
 	patch, err := json.Marshal(map[string]any{"status": status})
@@ -86,7 +110,7 @@ func TestBudgetExhausted(t *testing.T) {
 	e.awaitReady("web", 6)
 	sick := e.pods("web")[0]
 	node := e.nodes[slices.IndexFunc(e.nodes, func(n string) bool { return n != sick.Spec.NodeName && len(e.podsOn(n, "web")) > 0 })]
-	e.setReady(sick, corev1.ConditionFalse)
+	e.makeUnready(sick)
 	e.awaitBudget("web-pdb", func(s policyv1.PodDisruptionBudgetStatus) bool {
 		return s.CurrentHealthy == 5 && s.DisruptionsAllowed == 0
 	})
@@ -298,7 +322,7 @@ func TestUnreadyPods(t *testing.T) {
 	for _, app := range []string{"always", "strict"} {
 		e.awaitReady(app, 2)
 		for _, pod := range e.pods(app) {
-			e.setReady(pod, corev1.ConditionFalse)
+			e.makeUnready(pod)
 		}
 		e.awaitBudget(app+"-pdb", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.CurrentHealthy == 0 })
 	}
