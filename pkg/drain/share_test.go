@@ -176,3 +176,63 @@ func TestLedger(t *testing.T) {
 		t.Error("a budget that is gone is still there")
 	}
 }
+
+// TestProof: one stuck pod of a budget is sent, now and then, and no other
+// while it is under way.
+func TestProof(t *testing.T) {
+	s := newScene()
+	s.draining("n")
+	b := s.budget("p", "web", 0, 2, 2, 2)
+	for _, name := range []string{"web-1", "web-2"} {
+		pod := s.pod("n", name)
+		s.Memory.Pods[pod.UID] = &PodMemory{Pod: pod, FirstSeen: noon, BlockedSince: noon.Add(-s.Config.StuckAfter), BlockedBy: BudgetNeverAllows}
+	}
+	plan := Make(s.Snapshot)
+	if len(plan.Grants) != 1 || !plan.Grants[0].Proof || plan.Grants[0].Budget.Name != "" {
+		t.Fatalf("the grants are %+v, want one proof", plan.Grants)
+	}
+	s.InFlight[plan.Grants[0].Pod.UID] = true
+	if plan := Make(s.Snapshot); len(plan.Grants) != 0 {
+		t.Errorf("another proof is sent while one is under way: %v", granted(plan))
+	}
+	clear(s.InFlight)
+	s.Memory.Budgets[b.UID] = BudgetMemory{ProvenAt: noon}
+	if plan := Make(s.Snapshot); len(plan.Grants) != 0 {
+		t.Error("a proof is sent again at once")
+	}
+	s.Now = noon.Add(proofInterval)
+	if plan := Make(s.Snapshot); len(plan.Grants) != 1 {
+		t.Error("no proof is sent after the interval")
+	}
+}
+
+// TestPolls: a blocking budget of which nothing is heard is read, less and
+// less often; its event starts over.
+func TestPolls(t *testing.T) {
+	s := newScene()
+	s.draining("n")
+	s.pod("n", "web-1")
+	b := s.budget("p", "web", 0, 2, 2, 3)
+	var at []time.Duration
+	for s.Now.Before(noon.Add(20 * time.Minute)) {
+		plan := Make(s.Snapshot)
+		s.Memory.Budgets = plan.Budgets
+		if len(plan.Polls) > 0 {
+			at = append(at, s.Now.Sub(noon))
+		}
+		s.Now = s.Now.Add(time.Second)
+	}
+	if len(at) < 4 || at[0] < 30*time.Second || at[0] > 37*time.Second {
+		t.Fatalf("the budget was read at %v", at)
+	}
+	for i := 1; i < len(at); i++ {
+		if gap := at[i] - at[i-1]; gap > 6*time.Minute+time.Second {
+			t.Errorf("the budget was not read for %v", gap)
+		}
+	}
+	b.ResourceVersion = "2"
+	plan := Make(s.Snapshot)
+	if m := plan.Budgets[b.UID]; m.Polls != 0 || m.PollAt.Sub(s.Now) > 37*time.Second {
+		t.Errorf("after its event the budget is read at %v", m.PollAt.Sub(s.Now))
+	}
+}

@@ -189,6 +189,7 @@ func (r *run1) count(result *Result, o *observer) error {
 		case time.Now().After(deadline):
 			return fmt.Errorf("the audit log has %d admitted evictions for %d pods", admitted, len(o.pods))
 		}
+		// The log is a file of another process: nobody tells when it grows.
 		time.Sleep(100 * time.Millisecond)
 	}
 }

@@ -1,0 +1,124 @@
+package drain
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// gather finds the nodes that concern drainer.
+func (p *planner) gather() {
+	for _, node := range p.Nodes {
+		request, asked, err := api.RequestOf(node.Annotations)
+		if !asked {
+			if node.OwnCordon || node.OwnStatus || node.QueuedTaint {
+				p.released = append(p.released, node)
+			}
+			if schedulable(node) {
+				p.schedulable++
+			}
+			continue
+		}
+		n := &nodeWork{node: node, request: request, invalid: err, memory: p.remembered(node, request.ID)}
+		p.nodes = append(p.nodes, n)
+		n.memory = n.memory.paused(err != nil || request.Paused || n.memory.Instructed, p.Now)
+		if !n.memory.looked {
+			maps.Copy(p.recalled, n.memory.recalled)
+		}
+		n.timedOut = p.overdue(n)
+		switch {
+		case n.holdsSlot(p.onTimeout(n)):
+			p.draining++
+		case !n.memory.started() && schedulable(node):
+			p.schedulable++
+		}
+	}
+	slices.SortFunc(p.nodes, func(a, b *nodeWork) int {
+		return cmp.Or(a.memory.RequestedAt.Compare(b.memory.RequestedAt), cmp.Compare(a.node.Name, b.node.Name))
+	})
+}
+
+// schedulable is true for a node that takes any new pod.
+func schedulable(n *Node) bool { return n.Ready && !n.Unschedulable && !n.Repelling }
+
+func (p *planner) remembered(node *Node, id string) NodeMemory {
+	memory, known := p.Memory.Nodes[node.UID]
+	if known && memory.Request == id {
+		return memory
+	}
+	if old, written := recall(node, id); written && !known {
+		return old
+	}
+	return NodeMemory{Request: id, RequestedAt: p.Now, CordonSeen: memory.CordonSeen, looked: true}
+}
+
+func (p *planner) onTimeout(n *nodeWork) api.OnTimeout {
+	return cmp.Or(n.request.OnTimeout, p.Config.OnTimeout)
+}
+
+// overdue is true once the drain took longer than it may. A drained node does
+// not grow older.
+func (p *planner) overdue(n *nodeWork) bool {
+	timeout := p.Config.Timeout
+	if n.request.Timeout != nil {
+		timeout = *n.request.Timeout
+	}
+	if timeout == 0 || !n.memory.started() || !n.memory.FinishedAt.IsZero() {
+		return false
+	}
+	left := timeout - n.memory.active(p.Now)
+	if left > 0 && n.memory.PausedAt.IsZero() {
+		p.wakeAt(p.Now.Add(left))
+	}
+	return left <= 0
+}
+
+// holdsSlot is true for a node that counts against --max-draining.
+func (n *nodeWork) holdsSlot(onTimeout api.OnTimeout) bool {
+	return n.memory.started() && n.memory.FinishedAt.IsZero() && !n.stopped(onTimeout)
+}
+
+// stopped is true for a drain that has given up.
+func (n *nodeWork) stopped(onTimeout api.OnTimeout) bool { return n.timedOut && onTimeout == api.Stop }
+
+// start begins the requests that may begin, in the order of the queue.
+func (p *planner) start() {
+	limit := p.Config.MaxDraining.Of(len(p.Nodes))
+	place := 0
+	for _, n := range p.nodes {
+		switch {
+		case n.memory.started() || n.invalid != nil:
+			continue
+		case n.request.Paused:
+			n.detail = "paused before it began"
+			continue
+		case p.Now.Before(n.request.NotBefore):
+			n.detail = "not before " + clock(n.request.NotBefore)
+			p.wakeAt(n.request.NotBefore)
+			continue
+		}
+		switch {
+		case p.draining >= limit:
+			place++
+			n.waits, n.detail = true, fmt.Sprintf("waits for a slot, place %d in the queue: %d of at most %d nodes are being drained",
+				place, p.draining, limit)
+		case p.wouldBeLast(n.node):
+			place++
+			n.waits, n.detail = true, fmt.Sprintf("place %d in the queue: it is the last schedulable Ready node, its pods would have nowhere to go",
+				place)
+		default:
+			n.memory.StartedAt = p.Now
+			p.draining++
+			if schedulable(n.node) {
+				p.schedulable--
+			}
+		}
+	}
+}
+
+func (p *planner) wouldBeLast(n *Node) bool {
+	return schedulable(n) && p.schedulable <= 1 && !p.Config.AllowLastNode
+}
