@@ -70,6 +70,8 @@ type budgetWork struct {
 	*Budget
 	// free is what is left of it.
 	free int
+	// waiting counts the pods that want to be sent under it.
+	waiting int
 	// asking is true while a pod under it is being sent.
 	asking bool
 	// oldest is the pod that it blocks longest, home its node.
@@ -99,7 +101,7 @@ func namespacesOf(s *Snapshot) map[string]*namespaceWork {
 
 // matching lists the budgets that select the pod.
 func (p *planner) matching(pod *Pod) []*budgetWork {
-	n := p.namespaces[pod.Namespace]
+	n := p.namespace(pod.Namespace)
 	if n == nil {
 		return nil
 	}
@@ -114,7 +116,8 @@ func (p *planner) matching(pod *Pod) []*budgetWork {
 	if len(pod.matched) == 0 {
 		return nil
 	}
-	// One array for all pods of the plan; what was cut from it stays valid.
+	// One array for all pods of the plan; what was cut from it stays valid if
+	// it has to grow.
 	begin := len(p.matches)
 	for _, i := range pod.matched {
 		p.matches = append(p.matches, &n.budgets[i])
@@ -122,8 +125,20 @@ func (p *planner) matching(pod *Pod) []*budgetWork {
 	return p.matches[begin:len(p.matches):len(p.matches)]
 }
 
+// namespace is the budgets of a namespace, nil if it has none. Pods come
+// sorted: mostly it is the one that was asked for before.
+func (p *planner) namespace(name string) *namespaceWork {
+	if p.lastNamespace != name || p.last == nil {
+		p.lastNamespace, p.last = name, p.namespaces[name]
+	}
+	return p.last
+}
+
 // setOf names a set of budgets.
 func setOf(budgets []*budgetWork) string {
+	if len(budgets) == 1 {
+		return string(budgets[0].UID)
+	}
 	var b strings.Builder
 	for _, budget := range budgets {
 		b.WriteString(string(budget.UID))
@@ -134,6 +149,9 @@ func setOf(budgets []*budgetWork) string {
 
 // versionsOf names how a set of budgets looks.
 func versionsOf(budgets []*budgetWork) string {
+	if len(budgets) == 1 {
+		return budgets[0].ResourceVersion
+	}
 	var b strings.Builder
 	for _, budget := range budgets {
 		b.WriteString(budget.ResourceVersion)

@@ -5,13 +5,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // fleet is a snapshot of draining nodes whose pods are spread over apps, each
 // under a budget, ten apps to a namespace.
-func fleet(nodes, pods, apps int) *Snapshot {
+func fleet(now time.Time, nodes, pods, apps int) *Snapshot {
 	s := newScene()
+	s.Now = now
+	since := now.Add(-time.Minute)
 	for i := range nodes {
 		name := fmt.Sprintf("node-%04d", i)
 		s.draining(name)
@@ -19,7 +26,8 @@ func fleet(nodes, pods, apps int) *Snapshot {
 			app := (i*pods + j) % apps
 			pod := s.pod(name, fmt.Sprintf("app%d-%d-%d", app, i, j))
 			pod.Namespace = fmt.Sprintf("ns-%d", app/10)
-			s.Memory.Pods[pod.UID] = &PodMemory{Pod: pod, FirstSeen: noon.Add(-time.Minute), BlockedSince: noon.Add(-time.Minute), BlockedBy: BudgetExhausted}
+			pod.memory = &PodMemory{Pod: pod, FirstSeen: since, BlockedSince: since, BlockedBy: BudgetExhausted}
+			s.Memory.Pods[pod.UID] = pod.memory
 		}
 	}
 	for i := range apps {
@@ -34,14 +42,44 @@ func fleet(nodes, pods, apps int) *Snapshot {
 	return s.Snapshot
 }
 
+// sizes are those of the benchmarks.
+var sizes = []struct{ nodes, pods, apps int }{{1, 100, 10}, {50, 100, 100}, {500, 100, 1000}}
+
 func BenchmarkMake(b *testing.B) {
-	for _, size := range []struct{ nodes, pods, apps int }{{1, 100, 10}, {50, 100, 100}, {500, 100, 1000}} {
+	for _, size := range sizes {
 		b.Run(fmt.Sprintf("nodes=%d/pods=%d/budgets=%d", size.nodes, size.pods, size.apps), func(b *testing.B) {
-			s := fleet(size.nodes, size.pods, size.apps)
+			s := fleet(noon, size.nodes, size.pods, size.apps)
 			b.ReportAllocs()
 			for b.Loop() {
 				if plan := Make(s); len(plan.Nodes) != size.nodes || len(plan.Grants) == 0 {
 					b.Fatalf("%d nodes, %d grants", len(plan.Nodes), len(plan.Grants))
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkStep is all that happens between an event and the next: snapshot,
+// plan, what is remembered of it, and what is handed out.
+func BenchmarkStep(b *testing.B) {
+	for _, size := range sizes {
+		b.Run(fmt.Sprintf("nodes=%d/pods=%d/budgets=%d", size.nodes, size.pods, size.apps), func(b *testing.B) {
+			s := fleet(time.Now(), size.nodes, size.pods, size.apps)
+			c := New(Options{
+				Config: s.Config, Client: kubernetes.NewForConfigOrDie(&rest.Config{}), View: viewOf{s}, Observer: silent{},
+				QPS: rate.Inf, Workers: 1,
+			})
+			c.memory = s.Memory
+			for _, budgets := range s.Budgets {
+				for _, budget := range budgets.List {
+					c.Ledger.Observe(budget.Budget)
+				}
+			}
+			ctx := klog.NewContext(b.Context(), logr.Discard())
+			b.ReportAllocs()
+			for b.Loop() {
+				if c.step(ctx); len(c.plan) != size.nodes {
+					b.Fatalf("%d nodes are planned", len(c.plan))
 				}
 			}
 		})
@@ -62,7 +100,7 @@ func BenchmarkOutcomeOf(b *testing.B) {
 // Allocations are counted and not time, so that a busy machine does not matter.
 func TestMakeGrowth(t *testing.T) {
 	allocations := func(nodes int) float64 {
-		s := fleet(nodes, 50, 100)
+		s := fleet(noon, nodes, 50, 100)
 		return testing.AllocsPerRun(5, func() { Make(s) })
 	}
 	once, twice := allocations(40), allocations(80)

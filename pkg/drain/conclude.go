@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,7 +43,10 @@ func (p *planner) conclude(n *nodeWork) NodePlan {
 	}
 	plan.Phase = p.phase(n)
 	plan.Memory = n.memory
-	plan.Report = p.report(n, plan.Phase)
+	plan.Facts = p.facts(n, plan.Phase)
+	// Most reports are never written: progress is, every progressInterval.
+	facts := plan.Facts
+	plan.words = sync.OnceValue(func() Report { return p.inWords(n, facts) })
 	return plan
 }
 
@@ -121,8 +125,8 @@ func (p *planner) phase(n *nodeWork) api.Phase {
 	}
 }
 
-// report is what the node is to say.
-func (p *planner) report(n *nodeWork, phase api.Phase) Report {
+// facts is what the node is to say, without words.
+func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 	r := Report{
 		Status: api.Status{
 			Request: n.request.ID, Phase: phase, Pods: n.counts,
@@ -145,10 +149,15 @@ func (p *planner) report(n *nodeWork, phase api.Phase) Report {
 		case api.Queued, api.InvalidRequest:
 		}
 	}
+	return r
+}
+
+// inWords completes a report. It reads nothing that changes after the plan.
+func (p *planner) inWords(n *nodeWork, r Report) Report {
 	worst := blockers(n.pods, p.Now)
 	r.Status.Blockers = worst.listed()
 	r.Status.Reason = worst.reason()
-	r.Message = p.message(n, phase, &worst)
+	r.Message = p.message(n, r.Status.Phase, &worst)
 	return r
 }
 

@@ -53,8 +53,8 @@ func TestDrainedTurnsBack(t *testing.T) {
 	s.Memory.Nodes[n.UID] = m
 	s.pod("n", "late-1")
 	plan := planOf(t, Make(s.Snapshot), "n")
-	if plan.Phase != api.Draining || plan.Report.Drained != corev1.ConditionFalse || plan.Report.InProgress != corev1.ConditionTrue {
-		t.Errorf("phase %s, Drained %s", plan.Phase, plan.Report.Drained)
+	if plan.Phase != api.Draining || plan.Report().Drained != corev1.ConditionFalse || plan.Report().InProgress != corev1.ConditionTrue {
+		t.Errorf("phase %s, Drained %s", plan.Phase, plan.Report().Drained)
 	}
 	if got := plan.Memory.active(noon); got != 50*time.Second {
 		t.Errorf("the drain has taken %v, want the 50s before it was done", got)
@@ -74,10 +74,10 @@ func TestBlocked(t *testing.T) {
 	s.Memory.Nodes[n.UID] = plan.Memory
 	s.Now = noon.Add(blockedAfter)
 	plan = planOf(t, Make(s.Snapshot), "n")
-	if plan.Phase != api.Blocked || plan.Report.InProgress != corev1.ConditionTrue || plan.Report.Status.Reason != string(BudgetExhausted) {
-		t.Errorf("phase %s, DrainInProgress %s, reason %s", plan.Phase, plan.Report.InProgress, plan.Report.Status.Reason)
+	if plan.Phase != api.Blocked || plan.Report().InProgress != corev1.ConditionTrue || plan.Report().Status.Reason != string(BudgetExhausted) {
+		t.Errorf("phase %s, DrainInProgress %s, reason %s", plan.Phase, plan.Report().InProgress, plan.Report().Status.Reason)
 	}
-	if !strings.Contains(plan.Report.Message, "ns/web-1 by PDB ns/p (needs 2 healthy, has 2)") {
-		t.Errorf("the message is %q", plan.Report.Message)
+	if !strings.Contains(plan.Report().Message, "ns/web-1 by PDB ns/p (needs 2 healthy, has 2)") {
+		t.Errorf("the message is %q", plan.Report().Message)
 	}
 }

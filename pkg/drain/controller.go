@@ -88,6 +88,9 @@ const (
 	// that what nobody is told of, such as a lease that was renewed late, is
 	// seen all the same.
 	longestSleep = 10 * time.Second
+	// shortestRest is the least time between two plans. It is small against
+	// what an eviction takes.
+	shortestRest = 2 * time.Millisecond
 	// shutdownGrace is how long requests under way may take after the end.
 	shutdownGrace = 8 * time.Second
 )
@@ -124,7 +127,7 @@ func New(o Options) *Controller {
 		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[types.UID]{
 			Name: "evictions", MetricsProvider: o.MetricsProvider,
 		}),
-		grants: map[types.UID]Grant{}, inFlight: map[types.UID]bool{},
+		inFlight: map[types.UID]bool{},
 	}
 	return c
 }
@@ -173,11 +176,30 @@ func (c *Controller) loop(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		begun := time.Now()
 		next := c.step(ctx)
+		took := time.Since(begun)
+		c.Observer.Planned(took)
 		timer.Stop()
 		if !next.IsZero() {
 			timer.Reset(min(longestSleep, max(0, time.Until(next))))
 		}
+		if !c.rest(ctx, max(took, shortestRest)) {
+			return
+		}
+	}
+}
+
+// rest lets events gather after a plan: at most half of the time is spent
+// planning, however many events come.
+func (c *Controller) rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -332,25 +354,45 @@ func (c *Controller) forgetGone(ctx context.Context, s *Snapshot) {
 			delete(c.memory.Nodes, uid)
 		}
 	}
-	present := map[types.UID]bool{}
-	for _, pods := range s.Pods {
-		for _, pod := range pods {
-			present[pod.UID] = true
-		}
-	}
+	c.markSeen(s, byName)
 	for uid, m := range c.memory.Pods {
+		if m.seen == c.steps || isSent(s, uid) {
+			// The result of one that is being sent is booked first.
+			continue
+		}
 		node := byName[m.Pod.Node]
 		_, listed := s.Pods[m.Pod.Node]
 		switch {
-		case isSent(s, uid):
-			// Its result is booked first.
-		case node != nil && listed && !present[uid]:
-			c.podGone(m, node.UID, s.Now)
-			delete(c.memory.Pods, uid)
 		case node == nil || c.memory.Nodes[node.UID].Request == "":
-			delete(c.memory.Pods, uid)
+			c.forget(uid, m)
+		case listed:
+			c.podGone(m, node.UID, s.Now)
+			c.forget(uid, m)
 		}
 	}
+}
+
+// markSeen notes which of the pods that are remembered are there, on a node
+// with a request.
+func (c *Controller) markSeen(s *Snapshot, byName map[string]*Node) {
+	for name, pods := range s.Pods {
+		if node := byName[name]; node == nil || c.memory.Nodes[node.UID].Request == "" {
+			continue
+		}
+		for _, pod := range pods {
+			if pod.memory == nil || pod.memory.forgotten {
+				pod.memory = c.memory.Pods[pod.UID]
+			}
+			if pod.memory != nil {
+				pod.memory.seen = c.steps
+			}
+		}
+	}
+}
+
+func (c *Controller) forget(uid types.UID, m *PodMemory) {
+	m.forgotten = true
+	delete(c.memory.Pods, uid)
 }
 
 func isSent(s *Snapshot, uid types.UID) bool {
@@ -419,13 +461,12 @@ func (c *Controller) rememberPod(ctx context.Context, n *NodePlan, s *PodState, 
 	if s.State == Left {
 		return
 	}
-	m := c.memory.Pods[s.Pod.UID]
-	if m == nil {
-		m = s.memory
-		// The process before has told.
+	m := s.memory
+	if s.Pod.memory != m {
+		// The first look. The process before has told.
 		m.ToldBlocked = !m.BlockedSince.IsZero()
 		m.ToldStuck = m.ToldBlocked && now.Sub(m.BlockedSince) >= c.Config.StuckAfter
-		c.memory.Pods[s.Pod.UID] = m
+		c.memory.Pods[s.Pod.UID], s.Pod.memory = m, m
 	}
 	m.Pod = s.Pod
 	switch {
@@ -458,7 +499,7 @@ func (c *Controller) tellPhase(ctx context.Context, n NodePlan, uncordons int) {
 		return
 	}
 	warning := n.Phase == api.Blocked || n.Phase == api.TimedOut || n.Phase == api.InvalidRequest
-	c.nodeEvent(ctx, n.Node, n.Request.ID, string(n.Phase), fmt.Sprintf("Drain request %s: %s", n.Request.ID, n.Report.Message), warning)
+	c.nodeEvent(ctx, n.Node, n.Request.ID, string(n.Phase), fmt.Sprintf("Drain request %s: %s", n.Request.ID, n.Report().Message), warning)
 }
 
 // countEnds counts that a drain is done or has timed out, once.

@@ -47,6 +47,8 @@ type writing struct {
 	text    string
 	version string
 	at      time.Time
+	// compared is when the report was last compared word by word.
+	compared time.Time
 	// after is the step before which nothing was known of the writing: plans
 	// up to it are out of date.
 	after int
@@ -100,6 +102,12 @@ const lookInterval = 5 * time.Second
 func (c *Controller) nodeDue(n NodePlan, now time.Time) (bool, time.Time) {
 	c.mu.Lock()
 	last := c.written[n.Node.UID]
+	compare := now.Sub(last.compared) >= progressInterval
+	if compare && last.text != "" {
+		again := last
+		again.compared = now
+		c.written[n.Node.UID] = again
+	}
 	c.mu.Unlock()
 	if n.step <= last.after {
 		return false, time.Time{}
@@ -111,26 +119,32 @@ func (c *Controller) nodeDue(n NodePlan, now time.Time) (bool, time.Time) {
 	if n.Release {
 		return false, time.Time{}
 	}
-	return reportDue(n, last, now)
+	return reportDue(n, last, now, compare)
 }
 
 // reportDue says whether a report differs from what the node says, and whether
-// it is to be written now or when. The cache may be older than our last write.
-func reportDue(n NodePlan, last writing, now time.Time) (bool, time.Time) {
-	text := n.Report.Status.Format()
+// it is to be written now, or when to ask again. The cache may be older than
+// our last write. Words are compared only if compare says so.
+func reportDue(n NodePlan, last writing, now time.Time, compare bool) (bool, time.Time) {
+	at := last.at.Add(progressInterval)
+	due := changedPhase(last.report.Status, n.Facts.Status) || !now.Before(at)
 	if last.text == "" || !olderVersion(n.Node.ResourceVersion, last.version) {
 		// What the Node itself says counts: somebody may have changed it.
 		if n.Node.Annotations[api.StatusAnnotation] != last.text || wrongMarks(n) {
 			// At once only the first time: who undoes it does so again.
-			at := last.at.Add(progressInterval)
-			return last.text == "" || changedPhase(last.report.Status, n.Report.Status) || !now.Before(at), at
+			return last.text == "" || due, at
 		}
 	}
-	if text == last.text && n.Report.Message == last.report.Message {
+	switch {
+	case !due:
+		return false, at
+	case last.report.Status.Pods != n.Facts.Status.Pods || now.Before(at):
+		return true, at
+	case !compare:
 		return false, time.Time{}
 	}
-	at := last.at.Add(progressInterval)
-	return changedPhase(last.report.Status, n.Report.Status) || !now.Before(at), at
+	r := n.Report()
+	return r.Status.Format() != last.text || r.Message != last.report.Message, time.Time{}
 }
 
 // changedPhase is true for what has to be written at once. The first count of
@@ -144,11 +158,11 @@ func changedPhase(was, is api.Status) bool {
 // not those that were written.
 func wrongMarks(n NodePlan) bool {
 	id := ""
-	if n.Report.Drained == corev1.ConditionTrue {
-		id = n.Report.Status.Request
+	if n.Facts.Drained == corev1.ConditionTrue {
+		id = n.Facts.Status.Request
 	}
 	return n.Node.Annotations[api.DrainedAnnotation] != id ||
-		n.Node.InProgress.Status != n.Report.InProgress || n.Node.Drained.Status != n.Report.Drained
+		n.Node.InProgress.Status != n.Facts.InProgress || n.Node.Drained.Status != n.Facts.Drained
 }
 
 // nextErrand runs one errand, and again later if it failed.
@@ -238,9 +252,9 @@ func (c *Controller) bringTo(ctx context.Context, n NodePlan, last writing) erro
 		return c.release(ctx, n.Node)
 	}
 	now := time.Now()
-	due, _ := reportDue(n, last, now)
+	due, _ := reportDue(n, last, now, true)
 	if due {
-		if err := c.write(ctx, n, n.Report, "", now); err != nil {
+		if err := c.write(ctx, n, n.Report(), "", now); err != nil {
 			return err
 		}
 	}
@@ -294,7 +308,7 @@ func (c *Controller) write(ctx context.Context, n NodePlan, r Report, version st
 		return err
 	}
 	c.mu.Lock()
-	w := writing{report: r, text: r.Status.Format(), version: written, at: now}
+	w := writing{report: r, text: r.Status.Format(), version: written, at: now, compared: now}
 	if len(known) > 0 {
 		w.after = c.steps
 		c.findings = append(c.findings, known...)
@@ -341,7 +355,7 @@ func (c *Controller) confirm(ctx context.Context, n NodePlan) error {
 			return nil
 		}
 	}
-	return c.write(ctx, n, n.Report.drained(now), n.Node.ResourceVersion, now, func(m *Memory) {
+	return c.write(ctx, n, n.Report().drained(now), n.Node.ResourceVersion, now, func(m *Memory) {
 		if node := m.Nodes[n.Node.UID]; node.Request == n.Request.ID {
 			node.FinishedAt = now
 			m.Nodes[n.Node.UID] = node

@@ -3,7 +3,6 @@ package drain
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,8 +27,9 @@ type Result struct {
 }
 
 // evictor sends the evictions that the newest plan grants: a queue of pod
-// UIDs, a rate limit over all nodes and a few workers. The queue is a hint;
-// what is not granted any more when its turn comes is not sent.
+// UIDs, a rate limit over all nodes and a few workers. The queue is a hint: a
+// turn in it is spent on whatever the newest plan wants sent first, which may
+// be another pod than the one that took the turn, or none.
 type evictor struct {
 	evict   EvictFunc
 	fence   Fence
@@ -41,8 +41,9 @@ type evictor struct {
 
 	queue workqueue.TypedInterface[types.UID]
 
-	mu     sync.Mutex
-	grants map[types.UID]Grant
+	mu sync.Mutex
+	// grants are those of the newest plan that have not been taken, in order.
+	grants []Grant
 	// inFlight are the pods being sent, and whether as a proof.
 	inFlight map[types.UID]bool
 	results  []Result
@@ -58,10 +59,14 @@ type evictor struct {
 func (e *evictor) publish(grants []Grant) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	clear(e.grants)
+	answered := make(map[types.UID]bool, len(e.results))
+	for _, r := range e.results {
+		answered[r.Grant.Pod.UID] = true
+	}
+	e.grants = make([]Grant, 0, len(grants))
 	for _, g := range grants {
-		if _, sent := e.inFlight[g.Pod.UID]; !sent && !slices.ContainsFunc(e.results, func(r Result) bool { return r.Grant.Pod.UID == g.Pod.UID }) {
-			e.grants[g.Pod.UID] = g
+		if _, sent := e.inFlight[g.Pod.UID]; !sent && !answered[g.Pod.UID] {
+			e.grants = append(e.grants, g)
 			e.queue.Add(g.Pod.UID)
 		}
 	}
@@ -100,47 +105,49 @@ func (e *evictor) run(ctx, posts context.Context, workers int) {
 	wg.Wait()
 }
 
-// next sends one pod, or finds that it is not to be sent.
+// next sends one pod, or finds that none is to be sent.
 func (e *evictor) next(ctx, posts context.Context) bool {
 	uid, shutdown := e.queue.Get()
 	if shutdown {
 		return false
 	}
 	defer e.queue.Done(uid)
-	if !e.granted(uid) {
+	if e.idle() {
 		return true
 	}
 	if err := e.limiter.Wait(ctx); err != nil {
 		return true
 	}
-	if g, taken := e.take(ctx, uid); taken {
+	if g, taken := e.take(ctx); taken {
 		e.send(posts, g)
 	}
 	return true
 }
 
-func (e *evictor) granted(uid types.UID) bool {
+func (e *evictor) idle() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, ok := e.grants[uid]
-	return ok
+	return len(e.grants) == 0
 }
 
-// take turns a grant into a request under way, if the newest plan still has
-// it and the budget still has room.
-func (e *evictor) take(ctx context.Context, uid types.UID) (Grant, bool) {
+// take turns the first grant of the newest plan whose budget still has room
+// into a request under way. Those without room wait for the next plan.
+func (e *evictor) take(ctx context.Context) (Grant, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g, ok := e.grants[uid]
-	if !ok || ctx.Err() != nil || time.Now().Before(e.throttled) || e.careful && len(e.inFlight) > 0 {
+	if ctx.Err() != nil || time.Now().Before(e.throttled) || e.careful && len(e.inFlight) > 0 {
 		return Grant{}, false
 	}
-	if g.Budget.Name != "" && !e.ledger.Reserve(g.Budget, g.Pod) {
-		return Grant{}, false
+	for len(e.grants) > 0 {
+		g := e.grants[0]
+		e.grants = e.grants[1:]
+		if g.Budget.Name != "" && !e.ledger.Reserve(g.Budget, g.Pod) {
+			continue
+		}
+		e.inFlight[g.Pod.UID] = g.Proof
+		return g, true
 	}
-	delete(e.grants, uid)
-	e.inFlight[uid] = g.Proof
-	return g, true
+	return Grant{}, false
 }
 
 // send makes the one request of a grant and notes what came of it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,13 +21,14 @@ type sender struct {
 	mu    sync.Mutex
 	begun time.Time
 	sent  []time.Duration
+	names []string
 	// answer is nil for an admission.
 	answer func(ctx context.Context) error
 }
 
-func (s *sender) evict(ctx context.Context, _ *Pod, _ *int64) (int, error) {
+func (s *sender) evict(ctx context.Context, pod *Pod, _ *int64) (int, error) {
 	s.mu.Lock()
-	s.sent = append(s.sent, time.Since(s.begun))
+	s.sent, s.names = append(s.sent, time.Since(s.begun)), append(s.names, pod.Name)
 	s.mu.Unlock()
 	if s.answer == nil {
 		return 201, nil
@@ -54,7 +56,7 @@ func runEvictor(t *testing.T, s *sender, qps rate.Limit, burst, workers int, fen
 	e := &evictor{
 		evict: s.evict, fence: fence, limiter: rate.NewLimiter(qps, burst), timeout: 40 * time.Second, ledger: NewLedger(),
 		answered: func(Result) {}, queue: workqueue.NewTyped[types.UID](),
-		grants: map[types.UID]Grant{}, inFlight: map[types.UID]bool{},
+		inFlight: map[types.UID]bool{},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	posts, cut := context.WithCancel(t.Context())
@@ -93,6 +95,24 @@ func TestEvictorRate(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := s.count(); n != 25 {
 			t.Errorf("%d sent in all, want 25", n)
+		}
+	})
+}
+
+// TestEvictorNewestOrder: what the newest plan wants first goes first, however
+// long something else has been queued.
+func TestEvictorNewestOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{}
+		e, stop := runEvictor(t, s, 1, 1, 1, nil)
+		all := grantsOf(4)
+		e.publish(all[:3])
+		synctest.Wait()
+		e.publish([]Grant{all[3], all[2], all[1]})
+		time.Sleep(time.Minute)
+		stop()
+		if want := []string{"pod-0", "pod-3", "pod-2", "pod-1"}; !slices.Equal(s.names, want) {
+			t.Errorf("sent %v, want %v", s.names, want)
 		}
 	})
 }
@@ -259,7 +279,7 @@ func TestEvictorShutdown(t *testing.T) {
 			evict: s.evict, fence: func() (time.Time, bool) { return time.Time{}, true },
 			limiter: rate.NewLimiter(rate.Inf, 1), timeout: 40 * time.Second, ledger: NewLedger(),
 			answered: func(Result) {}, queue: workqueue.NewTyped[types.UID](),
-			grants: map[types.UID]Grant{}, inFlight: map[types.UID]bool{},
+			inFlight: map[types.UID]bool{},
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		e.publish(grantsOf(10))

@@ -12,6 +12,12 @@ func (p *planner) look(n *nodeWork) {
 		return
 	}
 	p.followCordon(n)
+	if !n.cordoned() && n.memory.Uncordons == 0 && n.invalid == nil {
+		p.cordoning = true
+	}
+	if p.newest.Before(n.memory.StartedAt) {
+		p.newest = n.memory.StartedAt
+	}
 	pods, listed := p.Pods[n.node.Name]
 	if n.listed = listed; !listed {
 		return
@@ -83,5 +89,24 @@ func (n *nodeWork) cordoned() bool { return n.node.Unschedulable && n.node.OwnCo
 
 // sends is true if evictions may be sent from the node.
 func (p *planner) sends(n *nodeWork) bool {
-	return n.listed && n.cordoned() && n.invalid == nil && !n.request.Paused && !n.stopped(p.onTimeout(n))
+	return n.listed && n.cordoned() && n.invalid == nil && !n.request.Paused && !n.stopped(p.onTimeout(n)) && !p.assembling(n)
+}
+
+const (
+	// assembleMost is how long a node that begins waits for those that begin
+	// with it.
+	assembleMost = time.Second
+	// assembleGap is how far apart the requests of one command may come.
+	assembleGap = 100 * time.Millisecond
+)
+
+// assembling is true while other nodes that begin together with this one are
+// not cordoned yet: its pods would be moved there and soon be moved again.
+func (p *planner) assembling(n *nodeWork) bool {
+	end := n.memory.StartedAt.Add(assembleMost)
+	if gap := p.newest.Add(assembleGap); !p.cordoning && gap.Before(end) {
+		end = gap
+	}
+	p.wakeAt(end)
+	return p.Now.Before(end)
 }

@@ -207,6 +207,11 @@ type PodMemory struct {
 
 	// Told says which events have been written.
 	ToldBlocked, ToldStuck bool
+
+	// seen is the step that last found the pod there.
+	seen int
+	// forgotten is true once nothing is to be remembered of it any more.
+	forgotten bool
 }
 
 // staysBlocked is true for a pod that counts as blocked while it is sent once

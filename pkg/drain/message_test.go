@@ -26,7 +26,7 @@ func TestMessage(t *testing.T) {
 		s.pod("n", fmt.Sprintf("gone-%d", i), func(p *Pod) { p.Deadline, p.Grace = noon.Add(20*time.Second), 30*time.Second })
 	}
 	s.budget("web", "web", 0, 10, 10, 12)
-	got := planOf(t, Make(s.Snapshot), "n").Report
+	got := planOf(t, Make(s.Snapshot), "n").Report()
 	want := "38 of 45 pods gone, 3 terminating, 4 blocked; " +
 		"ns/web-0 (and 2 more) by PDB ns/web (needs 10 healthy, has 10) for 6m; " +
 		"ns/bare-0 by bare pod: no controller would create it again for 0s"
@@ -47,7 +47,7 @@ func TestMessageBounds(t *testing.T) {
 		s.pod("n", app+"-"+strings.Repeat("ü", 100))
 		s.budget(strings.Repeat("b", 200)+app, app, 0, 2, 2, 3)
 	}
-	got := planOf(t, Make(s.Snapshot), "n").Report
+	got := planOf(t, Make(s.Snapshot), "n").Report()
 	if len(got.Message) > mostMessage || !utf8.ValidString(got.Message) {
 		t.Errorf("the message has %d bytes", len(got.Message))
 	}

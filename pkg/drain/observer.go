@@ -12,6 +12,8 @@ type Observer interface {
 	PodAdmitted(reason Reason, wanted time.Duration)
 	// PodGone: an admitted pod is gone, after terminating for the time.
 	PodGone(terminating time.Duration)
+	// Planned: a plan was made and handed out, which took the time.
+	Planned(took time.Duration)
 	// DrainEnded: a drain that had begun came to an end.
 	DrainEnded(result Ending, took time.Duration)
 }

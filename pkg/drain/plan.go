@@ -33,9 +33,11 @@ type NodePlan struct {
 	Request api.Request
 	Memory  NodeMemory
 	// Phase is empty for a node that is to be released.
-	Phase  api.Phase
-	Report Report
-	Pods   []PodState
+	Phase api.Phase
+	// Facts is the report without the words that take long to find: reason,
+	// blockers and message.
+	Facts Report
+	Pods  []PodState
 	// Watch says whether the node's pods have to be watched.
 	Watch bool
 	// Cordon says whether the cordon has to be applied now.
@@ -48,6 +50,16 @@ type NodePlan struct {
 	Confirm bool
 	// step numbers the plan.
 	step int
+	// words completes Facts.
+	words func() Report
+}
+
+// Report is what the node is to say, in full.
+func (n NodePlan) Report() Report {
+	if n.words == nil {
+		return n.Facts
+	}
+	return n.words()
 }
 
 // Grant is the leave to evict one pod, good until the next plan.
@@ -63,6 +75,9 @@ type Grant struct {
 	Proof bool
 	// Sets and Versions are the budgets by which the pod was judged.
 	Sets, Versions string
+	// rounds is how often the budget has to come back until all pods under it
+	// have been sent; 0 without one.
+	rounds int
 }
 
 // blockedAfter is how long nothing may terminate or be sendable before a drain
@@ -72,8 +87,13 @@ const blockedAfter = 10 * time.Second
 // Make decides what to do about a snapshot. It reads nothing else and changes
 // nothing: the same snapshot gives the same plan.
 func Make(s *Snapshot) Plan {
+	pods := 0
+	for _, list := range s.Pods {
+		pods += len(list)
+	}
 	p := &planner{
 		Snapshot: s, namespaces: namespacesOf(s), budgets: map[types.UID]BudgetMemory{}, recalled: map[string]time.Time{},
+		matches: make([]*budgetWork, 0, pods),
 	}
 	p.gather()
 	p.start()
@@ -100,15 +120,22 @@ type planner struct {
 	nodes      []*nodeWork
 	released   []*Node
 	namespaces map[string]*namespaceWork
+	// last is the namespace that was looked for last.
+	lastNamespace string
+	last          *namespaceWork
 	// matches is the array that PodState.budgets are cut from.
 	matches []*budgetWork
 	// schedulable counts the nodes that take new pods and are not started.
 	schedulable int
 	// draining counts the nodes that hold a slot.
 	draining int
-	grants   []Grant
-	budgets  map[types.UID]BudgetMemory
-	lookUps  []*Pod
+	// cordoning is true while the cordon of a node is on its way, newest is
+	// when the last node began.
+	cordoning bool
+	newest    time.Time
+	grants    []Grant
+	budgets   map[types.UID]BudgetMemory
+	lookUps   []*Pod
 	// recalled says since when pods are blocked that are looked at for the
 	// first time, by key.
 	recalled map[string]time.Time
@@ -143,6 +170,9 @@ func (p *planner) wakeAt(t time.Time) {
 
 // podMemory is what is remembered of the pod; it may be the first look.
 func (p *planner) podMemory(pod *Pod) *PodMemory {
+	if pod.memory != nil && !pod.memory.forgotten {
+		return pod.memory
+	}
 	if memory, known := p.Memory.Pods[pod.UID]; known {
 		return memory
 	}

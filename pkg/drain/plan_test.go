@@ -33,7 +33,7 @@ func TestSamePlan(t *testing.T) {
 func messages(p Plan) []string {
 	var texts []string
 	for _, n := range p.Nodes {
-		texts = append(texts, n.Node.Name+": "+n.Report.Message)
+		texts = append(texts, n.Node.Name+": "+n.Report().Message)
 	}
 	return texts
 }

@@ -99,8 +99,8 @@ func TestStart(t *testing.T) {
 			}
 			for name, says := range test.says {
 				n := planOf(t, plan, name)
-				if !strings.Contains(n.Report.Message, says) || n.Cordon || n.Report.InProgress != corev1.ConditionFalse {
-					t.Errorf("%s says %q, cordon %v; want %q", name, n.Report.Message, n.Cordon, says)
+				if !strings.Contains(n.Report().Message, says) || n.Cordon || n.Report().InProgress != corev1.ConditionFalse {
+					t.Errorf("%s says %q, cordon %v; want %q", name, n.Report().Message, n.Cordon, says)
 				}
 				if queues := strings.Contains(says, "place"); n.Taint != (queues || strings.Contains(says, "last")) {
 					t.Errorf("%s gets the taint: %v", name, n.Taint)
@@ -146,12 +146,12 @@ func TestRecall(t *testing.T) {
 		t.Errorf("started at %v, want %v", plan.Memory.StartedAt, started)
 	}
 	// Of the 3 that remained, 2 have gone while nobody looked.
-	if plan.Report.Status.Pods.Gone != 6 {
-		t.Errorf("%d pods are gone, want 6", plan.Report.Status.Pods.Gone)
+	if plan.Report().Status.Pods.Gone != 6 {
+		t.Errorf("%d pods are gone, want 6", plan.Report().Status.Pods.Gone)
 	}
 	// Another request begins anew.
 	n.Annotations[api.DrainAnnotation] = "r2"
-	if plan := planOf(t, Make(s.Snapshot), "n"); !plan.Memory.StartedAt.Equal(noon) || plan.Report.Status.Pods.Gone != 0 {
-		t.Errorf("another request started at %v with %d gone", plan.Memory.StartedAt, plan.Report.Status.Pods.Gone)
+	if plan := planOf(t, Make(s.Snapshot), "n"); !plan.Memory.StartedAt.Equal(noon) || plan.Report().Status.Pods.Gone != 0 {
+		t.Errorf("another request started at %v with %d gone", plan.Memory.StartedAt, plan.Report().Status.Pods.Gone)
 	}
 }

@@ -47,13 +47,13 @@ func TestReopened(t *testing.T) {
 	m := s.Memory.Nodes[n.UID]
 	m.FinishedAt = noon.Add(-30 * time.Second)
 	s.Memory.Nodes[n.UID] = m
-	if plan := planOf(t, Make(s.Snapshot), "n"); plan.Phase != api.Drained || plan.Report.Drained != corev1.ConditionTrue {
+	if plan := planOf(t, Make(s.Snapshot), "n"); plan.Phase != api.Drained || plan.Report().Drained != corev1.ConditionTrue {
 		t.Fatalf("the node is %s", plan.Phase)
 	}
 	n.Unschedulable, n.OwnCordon = false, false
 	plan := planOf(t, Make(s.Snapshot), "n")
-	if plan.Phase == api.Drained || plan.Report.Drained != corev1.ConditionFalse || !plan.Memory.FinishedAt.IsZero() {
-		t.Errorf("an uncordoned node is %s, Drained %s", plan.Phase, plan.Report.Drained)
+	if plan.Phase == api.Drained || plan.Report().Drained != corev1.ConditionFalse || !plan.Memory.FinishedAt.IsZero() {
+		t.Errorf("an uncordoned node is %s, Drained %s", plan.Phase, plan.Report().Drained)
 	}
 	// Cordoned again, it has to settle and be looked at anew.
 	s.Memory.Nodes[n.UID] = plan.Memory
@@ -93,8 +93,8 @@ func TestStalls(t *testing.T) {
 	s.Memory.Nodes[n.UID] = plan.Memory
 	s.Now = s.Now.Add(blockedAfter)
 	plan = planOf(t, Make(s.Snapshot), "n")
-	if plan.Phase != api.Blocked || !strings.Contains(plan.Report.Message, "admission says no") {
-		t.Errorf("the node is %s and says %q", plan.Phase, plan.Report.Message)
+	if plan.Phase != api.Blocked || !strings.Contains(plan.Report().Message, "admission says no") {
+		t.Errorf("the node is %s and says %q", plan.Phase, plan.Report().Message)
 	}
 }
 

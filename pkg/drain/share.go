@@ -17,6 +17,7 @@ const starvedAfter = 2 * time.Minute
 // first to the node that has the fewest pods to go, so that nodes finish one
 // after the other and not all at the end.
 func (p *planner) share() {
+	p.countWaiting()
 	for _, n := range p.turns() {
 		sends := p.sends(n)
 		for i := range n.pods {
@@ -35,6 +36,27 @@ func (p *planner) share() {
 			}
 		}
 	}
+	// Where --eviction-qps is the limit, what takes longest begins first.
+	slices.SortStableFunc(p.grants, func(a, b Grant) int { return cmp.Compare(b.rounds, a.rounds) })
+}
+
+// countWaiting counts the pods that wait for a disruption of each budget.
+func (p *planner) countWaiting() {
+	for _, n := range p.nodes {
+		for i := range n.pods {
+			s := &n.pods[i]
+			if s.send == spending || s.State == BlockedPod && s.Reason == BudgetExhausted && len(s.budgets) == 1 {
+				s.budgets[0].waiting++
+			}
+		}
+	}
+}
+
+// rounds is how often the budget has to come back until the pods that wait for
+// it have been sent.
+func (b *budgetWork) rounds() int {
+	atOnce := max(1, int(b.ExpectedPods-b.DesiredHealthy))
+	return (b.waiting + atOnce - 1) / atOnce
 }
 
 // grant lets a pod be sent. One that was refused before still counts as blocked
@@ -44,7 +66,7 @@ func (p *planner) grant(n *nodeWork, s *PodState) {
 	if s.send == spending {
 		b := s.budgets[0]
 		b.free--
-		g.Budget = keyOf(b.Budget)
+		g.Budget, g.rounds = keyOf(b.Budget), b.rounds()
 		n.memory.GrantedAt = p.Now
 	}
 	p.grants = append(p.grants, g)

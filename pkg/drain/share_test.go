@@ -236,3 +236,83 @@ func TestPolls(t *testing.T) {
 		t.Errorf("after its event the budget is read at %v", m.PollAt.Sub(s.Now))
 	}
 }
+
+// TestLongestChainFirst: pods under the budget that has to come back most often
+// are sent first, whatever node they are on; those without a budget last.
+func TestLongestChainFirst(t *testing.T) {
+	s := newScene()
+	for _, node := range []string{"a", "b"} {
+		s.draining(node)
+		s.pod(node, "free-"+node)
+		s.pod(node, "short-"+node)
+		for i := range 3 {
+			s.pod(node, fmt.Sprintf("long-%s%d", node, i))
+		}
+	}
+	s.budget("long", "long", 2, 8, 6, 8)   // 6 pods, 2 at once: 3 rounds
+	s.budget("short", "short", 2, 8, 6, 8) // 2 pods, 2 at once: 1 round
+	want := []string{"long-a0", "long-a1", "short-a", "short-b", "free-a", "free-b"}
+	if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
+		t.Errorf("granted %v, want %v", got, want)
+	}
+}
+
+// TestAssembling: nodes that begin together are all cordoned before the first
+// pod moves, but none waits for longer than a second.
+func TestAssembling(t *testing.T) {
+	begin := func(s scene, name string, ago time.Duration, cordoned bool) {
+		n := s.draining(name)
+		n.Unschedulable, n.OwnCordon = cordoned, cordoned
+		m := s.Memory.Nodes[n.UID]
+		m.StartedAt, m.CordonSeen = noon.Add(-ago), time.Time{}
+		s.Memory.Nodes[n.UID] = m
+		s.pod(name, "web-"+name)
+	}
+	for name, test := range map[string]struct {
+		set  func(scene)
+		want []string
+		wake time.Duration
+	}{
+		"one node waits for the rest of the command": {
+			set:  func(s scene) { begin(s, "a", 40*time.Millisecond, true) },
+			want: []string{}, wake: 60 * time.Millisecond,
+		},
+		"and then goes": {
+			set:  func(s scene) { begin(s, "a", assembleGap, true) },
+			want: []string{"web-a"},
+		},
+		"one waits for the other's cordon": {
+			set: func(s scene) {
+				begin(s, "a", 400*time.Millisecond, true)
+				begin(s, "b", 300*time.Millisecond, false)
+			},
+			want: []string{}, wake: 600 * time.Millisecond,
+		},
+		"not for longer than a second": {
+			set: func(s scene) {
+				begin(s, "a", assembleMost, true)
+				begin(s, "b", 300*time.Millisecond, false)
+			},
+			want: []string{"web-a"},
+		},
+		"who is on its way does not wait for who comes later": {
+			set: func(s scene) {
+				begin(s, "a", time.Minute, true)
+				begin(s, "b", 0, false)
+			},
+			want: []string{"web-a"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			test.set(s)
+			plan := Make(s.Snapshot)
+			if got := granted(plan); !slices.Equal(got, test.want) {
+				t.Errorf("granted %v, want %v", got, test.want)
+			}
+			if test.wake > 0 && !plan.Wake.Equal(noon.Add(test.wake)) {
+				t.Errorf("plans again after %v, want %v", plan.Wake.Sub(noon), test.wake)
+			}
+		})
+	}
+}

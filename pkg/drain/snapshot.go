@@ -103,6 +103,9 @@ type Pod struct {
 	// of the epoch; 0 if they have not been looked for.
 	matched      []int
 	matchedEpoch uint64
+	// memory is what is remembered of the pod, to be found without a search;
+	// nil if it has to be searched for.
+	memory *PodMemory
 }
 
 // Owner is a pod's controller.

@@ -24,6 +24,7 @@ type Metrics struct {
 	termination prometheus.Histogram
 	drains      *prometheus.CounterVec
 	drain       *prometheus.HistogramVec
+	plan        prometheus.Histogram
 	leader      *prometheus.GaugeVec
 }
 
@@ -63,6 +64,11 @@ func New(version, commit string) *Metrics {
 			Help:    "How long drains took by how they ended, without the time that they were queued or paused.",
 			Buckets: []float64{5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400},
 		}, []string{"result"}),
+		plan: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "drainer_plan_duration_seconds",
+			Help:    "How long it took to plan over all nodes with a request.",
+			Buckets: prometheus.ExponentialBuckets(.0001, 2, 14),
+		}),
 		leader: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "leader_election_master_status",
 			Help: "1 in the process that holds the lease, 0 in the others.",
@@ -73,7 +79,7 @@ func New(version, commit string) *Metrics {
 	}, []string{"version", "commit", "goversion"})
 	build.WithLabelValues(version, commit, runtime.Version()).Set(1)
 	m.initialise()
-	m.Registry.MustRegister(m.requests, m.duration, m.blocked, m.termination, m.drains, m.drain, m.leader, build,
+	m.Registry.MustRegister(m.requests, m.duration, m.blocked, m.termination, m.drains, m.drain, m.plan, m.leader, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -115,6 +121,9 @@ func (m *Metrics) PodAdmitted(reason drain.Reason, wanted time.Duration) {
 
 // PodGone implements drain.Observer.
 func (m *Metrics) PodGone(terminating time.Duration) { m.termination.Observe(terminating.Seconds()) }
+
+// Planned implements drain.Observer.
+func (m *Metrics) Planned(took time.Duration) { m.plan.Observe(took.Seconds()) }
 
 // DrainEnded implements drain.Observer.
 func (m *Metrics) DrainEnded(how drain.Ending, took time.Duration) {

@@ -90,7 +90,7 @@ func draining(name string, pods int) drain.NodePlan {
 	n := drain.NodePlan{
 		Node: &drain.Node{Name: name}, Phase: api.Blocked, Watch: true,
 		Memory: drain.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Hour)},
-		Report: drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: pods, Gone: 2}}, InProgress: corev1.ConditionTrue},
+		Facts:  drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: pods, Gone: 2}}, InProgress: corev1.ConditionTrue},
 	}
 	for i := range pods {
 		n.Pods = append(n.Pods, drain.PodState{

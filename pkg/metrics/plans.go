@@ -84,7 +84,7 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 
 // collectNode exports one node and returns its stuck pods.
 func (p plans) collectNode(ch chan<- prometheus.Metric, n drain.NodePlan, now time.Time) []stuckPod {
-	name, counts := n.Node.Name, n.Report.Status.Pods
+	name, counts := n.Node.Name, n.Facts.Status.Pods
 	ch <- gauge(started, float64(n.Memory.StartedAt.Unix()), name)
 	for state, count := range map[drain.State]int{
 		drain.Wanted: counts.Wanted, drain.BlockedPod: counts.Blocked, drain.Terminating: counts.Terminating,
