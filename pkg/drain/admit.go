@@ -65,11 +65,43 @@ func budgetChanged(s *PodState) bool {
 	return s.memory.Outcome.Reason.byBudget() && s.memory.RefusedVersions != versionsOf(s.budgets)
 }
 
+// apart is how long the next eviction under a budget waits for the answer to
+// the one before. The API server writes every disruption into the budget, and
+// where two evictions meet there one of them is put off by half a second, over
+// and over (registry/core/pod/storage/eviction.go, EvictionsRetry). An answer
+// usually takes a tenth of this; one that takes longer hangs elsewhere.
+const apart = 100 * time.Millisecond
+
+// crowded is true while the next eviction under the budget has to wait for the
+// one before.
+func (p *planner) crowded(b *budgetWork) bool {
+	if b.given {
+		return true
+	}
+	if b.sent.IsZero() {
+		return false
+	}
+	p.wakeAt(b.sent.Add(apart))
+	return p.Now.Before(b.sent.Add(apart))
+}
+
+// latest is the later of two times.
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // budgetWork is a budget in one plan.
 type budgetWork struct {
 	*Budget
 	// free is what is left of it.
 	free int
+	// sent is when the last eviction under it was sent that is under way;
+	// given is true once this plan lets another one be sent.
+	sent  time.Time
+	given bool
 	// waiting counts the pods that want to be sent under it.
 	waiting int
 	// asking is true while a pod under it is being sent.

@@ -115,9 +115,14 @@ func (p *planner) classify(n *nodeWork, s *PodState) {
 	if budgetApplies(pod) {
 		s.budgets = p.matching(pod)
 	}
-	proof, sent := p.InFlight[pod.UID]
+	post, sent := p.InFlight[pod.UID]
+	if sent {
+		for _, b := range s.budgets {
+			b.sent = latest(b.sent, post.Sent)
+		}
+	}
 	if memory.LookUp || memory.ConfirmedGone || sent {
-		if memory.staysBlocked(proof) {
+		if memory.staysBlocked(post.Proof) {
 			p.block(s, memory.BlockedBy, memory.Outcome.Message)
 		}
 		s.send = underway

@@ -40,7 +40,7 @@ func TestClassify(t *testing.T) {
 		"bare and finished":            {change: []func(*Pod){bare, finished}, state: Wanted, sent: true},
 		"with an emptyDir":             {change: []func(*Pod){func(p *Pod) { p.EmptyDir = true }}, state: Wanted, sent: true},
 		"with an emptyDir to keep":     {change: []func(*Pod){func(p *Pod) { p.EmptyDir = true }}, prepare: func(s scene) { s.Config.EmptyDir = BlockEmptyDir }, state: BlockedPod, reason: EmptyDirVolume},
-		"being sent":                   {prepare: func(s scene) { s.InFlight["uid-web-1"] = true }, state: Wanted},
+		"being sent":                   {prepare: func(s scene) { s.InFlight["uid-web-1"] = Post{Sent: noon} }, state: Wanted},
 		"throttled":                    {prepare: func(s scene) { s.Throttled = noon.Add(time.Second) }, state: BlockedPod, reason: Throttled},
 		"drainer's own, others stay":   {prepare: func(s scene) { s.Config.OwnPod = "uid-web-1"; s.pod("n", "other-1") }, state: BlockedPod, reason: Order},
 		"drainer's own, alone":         {prepare: func(s scene) { s.Config.OwnPod = "uid-web-1"; s.node("spare") }, state: Wanted, sent: true},

@@ -127,7 +127,7 @@ func New(o Options) *Controller {
 		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[types.UID]{
 			Name: "evictions", MetricsProvider: o.MetricsProvider,
 		}),
-		inFlight: map[types.UID]bool{},
+		inFlight: map[types.UID]Post{},
 	}
 	return c
 }

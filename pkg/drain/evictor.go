@@ -43,9 +43,8 @@ type evictor struct {
 
 	mu sync.Mutex
 	// grants are those of the newest plan that have not been taken, in order.
-	grants []Grant
-	// inFlight are the pods being sent, and whether as a proof.
-	inFlight map[types.UID]bool
+	grants   []Grant
+	inFlight map[types.UID]Post
 	results  []Result
 	// throttled is until when nothing is sent; careful is true from then on
 	// until the server answers something else: one at a time.
@@ -76,7 +75,7 @@ func (e *evictor) publish(grants []Grant) {
 type sight struct {
 	// results came since the last look.
 	results   []Result
-	inFlight  map[types.UID]bool
+	inFlight  map[types.UID]Post
 	throttled time.Time
 	careful   bool
 }
@@ -144,7 +143,7 @@ func (e *evictor) take(ctx context.Context) (Grant, bool) {
 		if g.Budget.Name != "" && !e.ledger.Reserve(g.Budget, g.Pod) {
 			continue
 		}
-		e.inFlight[g.Pod.UID] = g.Proof
+		e.inFlight[g.Pod.UID] = Post{Sent: time.Now(), Proof: g.Proof}
 		return g, true
 	}
 	return Grant{}, false

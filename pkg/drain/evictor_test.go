@@ -56,7 +56,7 @@ func runEvictor(t *testing.T, s *sender, qps rate.Limit, burst, workers int, fen
 	e := &evictor{
 		evict: s.evict, fence: fence, limiter: rate.NewLimiter(qps, burst), timeout: 40 * time.Second, ledger: NewLedger(),
 		answered: func(Result) {}, queue: workqueue.NewTyped[types.UID](),
-		inFlight: map[types.UID]bool{},
+		inFlight: map[types.UID]Post{},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	posts, cut := context.WithCancel(t.Context())
@@ -279,7 +279,7 @@ func TestEvictorShutdown(t *testing.T) {
 			evict: s.evict, fence: func() (time.Time, bool) { return time.Time{}, true },
 			limiter: rate.NewLimiter(rate.Inf, 1), timeout: 40 * time.Second, ledger: NewLedger(),
 			answered: func(Result) {}, queue: workqueue.NewTyped[types.UID](),
-			inFlight: map[types.UID]bool{},
+			inFlight: map[types.UID]Post{},
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		e.publish(grantsOf(10))

@@ -36,7 +36,7 @@ func TestRetryStaysBlocked(t *testing.T) {
 		}
 	}
 	check("when it is sent again", true)
-	s.InFlight[pod.UID] = false
+	s.InFlight[pod.UID] = Post{Sent: noon}
 	check("while it is being sent", false)
 }
 

@@ -26,7 +26,7 @@ func newScene() scene {
 			BarePods: BlockBarePods, EmptyDir: EvictEmptyDir,
 		},
 		Pods: map[string][]*Pod{}, DaemonSets: map[types.UID]bool{}, Budgets: map[string]NamespaceBudgets{},
-		InFlight: map[types.UID]bool{},
+		InFlight: map[types.UID]Post{},
 		Memory: Memory{
 			Nodes: map[types.UID]NodeMemory{}, Pods: map[types.UID]*PodMemory{}, Budgets: map[types.UID]BudgetMemory{},
 		},
@@ -97,4 +97,34 @@ func granted(p Plan) []string {
 		names = append(names, g.Pod.Name)
 	}
 	return names
+}
+
+// sentInTurn plans, takes the grants as admitted, and so on until nothing is
+// granted: the names of the pods in order.
+func (s scene) sentInTurn() []string {
+	var names []string
+	for {
+		plan := Make(s.Snapshot)
+		if len(plan.Grants) == 0 {
+			return names
+		}
+		for _, g := range plan.Grants {
+			names = append(names, g.Pod.Name)
+			s.Memory.Pods[g.Pod.UID] = &PodMemory{Pod: g.Pod, FirstSeen: noon, AdmittedAt: noon}
+			for i := range s.Budgets["ns"].List {
+				if b := &s.Budgets["ns"].List[i]; b.Name == g.Budget.Name {
+					b.Free--
+				}
+			}
+		}
+	}
+}
+
+// undo takes back what sentInTurn took as admitted.
+func (s scene) undo() {
+	clear(s.Memory.Pods)
+	for i := range s.Budgets["ns"].List {
+		b := &s.Budgets["ns"].List[i]
+		b.Free = int(b.Allowed)
+	}
 }

@@ -31,6 +31,10 @@ func (p *planner) share() {
 				p.block(s, Throttled, "")
 			case s.send == spending && s.budgets[0].free < 1:
 				p.block(s, BudgetExhausted, "")
+			case s.send == spending && p.crowded(s.budgets[0]):
+				// Its disruption is there, and its turn comes at once.
+				s.budgets[0].free--
+				n.active = true
 			default:
 				p.grant(n, s)
 			}
@@ -66,6 +70,7 @@ func (p *planner) grant(n *nodeWork, s *PodState) {
 	if s.send == spending {
 		b := s.budgets[0]
 		b.free--
+		b.given = true
 		g.Budget, g.rounds = keyOf(b.Budget), b.rounds()
 		n.memory.GrantedAt = p.Now
 	}

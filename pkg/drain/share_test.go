@@ -28,14 +28,15 @@ func TestShare(t *testing.T) {
 	s.pod("hopeless", "bare-0", func(p *Pod) { p.Controller = Owner{} })
 	s.budget("p", "web", 4, 8, 4, 8)
 	want := []string{"web-small-0", "web-middle-0", "web-middle-1", "web-big-0"}
-	if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
+	if got := s.sentInTurn(); !slices.Equal(got, want) {
 		t.Errorf("granted %v, want %v", got, want)
 	}
+	s.undo()
 	m := s.Memory.Nodes["uid-big"]
 	m.StartedAt = noon.Add(-starvedAfter)
 	s.Memory.Nodes["uid-big"] = m
 	want = []string{"web-big-0", "web-big-1", "web-big-2", "web-big-3"}
-	if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
+	if got := s.sentInTurn(); !slices.Equal(got, want) {
 		t.Errorf("granted %v, want the starved node's %v", got, want)
 	}
 }
@@ -94,7 +95,7 @@ func TestCareful(t *testing.T) {
 	if p := planOf(t, plan, "n").Pods[1]; p.State != BlockedPod || p.Reason != Throttled {
 		t.Errorf("the next pod is %s by %q, want blocked by throttling", p.State, p.Reason)
 	}
-	s.InFlight["uid-web-0"] = true
+	s.InFlight["uid-web-0"] = Post{Sent: noon}
 	if got := granted(Make(s.Snapshot)); len(got) > 0 {
 		t.Errorf("granted %v while one is under way", got)
 	}
@@ -191,7 +192,7 @@ func TestProof(t *testing.T) {
 	if len(plan.Grants) != 1 || !plan.Grants[0].Proof || plan.Grants[0].Budget.Name != "" {
 		t.Fatalf("the grants are %+v, want one proof", plan.Grants)
 	}
-	s.InFlight[plan.Grants[0].Pod.UID] = true
+	s.InFlight[plan.Grants[0].Pod.UID] = Post{Sent: noon, Proof: true}
 	if plan := Make(s.Snapshot); len(plan.Grants) != 0 {
 		t.Errorf("another proof is sent while one is under way: %v", granted(plan))
 	}
@@ -251,9 +252,43 @@ func TestLongestChainFirst(t *testing.T) {
 	}
 	s.budget("long", "long", 2, 8, 6, 8)   // 6 pods, 2 at once: 3 rounds
 	s.budget("short", "short", 2, 8, 6, 8) // 2 pods, 2 at once: 1 round
-	want := []string{"long-a0", "long-a1", "short-a", "short-b", "free-a", "free-b"}
+	want := []string{"long-a0", "short-a", "free-a", "free-b"}
 	if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
 		t.Errorf("granted %v, want %v", got, want)
+	}
+}
+
+// TestApart: of one budget, one eviction is sent at a time, unless its answer
+// takes long. Those that wait for that are not blocked, those beyond what the
+// budget allows are.
+func TestApart(t *testing.T) {
+	s := newScene()
+	s.draining("n")
+	for i := range 4 {
+		s.pod("n", fmt.Sprintf("web-%d", i))
+	}
+	s.budget("p", "web", 3, 8, 5, 8)
+	plan := Make(s.Snapshot)
+	if got := granted(plan); !slices.Equal(got, []string{"web-0"}) {
+		t.Errorf("granted %v, want one", got)
+	}
+	states := func(p Plan) (all []State) {
+		for _, s := range planOf(t, p, "n").Pods {
+			all = append(all, s.State)
+		}
+		return all
+	}
+	if got := states(plan); !slices.Equal(got, []State{Wanted, Wanted, Wanted, BlockedPod}) {
+		t.Errorf("the pods are %v", got)
+	}
+	s.InFlight["uid-web-0"] = Post{Sent: noon}
+	s.Budgets["ns"].List[0].Free = 2
+	if plan := Make(s.Snapshot); len(plan.Grants) != 0 || !plan.Wake.Equal(noon.Add(apart)) {
+		t.Errorf("granted %v while one is being sent, plans again after %v", granted(plan), plan.Wake.Sub(noon))
+	}
+	s.Now = noon.Add(apart)
+	if got := granted(Make(s.Snapshot)); !slices.Equal(got, []string{"web-1"}) {
+		t.Errorf("granted %v after an answer did not come, want the next", got)
 	}
 }
 

@@ -30,13 +30,20 @@ type Snapshot struct {
 	// Careful is true from then on until the server admits or refuses one
 	// eviction for another reason: they are sent one at a time.
 	Careful bool
-	// InFlight are the pods whose eviction is being sent, and whether it is
-	// expected to be refused.
-	InFlight map[types.UID]bool
+	// InFlight are the pods whose eviction is being sent.
+	InFlight map[types.UID]Post
 
 	// Memory is what earlier plans and outcomes left behind. Losing it costs
 	// time, never correctness: it is rebuilt from the Nodes and the API server.
 	Memory Memory
+}
+
+// Post is an eviction under way.
+type Post struct {
+	// Sent is when it was sent.
+	Sent time.Time
+	// Proof is true if it is expected to be refused.
+	Proof bool
 }
 
 // Memory is what the controller remembers between two plans.
