@@ -14,15 +14,28 @@ func (result *Result) summarize(o *observer) {
 		last = max(last, l.gone)
 	}
 	var times []float64
-	sum := 0.
 	for _, at := range empty {
 		times = append(times, at.Seconds())
-		sum += at.Seconds()
 	}
 	result.Makespan, result.Bound = last.Seconds(), o.bound().Seconds()
 	if len(times) > 0 {
-		result.MeanEmpty, result.MedianEmpty = sum/float64(len(times)), median(times)
+		result.MeanEmpty, result.MedianEmpty = mean(times), median(times)
 	}
+	var drained []float64
+	for _, at := range o.drained {
+		drained = append(drained, at.Seconds())
+	}
+	if len(drained) > 0 {
+		result.MeanDrained, result.MedianDrained, result.LastDrained = mean(drained), median(drained), slices.Max(drained)
+	}
+}
+
+func mean(values []float64) float64 {
+	sum := 0.
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
 }
 
 // bound is the makespan of an ideal planner without latency: it sends each pod
@@ -87,10 +100,14 @@ func schedule(capacity int, recoveries, terminations []time.Duration) time.Durat
 	return end
 }
 
+// median is the value in the middle, 0 of none.
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)
-	if n%2 == 1 {
+	switch {
+	case n == 0:
+		return 0
+	case n%2 == 1:
 		return sorted[n/2]
 	}
 	return (sorted[n/2-1] + sorted[n/2]) / 2

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,42 +17,42 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"drainer.dev/drainer/test/cluster/daemon"
 )
 
-// contender is a way to drain nodes.
-type contender struct {
-	name string
-	// once is true for a model, which runs in the first round only: they are
-	// slow, and vary little.
-	once bool
-	// prepare gets ready; drain is timed, and need not wait for the end; the
-	// function that prepare returns takes the contender away.
-	prepare func(context.Context, *run1) (drain func(context.Context) error, end func() Usage, err error)
+// The contenders. A model is a polling evictor of a few lines.
+const (
+	ours            = "drainer"
+	kubectlParallel = "kubectl drain, a process for each node"
+	kubectlOne      = "kubectl drain, all nodes in one command"
+	every20s        = "model: retry every 20 s"
+	doubling        = "model: retry after 0.1 s doubling to 10 s"
+	windows         = "model: retry every 5 s, pause 60 s after 90 s"
+)
+
+// prepare gets a contender ready. What it returns drains, is timed, and need
+// not wait for the end; and takes the contender away.
+type prepare func(context.Context, *run1) (drain func(context.Context) error, end func() (Usage, error), err error)
+
+// contenders are the ways to drain nodes.
+var contenders = map[string]prepare{
+	ours:            drainNodes,
+	kubectlParallel: drainInParallel,
+	kubectlOne:      drainInOneCommand,
+	every20s:        polling(func(int) time.Duration { return 20 * time.Second }),
+	doubling:        polling(exponential),
+	windows:         polling(window),
 }
 
 // Usage is what a contender cost, where it can be known.
 type Usage struct {
 	// RSS is in bytes, CPU in seconds.
 	RSS, CPU float64 `json:",omitempty"`
+	// Plans is how many plans were made, PlanMean and PlanP99 how long they
+	// took in seconds; P99 is the upper bound of a histogram's bucket.
+	Plans, PlanMean, PlanP99 float64 `json:",omitempty"`
 }
 
-func contenders(sc Scenario) []contender {
-	list := []contender{
-		{name: "drainer", prepare: drainer},
-		{name: "kubectl drain, a process for each node", prepare: kubectlParallel},
-		{name: "kubectl drain, all nodes in one command", prepare: kubectlOne},
-	}
-	if sc.Polling {
-		list = append(list,
-			contender{name: "model: retry every 20 s", once: true, prepare: polling(func(int) time.Duration { return 20 * time.Second })},
-			contender{name: "model: retry after 0.1 s doubling to 10 s", once: true, prepare: polling(exponential)},
-			contender{name: "model: retry every 5 s, pause 60 s after 90 s", once: true, prepare: polling(windows)},
-		)
-	}
-	return list
-}
+func nothing() (Usage, error) { return Usage{}, nil }
 
 func exponential(failures int) time.Duration {
 	d := 100 * time.Millisecond
@@ -63,57 +64,33 @@ func exponential(failures int) time.Duration {
 	return d
 }
 
-// windows: after 18 tries of 5 s a window of 90 s is over.
-func windows(failures int) time.Duration {
+// window: after 18 tries of 5 s a window of 90 s is over.
+func window(failures int) time.Duration {
 	if failures%18 == 0 {
 		return time.Minute
 	}
 	return 5 * time.Second
 }
 
-// drainer runs with limits that do not bind.
-func drainer(ctx context.Context, r *run1) (func(context.Context) error, func() Usage, error) {
-	base := filepath.Join(r.dir, r.namespace)
-	if err := r.cluster.ServiceAccountKubeconfig(ctx, r.namespace, "drainer", base+".kubeconfig"); err != nil {
-		return nil, nil, err
-	}
-	r.user = "system:serviceaccount:" + r.namespace + ":drainer"
-	p, err := daemon.Start(r.drainer, base+".log", nil,
-		"--kubeconfig="+base+".kubeconfig", "--leader-elect-resource-namespace="+r.namespace, "--node-selector=scenario="+r.Name,
-		"--max-draining=100%", "--eviction-qps=0", "--eviction-workers=50", "--kube-api-qps=1000", "--kube-api-burst=1000")
+// drainNodes lets drainer drain, with limits that do not bind.
+func drainNodes(ctx context.Context, r *run1) (func(context.Context) error, func() (Usage, error), error) {
+	p, user, err := r.startDrainer(ctx, r.namespace, append(slices.Clone(noLimits), "--node-selector=scenario="+r.Name)...)
 	if err != nil {
 		return nil, nil, err
 	}
-	for !p.Ready() || !leads(p) {
-		select {
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	r.user = user
 	drain := func(ctx context.Context) error {
 		for _, node := range r.drained {
-			patch := []byte(`{"metadata":{"annotations":{"drainer.dev/drain":"bench"}}}`)
-			if _, err := r.client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-				return fmt.Errorf("annotating node %s: %w", node, err)
+			if err := r.request(ctx, node, requestID); err != nil {
+				return err
 			}
 		}
 		return nil
 	}
-	end := func() Usage {
-		var u Usage
-		if m, err := p.Metrics(); err == nil {
-			u = Usage{RSS: m.Sum("process_resident_memory_bytes"), CPU: m.Sum("process_cpu_seconds_total")}
-		}
-		p.Kill()
-		return u
-	}
-	return drain, end, nil
-}
-
-func leads(p *daemon.Process) bool {
-	m, err := p.Metrics()
-	return err == nil && m.Sum("leader_election_master_status") == 1
+	return drain, func() (Usage, error) {
+		defer p.Kill()
+		return usageOf(p)
+	}, nil
 }
 
 // peer is a client of its own for whoever drains beside drainer.
@@ -123,8 +100,8 @@ func (r *run1) peer(ctx context.Context) (kubeconfig string, err error) {
 	return kubeconfig, r.cluster.ServiceAccountKubeconfig(ctx, r.namespace, "peer", kubeconfig)
 }
 
-// kubectlParallel is what people do today.
-func kubectlParallel(ctx context.Context, r *run1) (func(context.Context) error, func() Usage, error) {
+// drainInParallel is what people do today.
+func drainInParallel(ctx context.Context, r *run1) (func(context.Context) error, func() (Usage, error), error) {
 	kubeconfig, err := r.peer(ctx)
 	return func(ctx context.Context) error {
 		failures := make(chan error, len(r.drained))
@@ -138,12 +115,12 @@ func kubectlParallel(ctx context.Context, r *run1) (func(context.Context) error,
 			}
 		}
 		return first
-	}, func() Usage { return Usage{} }, err
+	}, nothing, err
 }
 
-func kubectlOne(ctx context.Context, r *run1) (func(context.Context) error, func() Usage, error) {
+func drainInOneCommand(ctx context.Context, r *run1) (func(context.Context) error, func() (Usage, error), error) {
 	kubeconfig, err := r.peer(ctx)
-	return func(ctx context.Context) error { return r.kubectl(ctx, kubeconfig, r.drained...) }, func() Usage { return Usage{} }, err
+	return func(ctx context.Context) error { return r.kubectl(ctx, kubeconfig, r.drained...) }, nothing, err
 }
 
 func (r *run1) kubectl(ctx context.Context, kubeconfig string, nodes ...string) error {
@@ -159,8 +136,8 @@ func (r *run1) kubectl(ctx context.Context, kubeconfig string, nodes ...string) 
 
 // polling models an evictor that tries each pod again after the delay for its
 // n-th refusal, as controllers do that do not watch budgets.
-func polling(delay func(failures int) time.Duration) func(context.Context, *run1) (func(context.Context) error, func() Usage, error) {
-	return func(ctx context.Context, r *run1) (func(context.Context) error, func() Usage, error) {
+func polling(delay func(failures int) time.Duration) prepare {
+	return func(ctx context.Context, r *run1) (func(context.Context) error, func() (Usage, error), error) {
 		kubeconfig, err := r.peer(ctx)
 		if err != nil {
 			return nil, nil, err
@@ -174,7 +151,7 @@ func polling(delay func(failures int) time.Duration) func(context.Context, *run1
 		if err != nil {
 			return nil, nil, fmt.Errorf("making the peer's client: %w", err)
 		}
-		return func(ctx context.Context) error { return r.poll(ctx, client, delay) }, func() Usage { return Usage{} }, nil
+		return func(ctx context.Context) error { return r.poll(ctx, client, delay) }, nothing, nil
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -20,12 +21,14 @@ import (
 func main() {
 	var (
 		chosen = flag.String("scenarios", "", "comma-separated names of scenarios; all without it")
-		runs   = flag.Int("runs", 3, "how often each contender runs; medians are shown")
+		runs   = flag.Int("runs", 3, "how often each contender runs at the most; medians are shown")
 		out    = flag.String("out", "", "folder for benchmarks.json, benchmarks.md and plots; none without it")
 	)
+	peers := flag.Bool("peers", true, "let drainer's peers run, too")
+	keep := flag.Bool("keep", false, "keep the logs, also of a run that succeeds")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *chosen, *runs, *out)
+	err := run(ctx, settings{*chosen, *runs, *out, *peers, *keep})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -33,20 +36,28 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, chosen string, runs int, out string) (err error) {
-	list, err := choose(chosen)
+// settings are the flags.
+type settings struct {
+	chosen      string
+	runs        int
+	out         string
+	peers, keep bool
+}
+
+func run(ctx context.Context, o settings) (err error) {
+	wanted, err := choose(o.chosen)
 	if err != nil {
 		return err
 	}
-	if runs < 1 {
-		return fmt.Errorf("-runs=%d: expected at least 1", runs)
+	if o.runs < 1 {
+		return fmt.Errorf("-runs=%d: expected at least 1", o.runs)
 	}
 	dir, err := os.MkdirTemp("", "drainer-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if err == nil {
+		if err == nil && !o.keep {
 			err = os.RemoveAll(dir)
 		} else {
 			fmt.Fprintln(os.Stderr, "Logs are in", dir)
@@ -57,47 +68,80 @@ func run(ctx context.Context, chosen string, runs int, out string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.cluster.Stop()) }()
-	var results []Result
-	for i, sc := range list {
-		of, err := s.play(ctx, sc, runs)
-		if err != nil {
-			return fmt.Errorf("scenario %s: %w", sc.Name, err)
+	report := &Report{}
+	for _, step := range s.steps(report, o) {
+		if !wanted[step.name] {
+			continue
 		}
-		results = append(results, of...)
-		printTable(os.Stdout, sc, of)
-		if out == "" {
+		if err := step.take(ctx); err != nil {
+			return fmt.Errorf("scenario %s: %w", step.name, err)
+		}
+		if o.out == "" {
 			continue
 		}
 		// What was measured is kept if a later scenario fails.
-		if err := writeReport(out, list[:i+1], results, runs); err != nil {
+		if err := report.write(o.out); err != nil {
 			return err
 		}
 	}
+	fmt.Println()
+	printTable(os.Stdout, goalColumns, cellsOf(report.goals()))
 	return nil
 }
 
-func choose(names string) ([]Scenario, error) {
-	all := scenarios()
-	if names == "" {
-		return all, nil
+// step is a scenario or a probe.
+type step struct {
+	name string
+	take func(context.Context) error
+}
+
+// steps are everything that can be measured, each with what it prints.
+func (s *stage) steps(report *Report, o settings) []step {
+	var list []step
+	for _, sc := range scenarios() {
+		list = append(list, step{sc.Name, func(ctx context.Context) error {
+			results, err := s.play(ctx, sc, o)
+			report.Races = append(report.Races, results...)
+			if err != nil {
+				return err
+			}
+			rows := report.rows(sc)
+			fmt.Printf("\n%s: %s\n", sc.Name, sc.Title)
+			printTable(os.Stdout, columns, cellsOf(rows))
+			fmt.Println(rows[0].cost())
+			return nil
+		}})
 	}
-	var list []Scenario
+	for _, p := range probes() {
+		list = append(list, step{p.name, func(ctx context.Context) error {
+			if err := p.take(s, ctx, &report.Probes); err != nil {
+				return err
+			}
+			fmt.Printf("\n%s: %s: %s\n", p.name, p.title, report.Probes.lines()[p.name])
+			return nil
+		}})
+	}
+	return list
+}
+
+// choose reads a list of names; the empty list means all.
+func choose(names string) (map[string]bool, error) {
+	wanted := map[string]bool{}
 	var known []string
-	for _, sc := range all {
-		known = append(known, sc.Name)
+	for _, step := range (*stage)(nil).steps(&Report{}, settings{}) {
+		known = append(known, step.name)
+		wanted[step.name] = names == ""
+	}
+	if names == "" {
+		return wanted, nil
 	}
 	for _, name := range strings.Split(names, ",") {
-		found := false
-		for _, sc := range all {
-			if sc.Name == name {
-				list, found = append(list, sc), true
-			}
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("-scenarios=%s: %q is not one of %s", names, name, strings.Join(known, ", "))
 		}
-		if !found {
-			return nil, fmt.Errorf("-scenarios=%s: expected some of %s", names, strings.Join(known, ", "))
-		}
+		wanted[name] = true
 	}
-	return list, nil
+	return wanted, nil
 }
 
 // newStage starts the cluster and makes what all runs share.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/workload"
 )
@@ -28,11 +30,17 @@ type Result struct {
 	// MeanEmpty and MedianEmpty are over the nodes: from the first request
 	// until the node's last pod is gone.
 	MeanEmpty, MedianEmpty float64
-	// Evictions are the POSTs, Refused those that were answered with 429.
-	Evictions, Refused int
+	// MeanDrained, MedianDrained and LastDrained are until a node says Drained,
+	// for those who say so.
+	MeanDrained, MedianDrained, LastDrained float64 `json:",omitempty"`
+	// Evictions are the POSTs, Admitted those that were answered with 2xx,
+	// Refused those that were answered with 429.
+	Evictions, Admitted, Refused int
 	// Gets and Lists are of pods.
 	Gets, Lists int
-	Usage       Usage
+	// Drained is how many nodes were.
+	Drained int
+	Usage   Usage
 }
 
 // leaving is a pod that has to leave.
@@ -48,6 +56,8 @@ type observer struct {
 	pods   map[types.UID]*leaving
 	byName map[string]*leaving
 	left   int
+	// drained is when each node said Drained.
+	drained map[string]time.Duration
 	// allowed is what each budget last allowed, capacity what it did at first;
 	// returns are when a disruption came back.
 	allowed, capacity map[string]int
@@ -55,27 +65,18 @@ type observer struct {
 }
 
 // measure lets the contender drain and watches what happens.
-func (r *run1) measure(ctx context.Context, c contender) (Result, error) {
-	drain, end, err := c.prepare(ctx, r)
+func (r *run1) measure(ctx context.Context, contender string) (result Result, err error) {
+	drain, end, err := contenders[contender](ctx, r)
 	if err != nil {
 		return Result{}, err
 	}
-	o, pods, budgets, err := r.observe(ctx)
-	if err != nil {
-		end()
+	result = Result{Scenario: r.Name, Contender: contender, Drained: len(r.drained)}
+	o, err := r.drainUnderWatch(ctx, drain, contender == ours)
+	usage, endErr := end()
+	if err := errors.Join(err, endErr); err != nil {
 		return Result{}, err
 	}
-	defer pods.Stop()
-	defer budgets.Stop()
-	done := make(chan error, 1)
-	o.begun = time.Now()
-	go func() { done <- drain(ctx) }()
-	if err := o.follow(ctx, pods, budgets, done); err != nil {
-		end()
-		return Result{}, err
-	}
-	result := Result{Scenario: r.Name, Contender: c.name, Pods: len(o.pods)}
-	result.Usage = end()
+	result.Pods, result.Usage = len(o.pods), usage
 	if err := r.count(&result, o); err != nil {
 		return Result{}, err
 	}
@@ -83,16 +84,51 @@ func (r *run1) measure(ctx context.Context, c contender) (Result, error) {
 	return result, nil
 }
 
+// drainUnderWatch drains, and watches until every pod has left and, if the
+// contender says so, every node is Drained.
+func (r *run1) drainUnderWatch(ctx context.Context, drain func(context.Context) error, says bool) (*observer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	o, w, err := r.observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer w.stop()
+	done := make(chan error, 1)
+	o.begun = time.Now()
+	go func() { done <- drain(ctx) }()
+	said := 0
+	if says {
+		said = len(r.drained)
+	}
+	return o, o.follow(ctx, w, done, said)
+}
+
+// watches are those of an observer.
+type watches struct{ pods, budgets, nodes watch.Interface }
+
+func (w watches) stop() {
+	for _, one := range []watch.Interface{w.pods, w.budgets, w.nodes} {
+		if one != nil {
+			one.Stop()
+		}
+	}
+}
+
 // observe lists what has to leave and begins to watch.
-func (r *run1) observe(ctx context.Context) (*observer, watch.Interface, watch.Interface, error) {
-	o := &observer{pods: map[types.UID]*leaving{}, byName: map[string]*leaving{}, returns: map[string][]time.Duration{}}
+func (r *run1) observe(ctx context.Context) (*observer, watches, error) {
+	var none watches
+	o := &observer{
+		pods: map[types.UID]*leaving{}, byName: map[string]*leaving{}, returns: map[string][]time.Duration{},
+		drained: map[string]time.Duration{},
+	}
 	drained := map[string]bool{}
 	for _, node := range r.drained {
 		drained[node] = true
 	}
 	list, err := r.client.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("listing the pods: %w", err)
+		return nil, none, fmt.Errorf("listing the pods: %w", err)
 	}
 	for _, p := range list.Items {
 		if drained[p.Spec.NodeName] {
@@ -103,34 +139,46 @@ func (r *run1) observe(ctx context.Context) (*observer, watch.Interface, watch.I
 	o.left = len(o.pods)
 	bare, err := r.client.PolicyV1().PodDisruptionBudgets(r.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("listing the budgets: %w", err)
+		return nil, none, fmt.Errorf("listing the budgets: %w", err)
 	}
 	o.allowed, o.capacity = budgetsOf(bare.Items), budgetsOf(bare.Items)
-	pods, err := r.client.CoreV1().Pods(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("watching the pods: %w", err)
+	var w watches
+	w.pods, err = r.client.CoreV1().Pods(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+	if err == nil {
+		w.budgets, err = r.client.PolicyV1().PodDisruptionBudgets(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: bare.ResourceVersion})
 	}
-	budgets, err := r.client.PolicyV1().PodDisruptionBudgets(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: bare.ResourceVersion})
-	if err != nil {
-		pods.Stop()
-		return nil, nil, nil, fmt.Errorf("watching the budgets: %w", err)
+	if err == nil {
+		w.nodes, err = r.client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{LabelSelector: "scenario=" + r.Name, ResourceVersion: list.ResourceVersion})
 	}
-	return o, pods, budgets, nil
+	if err != nil {
+		w.stop()
+		return nil, none, fmt.Errorf("watching the scene: %w", err)
+	}
+	return o, w, nil
 }
 
-// follow watches until everything has left and the contender has returned.
-func (o *observer) follow(ctx context.Context, pods, budgets watch.Interface, done <-chan error) error {
+// follow watches until everything has left, the contender has returned and so
+// many nodes are said to be Drained.
+func (o *observer) follow(ctx context.Context, w watches, done <-chan error, said int) error {
 	returned := false
-	for o.left > 0 || !returned {
+	for o.left > 0 || !returned || len(o.drained) < said {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d pods are still there: %w", o.left, len(o.pods), ctx.Err())
+			return fmt.Errorf("%d of %d pods are still there, %d nodes are Drained: %w", o.left, len(o.pods), len(o.drained), ctx.Err())
 		case err := <-done:
 			if err != nil {
 				return err
 			}
 			returned = true
-		case event := <-pods.ResultChan():
+		case event := <-w.nodes.ResultChan():
+			n, ok := event.Object.(*corev1.Node)
+			if !ok {
+				return fmt.Errorf("the watch of nodes broke: %v", event)
+			}
+			if _, known := o.drained[n.Name]; !known && n.Annotations[api.DrainedAnnotation] == requestID {
+				o.drained[n.Name] = time.Since(o.begun)
+			}
+		case event := <-w.pods.ResultChan():
 			p, ok := event.Object.(*corev1.Pod)
 			if !ok {
 				return fmt.Errorf("the watch of pods broke: %v", event)
@@ -139,7 +187,7 @@ func (o *observer) follow(ctx context.Context, pods, budgets watch.Interface, do
 				l.gone = time.Since(o.begun)
 				o.left--
 			}
-		case event := <-budgets.ResultChan():
+		case event := <-w.budgets.ResultChan():
 			b, ok := event.Object.(*policyv1.PodDisruptionBudget)
 			if !ok {
 				return fmt.Errorf("the watch of budgets broke: %v", event)
@@ -158,7 +206,7 @@ func (r *run1) count(result *Result, o *observer) error {
 	// The log may still be written: what has left has been admitted.
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		result.Evictions, result.Refused, result.Gets, result.Lists = 0, 0, 0, 0
+		result.Evictions, result.Admitted, result.Refused, result.Gets, result.Lists = 0, 0, 0, 0, 0
 		admitted := 0
 		_, err := r.cluster.Audit(r.user, func(a *cluster.AuditEvent) bool {
 			if a.User.Username != r.user || a.ObjectRef.Resource != "pods" {
@@ -169,6 +217,9 @@ func (r *run1) count(result *Result, o *observer) error {
 				result.Evictions++
 				if a.ResponseStatus.Code == 429 {
 					result.Refused++
+				}
+				if a.ResponseStatus.Code/100 == 2 {
+					result.Admitted++
 				}
 				if l := o.byName[a.ObjectRef.Name]; l != nil && a.ResponseStatus.Code/100 == 2 {
 					l.admitted = a.Done.Sub(o.begun)

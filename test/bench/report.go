@@ -13,135 +13,196 @@ import (
 	"drainer.dev/drainer/test/cluster"
 )
 
-// row is a contender's medians over its runs.
-type row struct {
-	contender                           string
-	pods, makespan, bound, mean, median float64
-	evictions, refused, gets, lists     float64
-	rss, cpu                            float64
+// Report is everything that was measured.
+type Report struct {
+	Races  []Result
+	Probes Probes
 }
 
-func rows(sc Scenario, results []Result) []row {
-	var all []row
-	for _, c := range contenders(sc) {
-		of := func(value func(Result) float64) float64 {
-			var values []float64
-			for _, r := range results {
-				if r.Scenario == sc.Name && r.Contender == c.name {
-					values = append(values, value(r))
-				}
-			}
-			if len(values) == 0 {
-				return 0
-			}
-			return median(values)
+// of is the runs of a contender in a scenario.
+func (r *Report) of(scenario, contender string) []Result {
+	var list []Result
+	for _, result := range r.Races {
+		if result.Scenario == scenario && result.Contender == contender {
+			list = append(list, result)
 		}
-		all = append(all, row{
-			contender: c.name,
-			pods:      of(func(r Result) float64 { return float64(r.Pods) }),
-			makespan:  of(func(r Result) float64 { return r.Makespan }),
-			bound:     of(func(r Result) float64 { return r.Bound }),
-			mean:      of(func(r Result) float64 { return r.MeanEmpty }),
-			median:    of(func(r Result) float64 { return r.MedianEmpty }),
-			evictions: of(func(r Result) float64 { return float64(r.Evictions) }),
-			refused:   of(func(r Result) float64 { return float64(r.Refused) }),
-			gets:      of(func(r Result) float64 { return float64(r.Gets) }),
-			lists:     of(func(r Result) float64 { return float64(r.Lists) }),
-			rss:       of(func(r Result) float64 { return r.Usage.RSS }),
-			cpu:       of(func(r Result) float64 { return r.Usage.CPU }),
-		})
+	}
+	return list
+}
+
+// row is a contender's medians over its runs.
+type row struct {
+	contender                                 string
+	runs                                      int
+	pods, makespan, bound, mean, median       float64
+	meanDrained, lastDrained, drained         float64
+	evictions, admitted, refused, gets, lists float64
+	rss, cpu, plans, planMean, planP99        float64
+}
+
+func rowOf(contender string, results []Result) row {
+	of := func(value func(Result) float64) float64 {
+		var values []float64
+		for _, r := range results {
+			values = append(values, value(r))
+		}
+		return median(values)
+	}
+	return row{
+		contender:   contender,
+		runs:        len(results),
+		pods:        of(func(r Result) float64 { return float64(r.Pods) }),
+		makespan:    of(func(r Result) float64 { return r.Makespan }),
+		bound:       of(func(r Result) float64 { return r.Bound }),
+		mean:        of(func(r Result) float64 { return r.MeanEmpty }),
+		median:      of(func(r Result) float64 { return r.MedianEmpty }),
+		meanDrained: of(func(r Result) float64 { return r.MeanDrained }),
+		lastDrained: of(func(r Result) float64 { return r.LastDrained }),
+		drained:     of(func(r Result) float64 { return float64(r.Drained) }),
+		evictions:   of(func(r Result) float64 { return float64(r.Evictions) }),
+		admitted:    of(func(r Result) float64 { return float64(r.Admitted) }),
+		refused:     of(func(r Result) float64 { return float64(r.Refused) }),
+		gets:        of(func(r Result) float64 { return float64(r.Gets) }),
+		lists:       of(func(r Result) float64 { return float64(r.Lists) }),
+		rss:         of(func(r Result) float64 { return r.Usage.RSS }),
+		cpu:         of(func(r Result) float64 { return r.Usage.CPU }),
+		plans:       of(func(r Result) float64 { return r.Usage.Plans }),
+		planMean:    of(func(r Result) float64 { return r.Usage.PlanMean }),
+		planP99:     of(func(r Result) float64 { return r.Usage.PlanP99 }),
+	}
+}
+
+// rows are the contenders of a scenario, in its order.
+func (r *Report) rows(sc Scenario) []row {
+	var all []row
+	for _, turn := range sc.Turns {
+		if of := r.of(sc.Name, turn.Contender); len(of) > 0 {
+			all = append(all, rowOf(turn.Contender, of))
+		}
 	}
 	return all
 }
 
-var columns = []string{"", "makespan", "÷ bound", "mean node empty", "median", "pods", "POSTs", "429", "GET", "LIST"}
+var columns = []string{
+	"", "runs", "makespan", "÷ bound", "mean node empty", "median", "pods", "evicted", "POSTs", "429", "GET and LIST per node",
+}
 
 func (r row) cells() []string {
 	return []string{
-		r.contender, fmt.Sprintf("%.1f s", r.makespan), fmt.Sprintf("%.2f", r.makespan/r.bound), fmt.Sprintf("%.1f s", r.mean),
-		fmt.Sprintf("%.1f s", r.median), fmt.Sprintf("%.0f", r.pods), fmt.Sprintf("%.0f", r.evictions), fmt.Sprintf("%.0f", r.refused),
-		fmt.Sprintf("%.0f", r.gets), fmt.Sprintf("%.0f", r.lists),
+		r.contender, fmt.Sprint(r.runs), fmt.Sprintf("%.1f s", r.makespan), fmt.Sprintf("%.2f", r.makespan/r.bound), fmt.Sprintf("%.1f s", r.mean),
+		fmt.Sprintf("%.1f s", r.median), fmt.Sprintf("%.0f", r.pods), fmt.Sprintf("%.0f", r.admitted), fmt.Sprintf("%.0f", r.evictions),
+		fmt.Sprintf("%.0f", r.refused), fmt.Sprintf("%.1f", (r.gets+r.lists)/r.drained),
 	}
 }
 
-func printTable(out io.Writer, sc Scenario, results []Result) {
-	fmt.Fprintf(out, "\n%s: %s\n", sc.Name, sc.Title)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, strings.Join(columns, "\t")+"\t")
-	for _, r := range rows(sc, results) {
-		fmt.Fprintln(w, strings.Join(r.cells(), "\t")+"\t")
+// cost is a sentence about drainer's own process.
+func (r row) cost() string {
+	return fmt.Sprintf("drainer says Drained on the mean node after %.1f s, on the last after %.1f s (with the 5 s of --settle). Its process: %.0f MiB "+
+		"resident, %.1f s of CPU; %.0f plans of %.2g ms in the mean, 99 %% within %.2g ms.",
+		r.meanDrained, r.lastDrained, r.rss/(1<<20), r.cpu, r.plans, 1000*r.planMean, 1000*r.planP99)
+}
+
+func printTable(out io.Writer, head []string, body [][]string) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(head, "\t"))
+	for _, cells := range body {
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	_ = w.Flush()
 }
 
-func writeReport(dir string, list []Scenario, results []Result, runs int) error {
-	text, err := json.MarshalIndent(results, "", " ")
+func markdown(b *strings.Builder, head []string, body [][]string) {
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat(" --- |", len(head)))
+	for _, cells := range body {
+		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+	}
+}
+
+func cellsOf[T interface{ cells() []string }](list []T) [][]string {
+	var body [][]string
+	for _, one := range list {
+		body = append(body, one.cells())
+	}
+	return body
+}
+
+var goalColumns = []string{"figure", "goal", "measured", ""}
+
+// lines are sentences about the probes that were taken.
+func (p *Probes) lines() map[string]string {
+	lines := map[string]string{}
+	if r := p.Rate; r != nil {
+		lines["rate"] = fmt.Sprintf("drainer: %.0f evictions per second, the bare loop: %.0f (medians of %d alternating pairs; median of the ratios %.2f). "+
+			"A watched pod takes %.1f KiB of drainer's heap, the watch of its node included.",
+			median(r.Drainer), median(r.Loop), len(r.Drainer), r.Ratio(), r.HeapPerPod/(1<<10))
+	}
+	if r := p.Reaction; r != nil {
+		lines["reaction"] = fmt.Sprintf("from sending the annotation until the node is seen cordoned: p50 %.1f ms, p99 %.1f ms (%d requests).",
+			1000*r.Quantile(.5), 1000*r.Quantile(.99), len(r))
+	}
+	if i := p.Idle; i != nil {
+		lines["idle"] = fmt.Sprintf("%.1f MiB resident (%.1f MiB with 5,000 pods), %.2f %% of a core over %s. One node of %d pods is then empty after %.2f s "+
+			"and Drained after %.2f s.", i.RSS/(1<<20), i.RSSFewPods/(1<<20), 100*i.CPU, idleWindow, idleEach, i.OneNode, i.OneNodeDrained)
+	}
+	return lines
+}
+
+// write writes the report as JSON, as a page and as plots.
+func (r *Report) write(dir string) error {
+	text, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
 		return fmt.Errorf("writing the results: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making the folder of the report: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "benchmarks.json"), append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing the results: %w", err)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, preface, cluster.KubernetesVersion, runtime.NumCPU(), runs)
-	for _, sc := range list {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n![makespan](benchmarks-%s.svg)\n\n", sc.Name, sc.Title, sc.Name)
-		fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
-		all := rows(sc, results)
-		for _, r := range all {
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(r.cells(), " | "))
-		}
-		fmt.Fprintf(&b, "\ndrainer's process: %.0f MiB resident, %.1f s of CPU.\n", all[0].rss/(1<<20), all[0].cpu)
-		if err := os.WriteFile(filepath.Join(dir, "benchmarks-"+sc.Name+".svg"), []byte(plot(all)), 0o644); err != nil {
-			return fmt.Errorf("writing a plot: %w", err)
+	files := map[string]string{"benchmarks.json": string(text) + "\n", "benchmarks.md": r.page()}
+	for _, sc := range scenarios() {
+		if all := r.rows(sc); len(all) > 0 {
+			files["benchmarks-"+sc.Name+".svg"] = plot(all)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(b.String()), 0o644); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
 	}
 	return nil
+}
+
+func (r *Report) page() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, preface, cluster.KubernetesVersion, runtime.NumCPU())
+	markdown(&b, goalColumns, cellsOf(r.goals()))
+	for _, sc := range scenarios() {
+		all := r.rows(sc)
+		if len(all) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n![makespan](benchmarks-%s.svg)\n\n", sc.Name, sc.Title, sc.Name)
+		markdown(&b, columns, cellsOf(all))
+		fmt.Fprintf(&b, "\n%s\n", all[0].cost())
+	}
+	lines := r.Probes.lines()
+	for _, p := range probes() {
+		if line := lines[p.name]; line != "" {
+			fmt.Fprintf(&b, "\n## %s\n\n%s: %s\n", p.name, p.title, line)
+		}
+	}
+	return b.String()
 }
 
 const preface = `# Benchmarks
 
 Written by ` + "`make bench`" + `: every contender drains the same scene on the same local control plane (Kubernetes %s, %d cores
-for everything), one after the other, %d times; medians. Drainer's own limits are set so that they do not bind
+for everything), one after the other, in rounds; medians over the runs. Drainer's own limits are set so that they do not bind
 (--max-draining=100%%, --eviction-qps=0, --eviction-workers=50). The rows called *model* are polling evictors of a few
-lines with the retry policies of other controllers, not those controllers, and run once.
+lines with the retry policies of other controllers, not those controllers.
 
 *makespan*: from the first request until the last pod that had to leave is gone; the seconds that drainer waits before it
 says Drained are not in it. *÷ bound*: the makespan over that of an ideal planner without latency that meets the recovery and
-termination times seen in the same run. *mean node empty*: over the nodes, until a node's last pod is gone. POSTs to
-pods/eviction, answers 429, and GET and LIST of pods are counted from the API server's audit log by user.
-`
+termination times seen in the same run. *mean node empty*: over the nodes, until a node's last pod is gone. *pods* had to
+leave; *evicted* are the evictions that the API server admitted, more if pods were moved onto nodes that were drained next.
+POSTs to pods/eviction, answers 429, and GET and LIST of pods are counted from the API server's audit log by user.
 
-// plot is a bar for each contender: its makespan, and the mean time until a
-// node is empty.
-func plot(all []row) string {
-	const width, label, line = 760., 300., 34.
-	longest := 0.
-	for _, r := range all {
-		longest = max(longest, r.makespan)
-	}
-	var b strings.Builder
-	height := line*float64(len(all)) + 40
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="sans-serif" font-size="12">`+"\n", width, height)
-	fmt.Fprintf(&b, `<rect width="%.0f" height="%.0f" fill="white"/>`+"\n", width, height)
-	scale := (width - label - 70) / longest
-	for i, r := range all {
-		y := float64(i)*line + 8
-		colour := "#9aa5b1"
-		if i == 0 {
-			colour = "#2f7ed8"
-		}
-		fmt.Fprintf(&b, `<text x="%.0f" y="%.0f" text-anchor="end">%s</text>`+"\n", label-8, y+16, r.contender)
-		fmt.Fprintf(&b, `<rect x="%.0f" y="%.0f" width="%.1f" height="14" fill="%s"/>`+"\n", label, y, r.makespan*scale, colour)
-		fmt.Fprintf(&b, `<rect x="%.0f" y="%.0f" width="%.1f" height="8" fill="%s" opacity="0.5"/>`+"\n", label, y+15, r.mean*scale, colour)
-		fmt.Fprintf(&b, `<text x="%.1f" y="%.0f">%.1f s</text>`+"\n", label+r.makespan*scale+6, y+12, r.makespan)
-	}
-	fmt.Fprintf(&b, `<text x="%.0f" y="%.0f" fill="#555">thick: makespan; thin: mean time until a node is empty</text>`+"\n</svg>\n", label, height-12)
-	return b.String()
-}
+`

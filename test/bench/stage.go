@@ -26,12 +26,13 @@ type stage struct {
 	drainer string
 	cluster *cluster.Cluster
 	client  *kubernetes.Clientset
-	// runs numbers the runs; each has a namespace of its own.
-	runs int
+	// runs numbers the runs, each of which has a namespace of its own, and
+	// started the processes of drainer.
+	runs, started int
 }
 
-// play lets every contender run, in turn, as often as asked.
-func (s *stage) play(ctx context.Context, sc Scenario, runs int) ([]Result, error) {
+// play lets every contender run, in turn, at most so often.
+func (s *stage) play(ctx context.Context, sc Scenario, o settings) ([]Result, error) {
 	var nodes []string
 	for i := range sc.Nodes {
 		nodes = append(nodes, fmt.Sprintf("%s-%02d", sc.Name, i))
@@ -40,17 +41,17 @@ func (s *stage) play(ctx context.Context, sc Scenario, runs int) ([]Result, erro
 		}
 	}
 	var results []Result
-	for round := range runs {
-		for _, c := range contenders(sc) {
-			if c.once && round > 0 {
+	for round := range o.runs {
+		for _, turn := range sc.Turns {
+			if round >= turn.Rounds || !o.peers && turn.Contender != ours {
 				continue
 			}
-			r, err := s.runOne(ctx, sc, nodes, c)
+			r, err := s.runOne(ctx, sc, nodes, turn.Contender)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
+				return nil, fmt.Errorf("%s: %w", turn.Contender, err)
 			}
 			r.Round = round + 1
-			fmt.Fprintf(os.Stderr, "%s, round %d, %s: %.1fs\n", sc.Name, r.Round, c.name, r.Makespan)
+			fmt.Fprintf(os.Stderr, "%s, round %d, %s: %.1fs\n", sc.Name, r.Round, turn.Contender, r.Makespan)
 			results = append(results, r)
 		}
 	}
@@ -63,7 +64,7 @@ func (s *stage) play(ctx context.Context, sc Scenario, runs int) ([]Result, erro
 }
 
 // runOne sets the scene, lets one contender drain it, and clears it away.
-func (s *stage) runOne(ctx context.Context, sc Scenario, nodes []string, c contender) (Result, error) {
+func (s *stage) runOne(ctx context.Context, sc Scenario, nodes []string, contender string) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	s.runs++
@@ -71,7 +72,7 @@ func (s *stage) runOne(ctx context.Context, sc Scenario, nodes []string, c conte
 	if err := r.set(ctx); err != nil {
 		return Result{}, fmt.Errorf("setting the scene: %w", err)
 	}
-	result, err := r.measure(ctx, c)
+	result, err := r.measure(ctx, contender)
 	return result, errors.Join(err, r.clear(ctx))
 }
 
@@ -97,7 +98,7 @@ func (r *run1) set(ctx context.Context) error {
 	}
 	// Pods start on the nodes that are drained if they fit there.
 	pool := map[string]string{"scenario": r.Name}
-	if r.Name == "free" {
+	if r.Gathered {
 		if err := r.cordon(ctx, r.nodes[r.Drained:], true); err != nil {
 			return err
 		}
@@ -117,7 +118,7 @@ func (r *run1) set(ctx context.Context) error {
 	if err := r.awaitCalm(ctx); err != nil {
 		return err
 	}
-	if r.Name == "free" {
+	if r.Gathered {
 		return r.cordon(ctx, r.nodes[r.Drained:], false)
 	}
 	return nil

@@ -6,9 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,10 +28,11 @@ type Process struct {
 	Log string
 
 	command *exec.Cmd
-	// metrics and health are the addresses that it serves on.
-	metrics, health string
-	ended           chan struct{}
-	err             error
+	// metrics, health and pprof are the addresses that it serves on; pprof is
+	// empty without its flag.
+	metrics, health, pprof string
+	ended                  chan struct{}
+	err                    error
 }
 
 // Start runs the program with the flags, and with free ports and a log in
@@ -57,7 +63,8 @@ func Start(program, log string, environment []string, flags ...string) (*Process
 		copyLog(pipe, out, served)
 		p.err = p.command.Wait()
 	}()
-	return p, p.awaitPorts(served)
+	profiled := slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--pprof-bind-address=") })
+	return p, p.awaitPorts(served, profiled)
 }
 
 // endpoint is a line of the log that says where something is served.
@@ -78,8 +85,8 @@ func copyLog(from io.Reader, to io.Writer, served chan<- endpoint) {
 	}
 }
 
-func (p *Process) awaitPorts(served <-chan endpoint) error {
-	for p.metrics == "" || p.health == "" {
+func (p *Process) awaitPorts(served <-chan endpoint, profiled bool) error {
+	for p.metrics == "" || p.health == "" || profiled && p.pprof == "" {
 		select {
 		case e := <-served:
 			switch e.Endpoint {
@@ -87,6 +94,8 @@ func (p *Process) awaitPorts(served <-chan endpoint) error {
 				p.metrics = e.Address
 			case "health":
 				p.health = e.Address
+			case "pprof":
+				p.pprof = e.Address
 			}
 		case <-p.ended:
 			return fmt.Errorf("drainer ended at once: %w; see %s", p.err, p.Log)
@@ -140,6 +149,23 @@ func (p *Process) Ready() bool {
 	return response.StatusCode == http.StatusOK
 }
 
+// HeapBytes collects garbage and returns what is left on the heap. The process
+// must have been started with --pprof-bind-address.
+func (p *Process) HeapBytes() (uint64, error) {
+	response, err := http.Get("http://" + p.pprof + "/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return 0, fmt.Errorf("reading drainer's heap profile: %w", err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if text, found := strings.CutPrefix(lines.Text(), "# HeapAlloc = "); found {
+			return strconv.ParseUint(text, 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("drainer's heap profile has no HeapAlloc: %w", lines.Err())
+}
+
 // Metrics reads /metrics.
 func (p *Process) Metrics() (Metrics, error) {
 	response, err := http.Get("http://" + p.metrics + "/metrics")
@@ -168,6 +194,30 @@ func (m Metrics) Sum(name string, labels ...string) float64 {
 		}
 	}
 	return sum
+}
+
+// Histogram adds up the histograms of the name: how many observations there
+// are, their mean, and the upper bound of the bucket with the quantile.
+func (m Metrics) Histogram(name string, quantile float64) (count, mean, upper float64) {
+	sum := 0.
+	buckets := map[float64]float64{}
+	for _, metric := range m[name].GetMetric() {
+		h := metric.GetHistogram()
+		count += float64(h.GetSampleCount())
+		sum += h.GetSampleSum()
+		for _, b := range h.GetBucket() {
+			buckets[b.GetUpperBound()] += float64(b.GetCumulativeCount())
+		}
+	}
+	if count == 0 {
+		return 0, 0, 0
+	}
+	for _, bound := range slices.Sorted(maps.Keys(buckets)) {
+		if buckets[bound] >= quantile*count {
+			return count, sum / count, bound
+		}
+	}
+	return count, sum / count, math.Inf(1)
 }
 
 func hasLabels(metric *dto.Metric, wanted []string) bool {

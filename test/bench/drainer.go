@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/cluster/daemon"
+)
+
+// noLimits are flags under which no limit of drainer's own binds.
+var noLimits = []string{
+	"--max-draining=100%", "--eviction-qps=0", fmt.Sprintf("--eviction-workers=%d", concurrency),
+	"--kube-api-qps=1000", "--kube-api-burst=1000",
+}
+
+// requestID is the ID of every request.
+const requestID = "bench"
+
+// concurrency is how many evictions are under way at once, for everybody.
+const concurrency = 50
+
+// startDrainer starts drainer as an account of the namespace and returns once
+// it leads and its caches are filled, and who it is to the API server.
+func (s *stage) startDrainer(ctx context.Context, namespace string, flags ...string) (p *daemon.Process, user string, err error) {
+	s.started++
+	base := filepath.Join(s.dir, fmt.Sprintf("%s-%d", namespace, s.started))
+	if err := s.cluster.ServiceAccountKubeconfig(ctx, namespace, "drainer", base+".kubeconfig"); err != nil {
+		return nil, "", err
+	}
+	p, err = daemon.Start(s.drainer, base+".log", nil, append([]string{
+		"--kubeconfig=" + base + ".kubeconfig", "--leader-elect-resource-namespace=" + namespace,
+		"--pprof-bind-address=127.0.0.1:0",
+	}, flags...)...)
+	if err != nil {
+		return nil, "", err
+	}
+	for !p.Ready() || !leads(p) {
+		select {
+		case <-ctx.Done():
+			p.Kill()
+			return nil, "", ctx.Err()
+		// Nobody tells when another process is ready.
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return p, "system:serviceaccount:" + namespace + ":drainer", nil
+}
+
+func leads(p *daemon.Process) bool {
+	m, err := p.Metrics()
+	return err == nil && m.Sum("leader_election_master_status") == 1
+}
+
+// usageOf is what the process has used so far.
+func usageOf(p *daemon.Process) (Usage, error) {
+	m, err := p.Metrics()
+	if err != nil {
+		return Usage{}, err
+	}
+	u := Usage{RSS: m.Sum("process_resident_memory_bytes"), CPU: m.Sum("process_cpu_seconds_total")}
+	u.Plans, u.PlanMean, u.PlanP99 = m.Histogram("drainer_plan_duration_seconds", .99)
+	return u, nil
+}
+
+// request annotates a node; without an ID it takes the request back.
+func (s *stage) request(ctx context.Context, node, id string) error {
+	value := "null"
+	if id != "" {
+		value = fmt.Sprintf("%q", id)
+	}
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%s}}}`, api.DrainAnnotation, value)
+	if _, err := s.client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("annotating node %s: %w", node, err)
+	}
+	return nil
+}
