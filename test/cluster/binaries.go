@@ -28,23 +28,23 @@ type binary struct {
 	ldflags string
 }
 
-func kubernetesBinary(name string) binary {
-	minor, _, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v1."), ".")
+func (r kubernetesRelease) binary(name string) binary {
+	_, minor, _ := strings.Cut(r.minor(), ".")
 	const version = "-X k8s.io/component-base/version."
 	return binary{
-		name: name, module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name,
-		ldflags: version + "gitVersion=" + KubernetesVersion + " " + version + "gitMajor=1 " + version + "gitMinor=" + minor,
+		name: name, module: r.module, pkg: "k8s.io/kubernetes/cmd/" + name,
+		ldflags: version + "gitVersion=" + r.version + " " + version + "gitMajor=1 " + version + "gitMinor=" + minor,
 	}
 }
 
-func binaries() []binary {
+func binaries(r kubernetesRelease) []binary {
 	return []binary{
 		{name: "etcd", module: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
 		{name: "kwok", module: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok"},
-		kubernetesBinary("kube-apiserver"),
-		kubernetesBinary("kube-controller-manager"),
-		kubernetesBinary("kube-scheduler"),
-		kubernetesBinary("kubectl"),
+		r.binary("kube-apiserver"),
+		r.binary("kube-controller-manager"),
+		r.binary("kube-scheduler"),
+		r.binary("kubectl"),
 	}
 }
 
@@ -53,11 +53,15 @@ func binaries() []binary {
 // user's cache and named after what goes in; two processes that ask at once
 // build once. Progress is written for a person.
 func Binaries(ctx context.Context, progress io.Writer) (string, error) {
+	release, err := chosenKubernetes()
+	if err != nil {
+		return "", err
+	}
 	build, err := buildFolder(ctx)
 	if err != nil {
 		return "", err
 	}
-	key, err := cacheKey(build)
+	key, err := cacheKey(build, release)
 	if err != nil {
 		return "", err
 	}
@@ -74,7 +78,7 @@ func Binaries(ctx context.Context, progress io.Writer) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	all := binaries()
+	all := binaries(release)
 	for i, b := range all {
 		if _, err := os.Stat(filepath.Join(dir, b.name)); err == nil {
 			continue
@@ -108,9 +112,9 @@ func buildFolder(ctx context.Context) (string, error) {
 }
 
 // cacheKey names the versions and, by a digest, all that goes into the build.
-func cacheKey(build string) (string, error) {
+func cacheKey(build string, r kubernetesRelease) (string, error) {
 	digest := sha256.New()
-	for _, b := range binaries() {
+	for _, b := range binaries(r) {
 		fmt.Fprintln(digest, b, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		for _, file := range []string{"go.mod", "go.sum"} {
 			text, err := os.ReadFile(filepath.Join(build, b.module, file))
@@ -120,7 +124,7 @@ func cacheKey(build string) (string, error) {
 			digest.Write(text)
 		}
 	}
-	return KubernetesVersion + "-" + hex.EncodeToString(digest.Sum(nil))[:12], nil
+	return r.version + "-" + hex.EncodeToString(digest.Sum(nil))[:12], nil
 }
 
 // lock waits until no other process holds the file's lock.

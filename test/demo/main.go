@@ -48,7 +48,11 @@ func run(ctx context.Context) (err error) {
 			fmt.Fprintln(os.Stderr, "Logs are in", dir)
 		}
 	}()
-	say("Starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok (Kubernetes %s)", cluster.KubernetesVersion)
+	version, err := cluster.ChosenKubernetes()
+	if err != nil {
+		return err
+	}
+	say("Starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok (Kubernetes %s)", version)
 	c, err := cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: os.Stderr})
 	if err != nil {
 		return err

@@ -110,7 +110,12 @@ func status(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("asking the cluster: %w", err)
 	}
+	// The running cluster need not be what the environment chooses now.
+	version, err := client.Discovery().ServerVersion()
+	if err != nil {
+		return fmt.Errorf("asking the cluster: %w", err)
+	}
 	fmt.Printf("Kubernetes %s runs at %s with %d nodes.\n\n  export KUBECONFIG=%s\n\nIts logs are in %s.\n",
-		cluster.KubernetesVersion, c.URL, len(nodes.Items), c.Kubeconfig(), filepath.Join(c.Dir, "logs"))
+		version.GitVersion, c.URL, len(nodes.Items), c.Kubeconfig(), filepath.Join(c.Dir, "logs"))
 	return nil
 }
