@@ -3,8 +3,20 @@ package e2e
 import (
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/version"
+
 	"drainer.dev/drainer/test/cluster"
 )
+
+// serverBefore is true on a server older than the minor, like 1.35.
+func serverBefore(t *testing.T, minor string) bool {
+	t.Helper()
+	found, err := suite.client.Discovery().ServerVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version.MustParseGeneric(found.GitVersion).LessThan(version.MustParseGeneric(minor))
+}
 
 // TestKubernetesVersion: the suite runs on the Kubernetes that was asked for,
 // and on no other by mistake.
@@ -14,11 +26,11 @@ func TestKubernetesVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	version, err := suite.client.Discovery().ServerVersion()
+	found, err := suite.client.Discovery().ServerVersion()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if version.GitVersion != want {
-		t.Errorf("the API server is %s, want %s", version.GitVersion, want)
+	if found.GitVersion != want {
+		t.Errorf("the API server is %s, want %s", found.GitVersion, want)
 	}
 }
