@@ -10,13 +10,21 @@ LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # The race detector needs a C compiler on most systems.
 RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && CGO_ENABLED=1 go env CGO_ENABLED | sed -n 's/^1$$/-race/p')
 
-.PHONY: help build demo bench test test-unit test-e2e lint format
+# Where the image is pushed to, by whoever pushes it.
+IMAGE ?= ghcr.io/drainer-dev/drainer
+
+.PHONY: help build image demo bench test test-unit test-e2e test-compat test-release lint format
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
+# The same source and version give the same bytes, whatever the folder and with
+# or without git: nothing of them is stamped into the program.
 build: ## Build bin/drainer
-	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/drainer ./cmd/drainer
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o bin/drainer ./cmd/drainer
+
+image: ## Build the container image for this machine (needs Docker with BuildKit)
+	docker build --build-arg VERSION="$(VERSION)" --build-arg COMMIT="$(COMMIT)" -t "$(IMAGE):$(VERSION)" .
 
 demo: ## Show the main job on a local cluster, from annotation to hand-back
 	go run ./test/demo
@@ -24,7 +32,7 @@ demo: ## Show the main job on a local cluster, from annotation to hand-back
 bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
 	go run ./test/bench -out docs
 
-test: lint test-unit test-e2e ## Run everything: lint, unit tests, e2e on a real control plane
+test: lint test-unit test-release test-e2e ## Run everything: lint, unit and release tests, e2e on a real control plane
 
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler
 	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
@@ -32,6 +40,14 @@ test-unit: ## Run the quick tests, with the race detector where there is a C com
 
 test-e2e: ## Run the e2e tests on a real control plane
 	go test -count=1 -timeout=20m -parallel=10 ./test/e2e
+
+test-compat: ## Run the e2e tests on the oldest Kubernetes that drainer is tested against
+	DRAINER_TEST_KUBERNETES=1.34 $(MAKE) test-e2e
+
+test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that builds are reproducible
+	go vet -C test/release ./...
+	cd test/release && ../../bin/staticcheck ./...
+	go test -C test/release -count=1 ./...
 
 lint: bin/staticcheck bin/gofumpt ## Check the code
 	@unformatted=$$(bin/gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
