@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drainer.dev/drainer/test/cluster"
@@ -87,6 +88,10 @@ func start(ctx context.Context, name string, nodes int) error {
 	}
 	client, err := c.Client()
 	if err != nil {
+		return err
+	}
+	// Where drainer, started beside the cluster, keeps its lease.
+	if err := workload.Create(ctx, client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "drainer"}}); err != nil {
 		return err
 	}
 	for i := range nodes {
