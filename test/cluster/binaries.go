@@ -57,11 +57,22 @@ func Binaries(ctx context.Context, progress io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return buildAll(ctx, release.version, binaries(release), progress, func(ctx context.Context, build, dir string) error {
+		return stages(ctx, build, filepath.Join(dir, stagesFile))
+	})
+}
+
+// buildAll builds what is missing of a set of programs, finishes their folder
+// and returns it. The name is for people who look into the cache.
+func buildAll(
+	ctx context.Context, name string, all []binary, progress io.Writer,
+	finish func(ctx context.Context, build, dir string) error,
+) (string, error) {
 	build, err := buildFolder(ctx)
 	if err != nil {
 		return "", err
 	}
-	key, err := cacheKey(build, release)
+	key, err := cacheKey(build, name, all)
 	if err != nil {
 		return "", err
 	}
@@ -71,14 +82,13 @@ func Binaries(ctx context.Context, progress io.Writer) (string, error) {
 	}
 	dir := filepath.Join(cache, "bin", key)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("making the folder for the cluster's programs: %w", err)
+		return "", fmt.Errorf("making the folder for programs: %w", err)
 	}
 	unlock, err := lock(filepath.Join(dir, ".lock"), progress)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	all := binaries(release)
 	for i, b := range all {
 		if _, err := os.Stat(filepath.Join(dir, b.name)); err == nil {
 			continue
@@ -87,10 +97,7 @@ func Binaries(ctx context.Context, progress io.Writer) (string, error) {
 			return "", err
 		}
 	}
-	if err := stages(ctx, build, filepath.Join(dir, stagesFile)); err != nil {
-		return "", err
-	}
-	return dir, nil
+	return dir, finish(ctx, build, dir)
 }
 
 // cacheFolder is where everything that outlives a checkout is kept.
@@ -102,19 +109,27 @@ func cacheFolder() (string, error) {
 	return filepath.Join(dir, "drainer"), nil
 }
 
-// buildFolder finds the go.mod files that pin the programs.
-func buildFolder(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+// Checkout is the folder of drainer's module, from within it or from within a
+// module that replaces it.
+func Checkout(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "drainer.dev/drainer").Output()
 	if err != nil {
-		return "", fmt.Errorf("finding the module this runs in (go list -m, from within the checkout): %w", err)
+		return "", fmt.Errorf("finding drainer's module (go list -m, from within the checkout): %w", err)
 	}
-	return filepath.Join(strings.TrimSpace(string(out)), "test", "cluster", "build"), nil
+	return strings.TrimSpace(string(out)), nil
 }
 
-// cacheKey names the versions and, by a digest, all that goes into the build.
-func cacheKey(build string, r kubernetesRelease) (string, error) {
+// buildFolder finds the go.mod files that pin the programs.
+func buildFolder(ctx context.Context) (string, error) {
+	checkout, err := Checkout(ctx)
+	return filepath.Join(checkout, "test", "cluster", "build"), err
+}
+
+// cacheKey names a set of programs and, by a digest, all that goes into the
+// build.
+func cacheKey(build, name string, all []binary) (string, error) {
 	digest := sha256.New()
-	for _, b := range binaries(r) {
+	for _, b := range all {
 		fmt.Fprintln(digest, b, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		for _, file := range []string{"go.mod", "go.sum"} {
 			text, err := os.ReadFile(filepath.Join(build, b.module, file))
@@ -124,7 +139,7 @@ func cacheKey(build string, r kubernetesRelease) (string, error) {
 			digest.Write(text)
 		}
 	}
-	return r.version + "-" + hex.EncodeToString(digest.Sum(nil))[:12], nil
+	return name + "-" + hex.EncodeToString(digest.Sum(nil))[:12], nil
 }
 
 // lock waits until no other process holds the file's lock.
@@ -134,7 +149,7 @@ func lock(path string, progress io.Writer) (unlock func(), err error) {
 		return nil, fmt.Errorf("opening a lock: %w", err)
 	}
 	if errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
-		fmt.Fprintln(progress, "waiting for another process that builds the cluster's programs")
+		fmt.Fprintln(progress, "waiting for another process that builds the same programs")
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 	}
 	if err != nil {

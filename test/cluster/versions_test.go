@@ -9,7 +9,10 @@ import (
 // TestVersions: the constants say what the go.mod files pin.
 func TestVersions(t *testing.T) {
 	type pin struct{ module, requirement, version string }
-	pins := []pin{{"etcd", "go.etcd.io/etcd/server/v3", EtcdVersion}, {"kwok", "sigs.k8s.io/kwok", KwokVersion}}
+	pins := []pin{
+		{"etcd", "go.etcd.io/etcd/server/v3", EtcdVersion}, {"kwok", "sigs.k8s.io/kwok", KwokVersion},
+		{"helm4", "helm.sh/helm/v4", Helm4Version}, {"helm3", "helm.sh/helm/v3", Helm3Version},
+	}
 	for _, r := range knownKubernetes() {
 		staging := "v0" + strings.TrimPrefix(r.version, "v1")
 		pins = append(pins, pin{r.module, "k8s.io/kubernetes", r.version}, pin{r.module, "k8s.io/apiserver => k8s.io/apiserver", staging})
@@ -37,7 +40,7 @@ func TestChosenKubernetes(t *testing.T) {
 		if err != nil || r.version != test.want {
 			t.Errorf("%s=%q chooses %q, %v; want %s", KubernetesVariable, test.value, r.version, err, test.want)
 		}
-		key, err := cacheKey("build", r)
+		key, err := cacheKey("build", r.version, binaries(r))
 		if err != nil || !strings.HasPrefix(key, test.want+"-") {
 			t.Errorf("the programs of %s are kept in %q, %v", test.want, key, err)
 		}

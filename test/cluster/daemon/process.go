@@ -139,6 +139,9 @@ func (p *Process) Terminate() (status int, took time.Duration, err error) {
 	return status, time.Since(begun), err
 }
 
+// Health is the address of /livez and /readyz.
+func (p *Process) Health() string { return p.health }
+
 // Ready is true if /readyz says so.
 func (p *Process) Ready() bool {
 	response, err := http.Get("http://" + p.health + "/readyz")

@@ -1,0 +1,5 @@
+// Package monitoring keeps the module of the Prometheus operator's types in
+// go.mod.
+package monitoring
+
+import _ "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
