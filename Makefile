@@ -13,7 +13,7 @@ RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && CGO_ENABLED=1 go e
 # Where the image is pushed to, by whoever pushes it.
 IMAGE ?= ghcr.io/drainer-dev/drainer
 
-.PHONY: help build image demo bench test test-unit test-e2e test-compat test-release lint format
+.PHONY: help build image demo bench chart test test-unit test-e2e test-chart test-compat test-release lint format
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,7 +32,10 @@ demo: ## Show the main job on a local cluster, from annotation to hand-back
 bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
 	go run ./test/bench -out docs
 
-test: lint test-unit test-release test-e2e ## Run everything: lint, unit and release tests, e2e on a real control plane
+chart: ## Make the chart's README and schema, and deploy, anew from charts/drainer
+	go run -C test/chart ./generate
+
+test: lint test-unit test-release test-e2e test-chart ## Run everything: lint, unit and release tests, e2e and the chart on a real control plane
 
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler
 	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
@@ -49,10 +52,14 @@ test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that b
 	cd test/release && ../../bin/staticcheck ./...
 	go test -C test/release -count=1 ./...
 
+test-chart: ## Run the tests of the Helm chart, on a real control plane
+	go test -C test/chart -count=1 -timeout=15m ./...
+
 lint: bin/staticcheck bin/gofumpt ## Check the code
 	@unformatted=$$(bin/gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	bin/staticcheck ./...
+	cd test/chart && go vet ./... && ../../bin/staticcheck ./...
 
 format: bin/gofumpt ## Format the code
 	bin/gofumpt -w .

@@ -10,8 +10,10 @@ import (
 func TestVersions(t *testing.T) {
 	type pin struct{ module, requirement, version string }
 	pins := []pin{
-		{"etcd", "go.etcd.io/etcd/server/v3", EtcdVersion}, {"kwok", "sigs.k8s.io/kwok", KwokVersion},
-		{"helm4", "helm.sh/helm/v4", Helm4Version}, {"helm3", "helm.sh/helm/v3", Helm3Version},
+		{"etcd", "go.etcd.io/etcd/server/v3", EtcdVersion},
+		{"kwok", "sigs.k8s.io/kwok", KwokVersion},
+		{"helm4", "helm.sh/helm/v4", Helm4Version},
+		{"helm3", "helm.sh/helm/v3", Helm3Version},
 	}
 	for _, r := range knownKubernetes() {
 		staging := "v0" + strings.TrimPrefix(r.version, "v1")

@@ -1,0 +1,220 @@
+package chart
+
+import (
+	"context"
+	"net/url"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+)
+
+// TestInstall: real Helm installs the chart, tests it, changes every value and
+// back, and takes it away without a trace.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	await(t, "the namespaces are furnished", furnished)
+	for _, major := range Majors() {
+		t.Run(major, func(t *testing.T) {
+			before := inventory(t)
+			args := []string{"drainer", suite.chart.Dir(), "--namespace=drainer", "--wait", "--timeout=90s"}
+			notes := helm(t, major, append([]string{"install"}, args...)...)
+			if !strings.Contains(notes, "kubectl annotate node NODE drainer.dev/drain=CHG-1234") {
+				t.Errorf("Helm says after the installation\n%s", notes)
+			}
+			checkInstalled(t, major, "")
+			process := startInstalled(t, "drainer", "drainer")
+			helmTest(t, major, process.Health())
+			process.Kill()
+			// From any file of values to any other no field may be immutable.
+			for _, file := range []string{"everything", "alternatives", "no-budget", "everything", "minimal", "default"} {
+				values := valuesFile(t, ciFiles(t)[file])
+				helm(t, major, append([]string{"upgrade", "--values=" + values}, args...)...)
+				checkInstalled(t, major, values)
+			}
+			helm(t, major, "uninstall", "drainer", "--namespace=drainer", "--wait", "--timeout=90s")
+			left := []string{}
+			await(t, "only the lease is left", func() bool {
+				left = slices.DeleteFunc(inventory(t), func(name string) bool { return slices.Contains(before, name) })
+				return slices.Equal(left, []string{"leases/drainer/drainer"})
+			})
+			kubectl(t, "", "--namespace=drainer", "delete", "lease", "drainer")
+		})
+	}
+}
+
+// furnished is true once the controllers have put into every namespace what
+// they put into any.
+func furnished() bool {
+	for _, n := range namespaces {
+		ctx := context.Background()
+		_, err := suite.client.CoreV1().ServiceAccounts(n).Get(ctx, "default", metav1.GetOptions{})
+		if err != nil {
+			return false
+		}
+		if _, err := suite.client.CoreV1().ConfigMaps(n).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{}); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// checkInstalled compares what is in the cluster with what the chart renders.
+func checkInstalled(t *testing.T, major, values string) {
+	t.Helper()
+	args := []string{"--no-hooks"}
+	if values != "" {
+		args = append(args, "--values="+values)
+	}
+	text, err := suite.chart.Template(t.Context(), major, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, o := range parse(t, text) {
+		// Extra objects have the labels that the user gives them, and of the
+		// Grafana operator's kinds the cluster knows none.
+		if o.GetLabels()["app.kubernetes.io/instance"] == "drainer" {
+			want = append(want, nameOf(o))
+		}
+		if o.GetKind() == "Deployment" {
+			args, _ := at(o, "spec", "template", "spec", "containers", 0, "args").([]any)
+			live := container(t, o.GetNamespace(), o.GetName()).Args
+			for i, arg := range args {
+				if i >= len(live) || live[i] != arg {
+					t.Errorf("the Deployment has the flags %v, want %v", live, args)
+					break
+				}
+			}
+		}
+	}
+	slices.Sort(want)
+	var got []string
+	await(t, "the objects are those that are rendered", func() bool {
+		got = ofRelease(t)
+		return slices.Equal(got, want)
+	})
+}
+
+// helmTest plays the kubelet for the pod of helm test: it runs what the pod
+// asks for, with the address of a real drainer.
+func helmTest(t *testing.T, major, address string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	pods := suite.client.CoreV1().Pods("drainer")
+	watch, err := pods.Watch(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=drainer-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	played := make(chan error, 1)
+	go func() {
+		for event := range watch.ResultChan() {
+			// The fake kubelet says that it runs; what it does is up to us.
+			if pod, ok := event.Object.(*corev1.Pod); ok && pod.Status.Phase == corev1.PodRunning {
+				played <- play(ctx, t, pod, address)
+				return
+			}
+		}
+		played <- ctx.Err()
+	}()
+	helm(t, major, "test", "drainer", "--namespace=drainer", "--timeout=60s")
+	if err := <-played; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pods.Get(t.Context(), "drainer-test", metav1.GetOptions{}); !missing(err) {
+		t.Errorf("the pod of helm test is still there: %v", err)
+	}
+}
+
+func play(ctx context.Context, t *testing.T, pod *corev1.Pod, address string) error {
+	args := slices.Clone(pod.Spec.Containers[0].Args)
+	for i, arg := range args {
+		if text, ok := strings.CutPrefix(arg, "--url="); ok {
+			u, err := url.Parse(text)
+			if err != nil {
+				return err
+			}
+			if u.Host != "drainer.drainer.svc:8081" {
+				t.Errorf("helm test asks %s, the Service is drainer.drainer.svc:8081", u.Host)
+			}
+			u.Host = address
+			args[i] = "--url=" + u.String()
+		}
+	}
+	phase := corev1.PodSucceeded
+	if out, err := exec.CommandContext(ctx, suite.drainer, args...).CombinedOutput(); err != nil {
+		t.Errorf("drainer %v: %v\n%s", args, err, out)
+		phase = corev1.PodFailed
+	}
+	pod.Status.Phase = phase
+	_, err := suite.client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	return err
+}
+
+// ofRelease are the objects in the cluster that Helm made for the release.
+func ofRelease(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	list(t, "app.kubernetes.io/managed-by=Helm,app.kubernetes.io/instance=drainer", func(r metav1.APIResource, namespace, name string) {
+		// The controller copies the labels of the Service.
+		if r.Kind != "EndpointSlice" && r.Kind != "Endpoints" {
+			names = append(names, strings.Join([]string{r.Kind, namespace, name}, "/"))
+		}
+	})
+	slices.Sort(names)
+	return names
+}
+
+// inventory is everything that the cluster has in the namespaces of this test
+// and in none, but for events and what other tests make.
+func inventory(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	list(t, "", func(r metav1.APIResource, namespace, name string) {
+		ours := namespace == "" || slices.Contains(namespaces, namespace)
+		if ours && r.Name != "events" && !strings.Contains(namespace+name, contractNamespace) {
+			names = append(names, strings.Join([]string{r.Name, namespace, name}, "/"))
+		}
+	})
+	slices.Sort(names)
+	return names
+}
+
+// list tells of all objects of all kinds that have the labels.
+func list(t *testing.T, labels string, tell func(r metav1.APIResource, namespace, name string)) {
+	t.Helper()
+	client, err := dynamic.NewForConfig(suite.cluster.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds, err := suite.client.Discovery().ServerPreferredResources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range kinds {
+		version, err := schema.ParseGroupVersion(group.GroupVersion)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range group.APIResources {
+			if !slices.Contains(r.Verbs, "list") || r.Name == "componentstatuses" {
+				continue
+			}
+			found, err := client.Resource(version.WithResource(r.Name)).List(t.Context(), metav1.ListOptions{LabelSelector: labels})
+			if err != nil {
+				t.Fatalf("listing %s: %v", r.Name, err)
+			}
+			for _, o := range found.Items {
+				tell(r, o.GetNamespace(), o.GetName())
+			}
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package chart
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
+
+	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/cluster/daemon"
+)
+
+// suite is what all tests share.
+var suite struct {
+	chart   *Chart
+	cluster *cluster.Cluster
+	client  *kubernetes.Clientset
+	// drainer is the path of the program that the chart installs.
+	drainer string
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(runSuite(m))
+}
+
+func runSuite(m *testing.M) (status int) {
+	dir, err := os.MkdirTemp("", "drainer-chart-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if status == 0 {
+			_ = os.RemoveAll(dir)
+		} else {
+			fmt.Fprintln(os.Stderr, "The cluster's logs, its audit log and the logs of drainer are in", dir)
+		}
+	}()
+	ctx := context.Background()
+	if err := prepare(ctx, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	status = m.Run()
+	if err := suite.cluster.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
+}
+
+func prepare(ctx context.Context, dir string) (err error) {
+	if suite.chart, err = Open(ctx, os.Stderr); err != nil {
+		return err
+	}
+	suite.drainer = filepath.Join(dir, "drainer")
+	if err := daemon.Build(ctx, suite.drainer); err != nil {
+		return err
+	}
+	suite.cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	if suite.client, err = suite.cluster.Client(); err != nil {
+		return err
+	}
+	return furnish(ctx)
+}
+
+// objects are what was rendered, in its order.
+type objects []*unstructured.Unstructured
+
+// parse reads YAML documents.
+func parse(t *testing.T, text string) objects {
+	t.Helper()
+	var all objects
+	for document := range strings.SplitSeq("\n"+text, "\n---\n") {
+		var content map[string]any
+		if err := yaml.UnmarshalStrict([]byte(document), &content); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		if len(content) > 0 {
+			all = append(all, &unstructured.Unstructured{Object: content})
+		}
+	}
+	return all
+}
+
+// find is the only object of the kind with that end of its name.
+func (all objects) find(t *testing.T, kind, name string) *unstructured.Unstructured {
+	t.Helper()
+	var found objects
+	for _, o := range all {
+		if o.GetKind() == kind && strings.HasSuffix(o.GetName(), name) {
+			found = append(found, o)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d objects of kind %s named …%s, want 1; there are %s", len(found), kind, name, all.names())
+	}
+	return found[0]
+}
+
+func (all objects) count(kind string) int {
+	n := 0
+	for _, o := range all {
+		if o.GetKind() == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// names are what tells the objects apart.
+func (all objects) names() []string {
+	var names []string
+	for _, o := range all {
+		names = append(names, nameOf(o))
+	}
+	return names
+}
+
+func nameOf(o *unstructured.Unstructured) string {
+	return strings.Join([]string{o.GetKind(), o.GetNamespace(), o.GetName()}, "/")
+}
+
+// render renders the chart with values as YAML.
+func render(t *testing.T, values string) objects {
+	t.Helper()
+	return parse(t, rendered(t, Majors()[0], values))
+}
+
+func rendered(t *testing.T, major, values string) string {
+	t.Helper()
+	out, err := suite.chart.Template(t.Context(), major, "--values="+valuesFile(t, values))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func valuesFile(t *testing.T, values string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(path, []byte(values), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// at is what an object has at a path of names and indexes, nil if nothing.
+func at(o *unstructured.Unstructured, path ...any) any {
+	var here any = o.Object
+	for _, step := range path {
+		switch s := step.(type) {
+		case string:
+			m, _ := here.(map[string]any)
+			here = m[s]
+		case int:
+			list, _ := here.([]any)
+			if s >= len(list) {
+				return nil
+			}
+			here = list[s]
+		}
+	}
+	return here
+}
+
+// ciFiles are the files of values that come with the chart, by their name.
+func ciFiles(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(suite.chart.Dir(), "ci", "*-values.yaml"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("the chart has no ci/*-values.yaml: %v", err)
+	}
+	files := map[string]string{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[strings.TrimSuffix(filepath.Base(path), "-values.yaml")] = string(text)
+	}
+	return files
+}
