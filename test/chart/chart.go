@@ -40,8 +40,9 @@ func Open(ctx context.Context, progress io.Writer) (*Chart, error) {
 // Dir is the chart's folder.
 func (c *Chart) Dir() string { return filepath.Join(c.Checkout, "charts", "drainer") }
 
-// MonitoringCRDs is a folder with the definitions of the Prometheus operator.
-func (c *Chart) MonitoringCRDs() string { return c.tools.MonitoringCRDs() }
+// CRDs are files with the definitions of the kinds that the chart uses and no
+// cluster has by itself.
+func (c *Chart) CRDs() []string { return c.tools.CRDs() }
 
 // Majors are the versions of Helm that the chart is for.
 func Majors() []string { return []string{"v4", "v3"} }

@@ -31,6 +31,7 @@ const (
 // forbidden, and no rule of the roles goes unused.
 func TestContract(t *testing.T) {
 	t.Parallel()
+	onCluster(t)
 	for i := range 3 {
 		node := workload.Node(contractNode(i), map[string]string{pool: contractNamespace})
 		if err := workload.Create(t.Context(), suite.client, node); err != nil {

@@ -17,9 +17,12 @@ func (c *Chart) Generated(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	readme, err := run(ctx, c.Dir(), nil, c.tools.HelmDocs(), "--dry-run", "--chart-search-root=.",
-		"--sort-values-order=file", "--documentation-strict-mode", "--log-level=warning")
+		"--sort-values-order=file", "--log-level=warning")
 	if err != nil {
 		return nil, err
+	}
+	if !strings.Contains(readme, "`replicaCount`") {
+		return nil, fmt.Errorf("helm-docs writes a README without values:\n%s", readme)
 	}
 	files, err := c.manifests(ctx)
 	if err != nil {

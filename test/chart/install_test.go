@@ -19,6 +19,7 @@ import (
 // back, and takes it away without a trace.
 func TestInstall(t *testing.T) {
 	t.Parallel()
+	onCluster(t)
 	await(t, "the namespaces are furnished", furnished)
 	for _, major := range Majors() {
 		t.Run(major, func(t *testing.T) {
@@ -78,8 +79,7 @@ func checkInstalled(t *testing.T, major, values string) {
 	}
 	var want []string
 	for _, o := range parse(t, text) {
-		// Extra objects have the labels that the user gives them, and of the
-		// Grafana operator's kinds the cluster knows none.
+		// Extra objects have the labels that the user gives them.
 		if o.GetLabels()["app.kubernetes.io/instance"] == "drainer" {
 			want = append(want, nameOf(o))
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,6 +25,9 @@ var suite struct {
 	client  *kubernetes.Clientset
 	// drainer is the path of the program that the chart installs.
 	drainer string
+	// started starts the cluster unless that was done, for those tests that
+	// need one.
+	started func() error
 }
 
 func TestMain(m *testing.M) {
@@ -49,7 +53,11 @@ func runSuite(m *testing.M) (status int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	suite.started = sync.OnceValue(func() error { return startCluster(ctx, dir) })
 	status = m.Run()
+	if suite.cluster == nil {
+		return status
+	}
 	if err := suite.cluster.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -62,9 +70,10 @@ func prepare(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	suite.drainer = filepath.Join(dir, "drainer")
-	if err := daemon.Build(ctx, suite.drainer); err != nil {
-		return err
-	}
+	return daemon.Build(ctx, suite.drainer)
+}
+
+func startCluster(ctx context.Context, dir string) (err error) {
 	suite.cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: os.Stderr})
 	if err != nil {
 		return err
@@ -73,6 +82,14 @@ func prepare(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	return furnish(ctx)
+}
+
+// onCluster is for a test that needs the cluster.
+func onCluster(t *testing.T) {
+	t.Helper()
+	if err := suite.started(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // objects are what was rendered, in its order.
@@ -84,7 +101,7 @@ func parse(t *testing.T, text string) objects {
 	var all objects
 	for document := range strings.SplitSeq("\n"+text, "\n---\n") {
 		var content map[string]any
-		if err := yaml.UnmarshalStrict([]byte(document), &content); err != nil {
+		if err := yaml.UnmarshalStrict([]byte(document+"\n"), &content); err != nil {
 			t.Fatalf("%v in\n%s", err, document)
 		}
 		if len(content) > 0 {

@@ -21,7 +21,7 @@ func TestRefusals(t *testing.T) {
 		"no choice":          {"drain: {barePods: Delete}", []string{"/drain/barePods", "'Block', 'Evict', 'Skip'"}},
 		"too low":            {"eviction: {burst: 0}", []string{"/eviction/burst", "want 1"}},
 		"verbosity":          {"logging: {verbosity: 11}", []string{"/logging/verbosity", "want 10"}},
-		"privileged port":    {"metrics: {port: 80}", []string{"/metrics/port", "want 1024"}},
+		"privileged port":    {"metrics: {port: 80}", []string{"/metrics/port", "want 1,024"}},
 		"grace period":       {"terminationGracePeriodSeconds: 5", []string{"/terminationGracePeriodSeconds", "want 11"}},
 		"digest":             {"image: {digest: abc}", []string{`image.digest is "abc"`, "sha256:", "leave it empty"}},
 		"tag in the name":    {"image: {repository: drainer:v1}", []string{`image.repository is "drainer:v1"`, "move those to image.tag"}},

@@ -22,7 +22,7 @@ import (
 var namespaces = []string{"drainer", "drainer-moved", "drainer-leases", "drainer-monitoring", contractNamespace}
 
 // furnish gives the cluster what the chart expects to find: nodes, namespaces
-// that admit only restricted pods, and the kinds of the Prometheus operator.
+// that admit only restricted pods, and the kinds of two operators.
 func furnish(ctx context.Context) error {
 	for i := range 4 {
 		node := workload.Node(fmt.Sprintf("node-%d", i), map[string]string{
@@ -40,14 +40,13 @@ func furnish(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, kind := range []string{"servicemonitors", "podmonitors", "prometheusrules"} {
-		file := filepath.Join(suite.chart.MonitoringCRDs(), "monitoring.coreos.com_"+kind+".yaml")
-		if out, err := kubectlCommand(ctx, "create", "--filename="+file).CombinedOutput(); err != nil {
-			return fmt.Errorf("creating %s: %w\n%s", file, err, out)
-		}
-		wait := kubectlCommand(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd/"+kind+".monitoring.coreos.com")
-		if out, err := wait.CombinedOutput(); err != nil {
-			return fmt.Errorf("waiting for %s: %w\n%s", kind, err, out)
+	for _, file := range suite.chart.CRDs() {
+		for _, args := range [][]string{
+			{"create", "--filename=" + file}, {"wait", "--for=condition=Established", "--timeout=60s", "--filename=" + file},
+		} {
+			if out, err := kubectlCommand(ctx, args...).CombinedOutput(); err != nil {
+				return fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
+			}
 		}
 	}
 	return nil
@@ -62,6 +61,7 @@ func kubectlCommand(ctx context.Context, args ...string) *exec.Cmd {
 // kubectl runs kubectl with all permissions and returns what it wrote.
 func kubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
+	onCluster(t)
 	command := kubectlCommand(t.Context(), args...)
 	command.Stdin = strings.NewReader(stdin)
 	var trouble strings.Builder
@@ -76,6 +76,7 @@ func kubectl(t *testing.T, stdin string, args ...string) string {
 // helm runs Helm against the cluster.
 func helm(t *testing.T, major string, args ...string) string {
 	t.Helper()
+	onCluster(t)
 	out, err := suite.chart.Helm(t.Context(), major, append(args, "--kubeconfig="+suite.cluster.Kubeconfig())...)
 	if err != nil {
 		t.Fatalf("Helm %s: %v\n%s", major, err, out)

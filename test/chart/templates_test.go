@@ -100,8 +100,8 @@ func TestValues(t *testing.T) {
 			{"Deployment", "drainer", pod("affinity", "podAntiAffinity", "preferredDuringSchedulingIgnoredDuringExecution"), nil},
 		}},
 		"one replica keeps apart from nobody": {"replicaCount: 1", []place{{"Deployment", "drainer", pod("affinity"), nil}}},
-		"own anti-affinity wins": {"affinity: {podAntiAffinity: {x: y}}", []place{
-			{"Deployment", "drainer", pod("affinity", "podAntiAffinity"), map[string]any{"x": "y"}},
+		"own anti-affinity wins": {"affinity: {podAntiAffinity: {a: b}}", []place{
+			{"Deployment", "drainer", pod("affinity", "podAntiAffinity"), map[string]any{"a": "b"}},
 		}},
 		"no toleration of a cordon": {"{}", []place{
 			{"Deployment", "drainer", pod("tolerations"), []any{map[string]any{"key": "CriticalAddonsOnly", "operator": "Exists"}}},
@@ -111,7 +111,7 @@ func TestValues(t *testing.T) {
 			{"Deployment", "drainer", pod("automountServiceAccountToken"), true},
 			{"Pod", "drainer-test", []any{"spec", "automountServiceAccountToken"}, false},
 		}},
-		"labels cannot break selectors": {"{commonLabels: {app.kubernetes.io/name: x, a: b}, podLabels: {app.kubernetes.io/instance: y}}", []place{
+		"labels cannot break selectors": {"{commonLabels: {app.kubernetes.io/name: x, a: b}, podLabels: {app.kubernetes.io/instance: x}}", []place{
 			{"Deployment", "drainer", []any{"spec", "selector", "matchLabels"}, map[string]any{"app.kubernetes.io/name": "drainer", "app.kubernetes.io/instance": "drainer"}},
 			{"Deployment", "drainer", []any{"spec", "template", "metadata", "labels"}, map[string]any{"app.kubernetes.io/name": "drainer", "app.kubernetes.io/instance": "drainer", "a": "b"}},
 		}},
@@ -300,23 +300,32 @@ func TestNotes(t *testing.T) {
 						t.Errorf("Helm %s does not tell %q in\n%s", major, command, notes)
 					}
 				}
+				expected := slices.DeleteFunc(slices.Clone(test.want), func(w string) bool { return major == "v3" && w == "no operator" })
 				for warning, text := range warnings {
-					if got, want := strings.Contains(notes, text), slices.Contains(test.want, warning); got != want {
+					if got, want := strings.Contains(notes, text), slices.Contains(expected, warning); got != want {
 						t.Errorf("Helm %s warns of %q: %v, want %v", major, text, got, want)
 					}
 				}
-				if got := strings.Count(notes, "WARNING"); got != len(test.want) {
-					t.Errorf("Helm %s warns %d times, want %d:\n%s", major, got, len(test.want), notes)
+				if got := strings.Count(notes, "WARNING"); got != len(expected) {
+					t.Errorf("Helm %s warns %d times, want %d:\n%s", major, got, len(expected), notes)
 				}
 			}
 		})
 	}
 }
 
+// notesOf are the notes after an installation. Helm 3 asks the cluster, also if
+// it is to install nothing, and the cluster knows the operator's kinds.
 func notesOf(t *testing.T, major, values string) string {
 	t.Helper()
-	out, err := suite.chart.Helm(t.Context(), major, "install", "drainer", suite.chart.Dir(), "--namespace=drainer",
-		"--dry-run=client", "--values="+valuesFile(t, values))
+	args := []string{
+		"install", "notes", suite.chart.Dir(), "--namespace=drainer", "--dry-run=client", "--values=" + valuesFile(t, values),
+	}
+	if major == "v3" {
+		onCluster(t)
+		args = append(args, "--kubeconfig="+suite.cluster.Kubeconfig())
+	}
+	out, err := suite.chart.Helm(t.Context(), major, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,11 +31,26 @@ func (c ChartTools) HelmSchema() string { return filepath.Join(c.dir, "helm-sche
 // HelmHome is a folder for what Helm keeps between two runs.
 func (c ChartTools) HelmHome() string { return filepath.Join(c.dir, "helm-home") }
 
-// MonitoringCRDs is the folder of the CustomResourceDefinitions of the
-// Prometheus operator, made from its Go types.
-func (c ChartTools) MonitoringCRDs() string { return filepath.Join(c.dir, monitoringFolder) }
+// CRDs are the files of the CustomResourceDefinitions of what the chart makes
+// for the operators of Prometheus and Grafana.
+func (c ChartTools) CRDs() []string {
+	files := []string{filepath.Join(c.dir, grafanaFile)}
+	for _, kind := range []string{"servicemonitors", "podmonitors", "prometheusrules"} {
+		files = append(files, filepath.Join(c.dir, monitoringFolder, "monitoring.coreos.com_"+kind+".yaml"))
+	}
+	return files
+}
 
-const monitoringFolder = "monitoring-crds"
+const (
+	monitoringFolder = "monitoring-crds"
+
+	// The Grafana operator's module cannot be built from what is public, but
+	// has the definition as a file. Its sum stands here, because no go.sum can
+	// have it.
+	grafanaModule = "github.com/grafana/grafana-operator/v5@v5.24.0"
+	grafanaSum    = "h1:7NvVn7J7hknBBWte99giWEK4TV5qYfZdvDIW8WeU3oU="
+	grafanaFile   = "grafana-dashboard-v5.24.0.yaml"
+)
 
 func chartTools() []binary {
 	minor, _, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v1."), ".")
@@ -57,7 +74,9 @@ func chartTools() []binary {
 
 // BuildChartTools builds those that are missing, in the way of Binaries.
 func BuildChartTools(ctx context.Context, progress io.Writer) (ChartTools, error) {
-	dir, err := buildAll(ctx, "chart", chartTools(), progress, monitoringCRDs)
+	dir, err := buildAll(ctx, "chart", chartTools(), progress, func(ctx context.Context, build, dir string) error {
+		return errors.Join(monitoringCRDs(ctx, build, dir), grafanaCRD(ctx, build, dir))
+	})
 	return ChartTools{dir}, err
 }
 
@@ -78,4 +97,31 @@ func monitoringCRDs(ctx context.Context, build, dir string) error {
 		return fmt.Errorf("making the Prometheus operator's CustomResourceDefinitions: %w\n%s", err, output.Bytes())
 	}
 	return os.Rename(path+".part", path)
+}
+
+// grafanaCRD copies the definition of GrafanaDashboard out of its module.
+func grafanaCRD(ctx context.Context, build, dir string) error {
+	path := filepath.Join(dir, grafanaFile)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", grafanaModule)
+	command.Dir = filepath.Join(build, "monitoring")
+	command.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
+	out, err := command.Output()
+	if err != nil {
+		return fmt.Errorf("downloading %s: %w\n%s", grafanaModule, err, out)
+	}
+	var module struct{ Dir, Sum string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return fmt.Errorf("downloading %s: %w", grafanaModule, err)
+	}
+	if module.Sum != grafanaSum {
+		return fmt.Errorf("%s has the sum %s, want %s", grafanaModule, module.Sum, grafanaSum)
+	}
+	text, err := os.ReadFile(filepath.Join(module.Dir, "config", "crd", "bases", "grafana.integreatly.org_grafanadashboards.yaml"))
+	if err != nil {
+		return fmt.Errorf("reading the definition of GrafanaDashboard: %w", err)
+	}
+	return writeFile(path, text)
 }

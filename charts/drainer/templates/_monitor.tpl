@@ -1,8 +1,4 @@
 {{/* What ServiceMonitor and PodMonitor say in the same words. */}}
-{{- define "drainer.sampleLimit" -}}
-{{- with int64 .sampleLimit }}sampleLimit: {{ . }}{{ end -}}
-{{- end -}}
-
 {{- define "drainer.endpoint" -}}
 port: metrics
 path: /metrics

@@ -21,11 +21,16 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"drainer.dev/drainer/deploy"
+	"drainer.dev/drainer/test/cluster"
 )
 
 // Build builds drainer.
 func Build(ctx context.Context, path string) error {
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "drainer.dev/drainer/cmd/drainer").CombinedOutput()
+	checkout, err := cluster.Checkout(ctx)
+	if err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, "go", "build", "-C", checkout, "-o", path, "./cmd/drainer").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building drainer: %w\n%s", err, out)
 	}
