@@ -26,6 +26,18 @@ type binary struct {
 	pkg    string
 	// ldflags are passed to the linker besides -s -w.
 	ldflags string
+	// tags are build tags.
+	tags string
+}
+
+// String goes into the key of the cache. It says no more of a program without
+// tags than before there were any, so that what is cached stays.
+func (b binary) String() string {
+	text := fmt.Sprintf("{%s %s %s %s}", b.name, b.module, b.pkg, b.ldflags)
+	if b.tags != "" {
+		text += " " + b.tags
+	}
+	return text
 }
 
 func (r kubernetesRelease) binary(name string) binary {
@@ -164,7 +176,7 @@ func (b binary) buildInto(ctx context.Context, build, dir, what string, progress
 	begun := time.Now()
 	part := filepath.Join(dir, b.name+".part")
 	command := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join(build, b.module), "-trimpath",
-		"-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-o", part, b.pkg)
+		"-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-tags", b.tags, "-o", part, b.pkg)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output

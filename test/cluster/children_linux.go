@@ -2,7 +2,8 @@ package cluster
 
 import "syscall"
 
-// childAttributes lets a component die with its keeper, even if that is killed.
-func childAttributes() *syscall.SysProcAttr {
+// ChildAttributes lets a process die with the one that started it, even if
+// that is killed.
+func ChildAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

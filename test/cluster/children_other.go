@@ -4,5 +4,5 @@ package cluster
 
 import "syscall"
 
-// childAttributes: only Linux can bind a child's life to its parent's.
-func childAttributes() *syscall.SysProcAttr { return nil }
+// ChildAttributes: only Linux can bind a child's life to its parent's.
+func ChildAttributes() *syscall.SysProcAttr { return nil }

@@ -164,7 +164,7 @@ func (p *controlPlane) start(name string, env []string, args ...string) error {
 	command.Stdout, command.Stderr = log, log
 	command.Env = append(os.Environ(), env...)
 	command.Dir = p.dir
-	command.SysProcAttr = childAttributes()
+	command.SysProcAttr = ChildAttributes()
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}

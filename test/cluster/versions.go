@@ -6,14 +6,16 @@ import (
 	"strings"
 )
 
-// Versions of what the cluster is made of, and of Helm. The go.mod files under
-// build say the same; a test compares them.
+// Versions of what the cluster is made of, and of what is installed and
+// watches there. The go.mod files under build say the same; a test compares
+// them.
 const (
 	KubernetesVersion = "v1.37.2"
 	EtcdVersion       = "v3.7.3"
 	KwokVersion       = "v0.8.0"
 	Helm4Version      = "v4.3.1"
 	Helm3Version      = "v3.22.0"
+	PrometheusVersion = "v0.316.0"
 )
 
 // olderKubernetes is what the cluster can be made of instead, each pinned by a

@@ -14,6 +14,7 @@ func TestVersions(t *testing.T) {
 		{"kwok", "sigs.k8s.io/kwok", KwokVersion},
 		{"helm4", "helm.sh/helm/v4", Helm4Version},
 		{"helm3", "helm.sh/helm/v3", Helm3Version},
+		{"prometheus", "github.com/prometheus/prometheus", PrometheusVersion},
 	}
 	for _, r := range knownKubernetes() {
 		staging := "v0" + strings.TrimPrefix(r.version, "v1")

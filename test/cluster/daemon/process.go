@@ -169,6 +169,9 @@ func (p *Process) HeapBytes() (uint64, error) {
 	return 0, fmt.Errorf("drainer's heap profile has no HeapAlloc: %w", lines.Err())
 }
 
+// MetricsAddress is where /metrics is served, as host and port.
+func (p *Process) MetricsAddress() string { return p.metrics }
+
 // Metrics reads /metrics.
 func (p *Process) Metrics() (Metrics, error) {
 	response, err := http.Get("http://" + p.metrics + "/metrics")
