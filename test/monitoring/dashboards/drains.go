@@ -1,0 +1,117 @@
+package dashboards
+
+// Pods of nodes that are being drained, once whatever replica exports them:
+// only the leader does, and for a moment after a hand-over two.
+const (
+	podsByState = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target})`
+	podsToGo    = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target, state=~"wanted|blocked|terminating"})`
+	podsLeaving = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target, state!="left"})`
+	podsGone    = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target, state="gone"})`
+	stuckPods   = `max by (cluster, namespace, job, node, reason) (drainer_stuck_pods{$target})`
+	phases      = `sum by (phase) (max by (cluster, namespace, job, phase) (drainer_nodes{$target}))`
+	inDrain     = `max by (cluster, node) (time() - drainer_node_drain_start_timestamp_seconds{$target})`
+	// A node's time to go, if its pods go on leaving as they have so far.
+	timeToGo = `sum by (cluster, node) (` + podsToGo + `) * ` + inDrain + ` / (sum by (cluster, node) (` + podsGone + `) > 0)`
+)
+
+func drains() Dashboard {
+	return board("drainer-drains", "drainer / Drains", "Which nodes are being drained, how far they are, and what holds them up.",
+		row("Now", drainsNow()...),
+		row("Nodes being drained", drainsNodes()...),
+		row("What holds them up", drainsBlockers()...),
+		row("How drains ended", drainsEnded()...),
+	)
+}
+
+func drainsNow() []Panel {
+	return []Panel{
+		stat("Nodes by phase", "Nodes with a drain request. Drained ones count until their request is taken back.", "short",
+			now(phases, "{{phase}}")).size(9, 4).phases(),
+		stat("Pods to go", "Pods that have to leave and have not: wanted, blocked and terminating ones, of all nodes being drained.", "short",
+			now(`sum(`+podsToGo+`) or vector(0)`, "pods")).size(3, 4),
+		stat("Stuck pods", "Pods that have been blocked, or overdue in terminating, for longer than --stuck-after.", "short",
+			now(`sum(`+stuckPods+`) or vector(0)`, "stuck")).size(3, 4).steps("green", 1., "red").runbooks("DrainerDrainStuck"),
+		stat("Progress", "Share of the pods that are gone, over all nodes being drained.", "percentunit",
+			now(`sum(`+podsGone+`) / (sum(`+podsLeaving+`) > 0)`, "gone")).size(3, 4).none("no drain"),
+		stat("Longest drain", "How long ago the oldest drain began that is not done.", "s",
+			now(`max(`+inDrain+`)`, "longest")).size(3, 4).none("no drain"),
+		stat("Time to go", "When the slowest node will be done, if its pods go on leaving as they have so far. A node that no pod has left yet is not counted: nobody can know.", "s",
+			now(`max(`+timeToGo+`)`, "to go")).size(3, 4).none("unknown"),
+	}
+}
+
+func drainsNodes() []Panel {
+	byNode := func(state string) string {
+		return `max by (cluster, node) (drainer_node_pods{$target, state="` + state + `"})`
+	}
+	return []Panel{
+		table("Progress by node", "Every node being drained, the slowest first. Time to go is a guess from its pace so far.", "short", "Since",
+			[]named{
+				{"node", "Node"}, {"Value #Since", "Since"}, {"Value #Progress", "Progress"}, {"Value #Wanted", "Wanted"}, {"Value #Blocked", "Blocked"},
+				{"Value #Terminating", "Terminating"}, {"Value #Gone", "Gone"}, {"Value #Stuck", "Stuck"}, {"Value #ToGo", "Time to go"},
+			},
+			column("Since", inDrain),
+			column("Progress", `sum by (cluster, node) (`+podsGone+`) / (sum by (cluster, node) (`+podsLeaving+`) > 0)`),
+			column("Wanted", byNode("wanted")), column("Blocked", byNode("blocked")),
+			column("Terminating", byNode("terminating")), column("Gone", byNode("gone")),
+			column("Stuck", `sum by (cluster, node) (`+stuckPods+`)`),
+			column("ToGo", timeToGo),
+		).
+			override("Since", unit("s")).
+			override("Time to go", unit("s")).
+			override("Progress", unit("percentunit"), Property{"min", 0}, Property{"max", 1},
+				Property{"custom.cellOptions", map[string]any{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}}).
+			override("Stuck", Property{"custom.cellOptions", map[string]any{"type": "color-text"}},
+				Property{"thresholds", Thresholds{Mode: "absolute", Steps: []Step{{nil, "text"}, {one(), "red"}}}}).
+			runbooks("DrainerDrainStuck", "DrainerDrainTimedOut"),
+		graph("Pods by state", "Pods of all nodes being drained. A node's pods are counted until its drain is done.", "short",
+			query(`sum by (state) (`+podsLeaving+`)`, "{{state}}")).stacked().states(),
+		graph("Phases over time", "Nodes with a drain request, by phase.", "short", query(phases, "{{phase}}")).stacked().phases().runbooks("DrainerQueueStalled"),
+		graph("Pods to go by node", "The 15 nodes with the most pods to go at each moment. A line that stays level is a drain that does not get on.", "short",
+			query(`topk(15, sum by (cluster, node) (`+podsToGo+`))`, "{{node}}")),
+		graph("Time in drain by node", "The 15 nodes that have been in drain for longest.", "s",
+			query(`topk(15, `+inDrain+`)`, "{{node}}")).runbooks("DrainerDrainTimedOut"),
+	}
+}
+
+func one() *float64 {
+	v := 1.
+	return &v
+}
+
+func drainsBlockers() []Panel {
+	return []Panel{
+		graph("Stuck pods by reason", "Why pods have been blocked, or overdue in terminating, for longer than --stuck-after. The README says what each reason means.", "short",
+			query(`sum by (reason) (`+stuckPods+`) > 0`, "{{reason}}")).stacked().size(10, 9).
+			runbooks("DrainerDrainStuck", "DrainerPodNeverEvictable", "DrainerTerminatingOverdue"),
+		table("Oldest blockers", "The 20 pods that have been stuck for longest. kubectl describe node names their budgets.", "short", "Stuck for",
+			[]named{{"Value", "Stuck for"}, {"node", "Node"}, {"pod_namespace", "Namespace"}, {"pod_name", "Pod"}, {"reason", "Reason"}},
+			column("A", `topk(20, max by (cluster, node, pod_namespace, pod_name, reason) (drainer_stuck_pod_seconds{$target}))`),
+		).override("Stuck for", unit("s")).size(14, 9).runbooks("DrainerPodNeverEvictable", "DrainerTerminatingOverdue"),
+	}
+}
+
+func drainsEnded() []Panel {
+	const took = `drainer_drain_duration_seconds_bucket{$target, result="drained"}`
+	over := func(q, legend string) Target {
+		return now(`histogram_quantile(`+q+`, sum by (le) (increase(`+took+`[$__range])))`, legend)
+	}
+	return []Panel{
+		stat("Ended in this time", "How many drains ended in the time shown, and how. One that timed out and went on counts for both.", "short",
+			now(`sum by (result) (increase(drainer_drains_total{$target}[$__range]))`, "{{result}}")).decimals(0).size(14, 4),
+		stat("How long drains took", "Of the drains done in the time shown, without the time queued or paused. From the histogram's buckets, so not exact.", "s",
+			over("0.5", "half of them"), over("0.95", "95 of 100")).size(10, 4).none("no drain"),
+		graph("Drains that ended", "Ends by result.", "short",
+			query(`sum by (result) (increase(drainer_drains_total{$target}[$__rate_interval]))`, "{{result}}")).bars().
+			override("drained", colour("green")).override("timed_out", colour("dark-red")).override("cancelled", colour("purple")).
+			override("superseded", colour("yellow")).override("node_deleted", colour("orange")).runbooks("DrainerDrainTimedOut"),
+		heat("How long drains took, over time", "Drains done, by how long they took, without the time queued or paused.", "s",
+			`sum by (le) (increase(`+took+`[$__rate_interval]))`),
+	}
+}
+
+// decimals fixes how exactly values are shown.
+func (p Panel) decimals(n int) Panel {
+	p.FieldConfig.Defaults.Decimals = &n
+	return p
+}

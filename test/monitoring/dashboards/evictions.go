@@ -1,0 +1,89 @@
+package dashboards
+
+const (
+	requests  = `drainer_eviction_requests_total`
+	byBudgets = `budget_exhausted|budget_never_allows|multiple_budgets|budget_unsynced|budget_sync_failed`
+)
+
+func evictions() Dashboard {
+	return board("drainer-evictions", "drainer / Evictions", "What the API server answers to evictions, and what they wait for.",
+		row("In this time", evictionsNow()...),
+		row("Answers", evictionsAnswers()...),
+		row("Budgets", evictionsBudgets()...),
+		row("Queues and throttling", evictionsQueues()...),
+	)
+}
+
+func evictionsNow() []Panel {
+	share := func(matcher string) string {
+		return `sum(increase(` + requests + `{$target, ` + matcher + `}[$__range])) / (sum(increase(` + requests + `{$target}[$__range])) > 0) or vector(0)`
+	}
+	return []Panel{
+		stat("Evictions admitted", "Pods whose eviction the API server admitted in the time shown.", "short",
+			now(`sum(increase(`+requests+`{$target, reason="admitted"}[$__range])) or vector(0)`, "admitted")).decimals(0),
+		stat("Refused with 429", "Share of the answers in the time shown. Drainer waits for budgets instead of asking, so this stays low.", "percentunit",
+			now(share(`code="429"`), "429")).steps("green", .2, "orange"),
+		stat("Answered 5xx", "Share of the answers in the time shown: more than one budget, a webhook, or trouble in the server.", "percentunit",
+			now(share(`code=~"5.."`), "5xx")).steps("green", .1, "red").runbooks("DrainerEvictionsFailing"),
+		stat("Not answered", "Share of the evictions in the time shown that got no answer. Drainer looks up what became of them.", "percentunit",
+			now(share(`code="error"`), "no answer")).steps("green", .05, "red").runbooks("DrainerEvictionsFailing"),
+		stat("Throttled", "Share of the answers in the time shown by which the API server asked to slow down.", "percentunit",
+			now(share(`reason="throttled"`), "throttled")).steps("green", .1, "orange").runbooks("DrainerEvictionsThrottled"),
+		stat("Answered within", "By that time 95 of 100 evictions in the time shown were answered.", "s",
+			now(`histogram_quantile(0.95, sum by (le) (increase(drainer_eviction_request_duration_seconds_bucket{$target}[$__range])))`, "p95")).none("no eviction"),
+	}
+}
+
+func evictionsAnswers() []Panel {
+	return []Panel{
+		graph("Answers by code and reason", "Every HTTP answer to an eviction; code error if there was none.", "reqps",
+			query(`sum by (code, reason) (rate(`+requests+`{$target}[$__rate_interval])) > 0`, "{{code}} {{reason}}")).stacked().
+			overrideLike("^20.*", colour("green")).overrideLike("^429 budget.*", colour("yellow")).overrideLike("^429 throttled", colour("orange")).
+			overrideLike("^5.*", colour("red")).overrideLike("^error.*", colour("dark-red")).
+			runbooks("DrainerEvictionsFailing", "DrainerEvictionsThrottled"),
+		graph("Share of 429 and of 5xx", "Of all answers at each moment.", "percentunit",
+			query(`sum(rate(`+requests+`{$target, code="429"}[$__rate_interval])) / (sum(rate(`+requests+`{$target}[$__rate_interval])) > 0)`, "429"),
+			query(`sum(rate(`+requests+`{$target, code=~"5.."}[$__rate_interval])) / (sum(rate(`+requests+`{$target}[$__rate_interval])) > 0)`, "5xx")).
+			override("429", colour("yellow")).override("5xx", colour("red")).whole(),
+		graph("How long answers took", "From the request to the API server's answer. An eviction may wait for 34 s inside the server.", "s",
+			quantiles(`drainer_eviction_request_duration_seconds_bucket{$target}`)...),
+		heat("How long answers took, over time", "Evictions answered, by how long the answer took.", "s",
+			`sum by (le) (increase(drainer_eviction_request_duration_seconds_bucket{$target}[$__rate_interval]))`),
+	}
+}
+
+// whole is for shares: the axis ends at 1.
+func (p Panel) whole() Panel {
+	p.FieldConfig.Defaults.Max = one()
+	return p
+}
+
+func evictionsBudgets() []Panel {
+	return []Panel{
+		graph("Pods stuck behind a budget", "Pods that a PodDisruptionBudget has held for longer than --stuck-after. Those of budget_never_allows, multiple_budgets and budget_sync_failed will not leave by waiting.", "short",
+			query(`sum by (reason) (max by (cluster, namespace, job, node, reason) (drainer_stuck_pods{$target, reason=~"`+byBudgets+`"})) > 0`, "{{reason}}")).
+			stacked().runbooks("DrainerPodNeverEvictable", "DrainerDrainStuck"),
+		table("Oldest pods behind a budget", "The 20 that have been stuck for longest. kubectl describe node names the budgets and their numbers.", "short", "Stuck for",
+			[]named{{"Value", "Stuck for"}, {"node", "Node"}, {"pod_namespace", "Namespace"}, {"pod_name", "Pod"}, {"reason", "Reason"}},
+			column("A", `topk(20, max by (cluster, node, pod_namespace, pod_name, reason) (drainer_stuck_pod_seconds{$target, reason=~"`+byBudgets+`"}))`),
+		).override("Stuck for", unit("s")).size(12, 8).runbooks("DrainerPodNeverEvictable"),
+		graph("How long blocked pods had waited", "From being wanted to the admission of their eviction: 95 of 100 pods that were blocked waited less. By what blocked them last.", "s",
+			query(`histogram_quantile(0.95, sum by (le, reason) (rate(drainer_pod_blocked_duration_seconds_bucket{$target}[$__rate_interval])))`, "{{reason}}")),
+		graph("How long pods took to leave", "From the admission of their eviction until they were gone.", "s",
+			quantiles(`drainer_pod_termination_duration_seconds_bucket{$target}`)...).runbooks("DrainerTerminatingOverdue"),
+	}
+}
+
+func evictionsQueues() []Panel {
+	return []Panel{
+		graph("Queue length", "Evictions that may be sent and wait for a worker or for --eviction-qps, and errands: writes to nodes, looks, lists.", "short",
+			query(`sum by (name) (workqueue_depth{$target, name=~"evictions|errands"} $ours)`, "{{name}}")),
+		graph("Wait in the queue", "95 of 100 waited less.", "s",
+			query(`histogram_quantile(0.95, sum by (le, name) (rate(workqueue_queue_duration_seconds_bucket{$target, name=~"evictions|errands"}[$__rate_interval]) $ours))`, "{{name}}")),
+		graph("Throttled answers", "The API server asked to slow down: all evictions wait, then go one at a time until one is admitted.", "reqps",
+			query(`sum by (code) (rate(`+requests+`{$target, reason="throttled"}[$__rate_interval]))`, "{{code}}")).runbooks("DrainerEvictionsThrottled"),
+		graph("Queue traffic", "Items added, and items added again after a failure.", "ops",
+			query(`sum by (name) (rate(workqueue_adds_total{$target, name=~"evictions|errands"}[$__rate_interval]) $ours)`, "{{name}} added"),
+			query(`sum by (name) (rate(workqueue_retries_total{$target, name=~"evictions|errands"}[$__rate_interval]) $ours)`, "{{name}} again")),
+	}
+}

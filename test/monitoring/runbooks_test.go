@@ -1,0 +1,125 @@
+package monitoring
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"drainer.dev/drainer/pkg/drain"
+)
+
+// runbooks are the texts by the name of the alert.
+func runbooks(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(runbookFolder + "/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := strings.TrimSuffix(filepath.Base(file), ".md"); name != "README" {
+			all[name] = string(text)
+		}
+	}
+	return all
+}
+
+// TestRunbooks: every alert has a runbook, every runbook an alert, and all of
+// them the same chapters.
+func TestRunbooks(t *testing.T) {
+	all := runbooks(t)
+	for _, a := range readAlerts(t) {
+		text, ok := all[a.Alert]
+		if !ok {
+			t.Errorf("%s has no runbook", a.Alert)
+			continue
+		}
+		delete(all, a.Alert)
+		var chapters []string
+		for _, match := range regexp.MustCompile(`(?m)^#+ .*$`).FindAllString(text, -1) {
+			chapters = append(chapters, match)
+		}
+		if want := []string{"# " + a.Alert, "## Meaning", "## Impact", "## Diagnosis", "## Mend"}; !slices.Equal(chapters, want) {
+			t.Errorf("%s has the chapters %v, want %v", a.Alert, chapters, want)
+		}
+		_, diagnosis, _ := strings.Cut(text, "## Diagnosis")
+		if diagnosis, _, _ = strings.Cut(diagnosis, "## Mend"); len(blocks(diagnosis, "sh")) == 0 || len(blocks(diagnosis, "promql")) == 0 {
+			t.Errorf("%s has no commands or no queries to find out more by", a.Alert)
+		}
+	}
+	for name := range all {
+		t.Errorf("there is a runbook for %s and no such alert", name)
+	}
+}
+
+// blocks are the fenced blocks of a language.
+func blocks(text, language string) []string {
+	var all []string
+	for _, match := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```").FindAllStringSubmatch(text, -1) {
+		all = append(all, match[1])
+	}
+	return all
+}
+
+// kubectlFlags are not drainer's. TestRunbookCommands runs them.
+var kubectlFlags = []string{
+	"--all-namespaces", "--field-selector", "--sort-by", "--as", "--previous", "--tail", "--overwrite", "--type",
+	"--raw", "--subresource",
+}
+
+// TestRunbookNames: flags, annotations, metrics, phases and reasons are those
+// of the README's tables.
+func TestRunbookNames(t *testing.T) {
+	table, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := func(name string) bool { return strings.Contains(string(table), "| `"+name+"` |") }
+	for name, text := range runbooks(t) {
+		for _, flag := range regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(text, -1) {
+			if !documented(flag) && !slices.Contains(kubectlFlags, flag) {
+				t.Errorf("%s: drainer has no flag %s", name, flag)
+			}
+		}
+		for _, a := range regexp.MustCompile(`drainer\.dev/[a-z-]+`).FindAllString(strings.ReplaceAll(text, `drainer\.dev`, "drainer.dev"), -1) {
+			// kubectl takes away what ends in a dash.
+			if a = "`" + strings.TrimSuffix(a, "-"); !strings.Contains(string(table), a+"`") && !strings.Contains(string(table), a+":") {
+				t.Errorf("%s: drainer knows no %s", name, a)
+			}
+		}
+		for _, metric := range regexp.MustCompile(`\b(drainer|leader|workqueue|rest)_[a-z_]+`).FindAllString(text, -1) {
+			metric = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(metric, "_bucket"), "_count"), "_sum")
+			if !documented(metric) {
+				t.Errorf("%s: drainer has no metric %s", name, metric)
+			}
+		}
+		for _, block := range blocks(text, "promql") {
+			for expr := range strings.Lines(block) {
+				checkExported(t, expr)
+			}
+		}
+	}
+}
+
+// TestRunbookReasons: the alerts about pods know every reason that they should,
+// and their runbooks say what to do about each.
+func TestRunbookReasons(t *testing.T) {
+	overdue := reasonsOf(t, "DrainerTerminatingOverdue")
+	if !slices.Equal(overdue, texts(drain.TerminatingReasons())) {
+		t.Errorf("DrainerTerminatingOverdue knows the reasons %v, want %v", overdue, drain.TerminatingReasons())
+	}
+	for _, name := range []string{"DrainerTerminatingOverdue", "DrainerPodNeverEvictable", "DrainerEvictionsFailing"} {
+		for _, reason := range reasonsOf(t, name) {
+			if !strings.Contains(runbooks(t)[name], "| `"+reason+"` |") {
+				t.Errorf("the runbook of %s does not say what to do about %s", name, reason)
+			}
+		}
+	}
+}
