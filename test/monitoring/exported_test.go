@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -108,7 +109,7 @@ func checkExported(t *testing.T, expr string) {
 		}
 		known = append(known, own...)
 		for _, m := range s.LabelMatchers {
-			if m.Name != labels.MetricName {
+			if m.Name != model.MetricNameLabel {
 				checkMatcher(t, s.Name, slices.Concat(own, targetLabels), m)
 			}
 		}

@@ -42,10 +42,7 @@ func TestRunbooks(t *testing.T) {
 			continue
 		}
 		delete(all, a.Alert)
-		var chapters []string
-		for _, match := range regexp.MustCompile(`(?m)^#+ .*$`).FindAllString(text, -1) {
-			chapters = append(chapters, match)
-		}
+		chapters := regexp.MustCompile(`(?m)^#+ .*$`).FindAllString(text, -1)
 		if want := []string{"# " + a.Alert, "## Meaning", "## Impact", "## Diagnosis", "## Mend"}; !slices.Equal(chapters, want) {
 			t.Errorf("%s has the chapters %v, want %v", a.Alert, chapters, want)
 		}

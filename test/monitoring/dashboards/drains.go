@@ -47,8 +47,15 @@ func drainsNodes() []Panel {
 	return []Panel{
 		table("Progress by node", "Every node being drained, the slowest first. Time to go is a guess from its pace so far.", "short", "Since",
 			[]named{
-				{"node", "Node"}, {"Value #Since", "Since"}, {"Value #Progress", "Progress"}, {"Value #Wanted", "Wanted"}, {"Value #Blocked", "Blocked"},
-				{"Value #Terminating", "Terminating"}, {"Value #Gone", "Gone"}, {"Value #Stuck", "Stuck"}, {"Value #ToGo", "Time to go"},
+				{"node", "Node"},
+				{"Value #Since", "Since"},
+				{"Value #Progress", "Progress"},
+				{"Value #Wanted", "Wanted"},
+				{"Value #Blocked", "Blocked"},
+				{"Value #Terminating", "Terminating"},
+				{"Value #Gone", "Gone"},
+				{"Value #Stuck", "Stuck"},
+				{"Value #ToGo", "Time to go"},
 			},
 			column("Since", inDrain),
 			column("Progress", `sum by (cluster, node) (`+podsGone+`) / (sum by (cluster, node) (`+podsLeaving+`) > 0)`),

@@ -1,0 +1,63 @@
+package monitoring
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"drainer.dev/drainer/test/monitoring/stage"
+)
+
+// changes are the commands that would change the scene; --dry-run=server has
+// the API server check them all the same.
+var changes = regexp.MustCompile(`^kubectl (annotate|patch|delete|taint) `)
+
+// testRunbooks runs every command and every query of the runbooks against the
+// stage. What reads drainer's log cannot be run: its pods are only played.
+func (l *live) testRunbooks(t *testing.T) {
+	pods, err := l.stage.Client.CoreV1().Pods("shop").List(t.Context(), metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", stage.Stuck).String(),
+	})
+	if err != nil || len(pods.Items) == 0 {
+		t.Fatalf("%d pods on node %s (%v)", len(pods.Items), stage.Stuck, err)
+	}
+	environment := append(os.Environ(), "KUBECONFIG="+l.stage.Cluster.Kubeconfig(), "PATH="+l.stage.Cluster.Binaries+":"+os.Getenv("PATH"),
+		"NODE="+stage.Stuck, "NAMESPACE=shop", "POD="+pods.Items[0].Name, "BUDGET=ledger")
+	for name, text := range runbooks(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, block := range blocks(text, "sh") {
+				for line := range strings.Lines(block) {
+					runCommand(t, environment, strings.TrimSpace(line))
+				}
+			}
+			for _, block := range blocks(text, "promql") {
+				for expr := range strings.Lines(block) {
+					if _, err := l.prometheus.Now(t.Context(), strings.TrimSpace(expr), time.Now()); err != nil {
+						t.Errorf("%s: %v", expr, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+func runCommand(t *testing.T, environment []string, line string) {
+	t.Helper()
+	if strings.HasPrefix(line, "kubectl logs ") {
+		return
+	}
+	if changes.MatchString(line) {
+		line += " --dry-run=server"
+	}
+	command := exec.CommandContext(t.Context(), "sh", "-euc", line)
+	command.Env = environment
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", line, err, out)
+	}
+}

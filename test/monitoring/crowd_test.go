@@ -1,0 +1,49 @@
+package monitoring
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/metrics"
+)
+
+// crowdOf are plans for nodes that are being drained, each with pods that are
+// stuck.
+func crowdOf(nodes int) map[types.UID]drain.NodePlan {
+	plans := map[types.UID]drain.NodePlan{}
+	reasons := drain.BlockedReasons()
+	for i := range nodes {
+		name := fmt.Sprintf("%s-%03d", crowdJob, i)
+		n := drain.NodePlan{
+			Node: &drain.Node{Name: name}, Phase: api.Blocked, Watch: true,
+			Memory: drain.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Duration(i) * time.Minute)},
+			Report: drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Wanted: 3, Terminating: 2, Gone: 1 + i}}},
+		}
+		for j := range 20 {
+			n.Pods = append(n.Pods, drain.PodState{
+				Pod: &drain.Pod{Namespace: "crowd", Name: fmt.Sprintf("%s-pod-%02d", name, j)}, State: drain.BlockedPod,
+				Reason: reasons[(i+j)%len(reasons)], Since: time.Now().Add(-time.Hour),
+			})
+		}
+		plans[types.UID(name)] = n
+	}
+	return plans
+}
+
+// exporter serves the metrics of a drainer with the plans.
+func exporter(plans map[types.UID]drain.NodePlan) http.Handler {
+	m := metrics.New("v", "c")
+	m.Leader("drainer", true)
+	queues := m.NewQueues()
+	for _, name := range []string{"evictions", "errands"} {
+		queues.NewDepthMetric(name)
+	}
+	m.RegisterPlans(func() map[types.UID]drain.NodePlan { return plans }, 5*time.Minute)
+	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{})
+}
