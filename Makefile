@@ -13,7 +13,7 @@ RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && CGO_ENABLED=1 go e
 # Where the image is pushed to, by whoever pushes it.
 IMAGE ?= ghcr.io/drainer-dev/drainer
 
-.PHONY: help build image demo bench chart test test-unit test-e2e test-chart test-compat test-release lint format
+.PHONY: help build image demo bench chart dashboards pictures test test-unit test-e2e test-chart test-compat test-monitoring test-release lint format
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,7 +35,7 @@ bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
 chart: ## Make the chart's README and schema, and deploy, anew from charts/drainer
 	go run -C test/chart ./generate
 
-test: lint test-unit test-release test-e2e test-chart ## Run everything: lint, unit and release tests, e2e and the chart on a real control plane
+test: lint test-unit test-release test-e2e test-chart test-monitoring ## Run everything: lint, unit and release tests; e2e, chart and monitoring on real parts
 
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler
 	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
@@ -54,6 +54,16 @@ test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that b
 
 test-chart: ## Run the tests of the Helm chart, on a real control plane
 	go test -C test/chart -count=1 -timeout=15m ./...
+
+test-monitoring: bin/staticcheck ## Test dashboards, alerts and runbooks, with a real Prometheus
+	cd test/monitoring && go vet ./... && ../../bin/staticcheck ./... && go test -count=1 -timeout=15m ./...
+
+dashboards: ## Write the chart's Grafana dashboards
+	cd test/monitoring && go run ./dashboards/generate
+
+pictures: ## Draw the dashboards for docs/pictures; needs npm and Chromium
+	cd test/monitoring/pictures && npm ci --no-audit --no-fund
+	cd test/monitoring && go run ./pictures
 
 lint: bin/staticcheck bin/gofumpt ## Check the code
 	@unformatted=$$(bin/gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
