@@ -72,7 +72,7 @@ func (b *bareScene) heapPerPod(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	// One is sent, and the next in a year.
-	p, _, err := b.startDrainer(ctx, b.namespace, "--max-draining=100%", "--bare-pods=Evict", "--node-selector=scenario="+b.name,
+	p, _, err := b.startDrainer(ctx, b.namespace, "--max-draining=100%", "--allow-last-node", "--bare-pods=Evict", "--node-selector=scenario="+b.name,
 		"--eviction-qps=0.00000003", "--eviction-burst=1")
 	if err != nil {
 		return 0, err
@@ -144,7 +144,7 @@ func (b *bareScene) rateOf(ctx context.Context, evict func(context.Context) (use
 }
 
 func (b *bareScene) evictByDrainer(ctx context.Context) (string, error) {
-	p, user, err := b.startDrainer(ctx, b.namespace, append([]string{"--bare-pods=Evict", "--node-selector=scenario=" + b.name}, noLimits...)...)
+	p, user, err := b.startDrainer(ctx, b.namespace, append([]string{"--allow-last-node", "--bare-pods=Evict", "--node-selector=scenario=" + b.name}, noLimits...)...)
 	if err != nil {
 		return "", err
 	}
