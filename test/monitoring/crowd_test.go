@@ -23,7 +23,7 @@ func crowdOf(nodes int) map[types.UID]drain.NodePlan {
 		n := drain.NodePlan{
 			Node: &drain.Node{Name: name}, Phase: api.Blocked, Watch: true,
 			Memory: drain.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Duration(i) * time.Minute)},
-			Facts: drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Wanted: 3, Terminating: 2, Gone: 1 + i}}},
+			Facts:  drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Wanted: 3, Terminating: 2, Gone: 1 + i}}},
 		}
 		for j := range 20 {
 			n.Pods = append(n.Pods, drain.PodState{
