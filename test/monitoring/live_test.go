@@ -163,7 +163,10 @@ func (l *live) drainAll() {
 		`drainer_eviction_requests_total{code="429"} > 0`, `drainer_eviction_requests_total{code="500"} > 0`,
 		`drainer_drains_total{result="drained"} > 0`, `drainer_drains_total{result="timed_out"} > 0`,
 	} {
-		l.awaitSeries(`count(`+expr+`)`, 1)
+		// They scrape at different moments.
+		for _, job := range []string{plainJob, honouredJob} {
+			l.awaitSeries(`count((`+expr+`) and on (job, instance) up{job="`+job+`"})`, 1)
+		}
 	}
 }
 
