@@ -136,9 +136,9 @@ func checkGrafanaDashboard(t *testing.T, content map[string]any) {
 func TestDryRun(t *testing.T) {
 	forEachFile(t, func(t *testing.T, values string) {
 		for _, major := range Majors() {
-			// Another release than the one that TestInstall has in the cluster.
+			// Other names than those that TestInstall has in the cluster.
 			out, err := suite.chart.Helm(t.Context(), major, "template", "dry", suite.chart.Dir(), "--namespace=drainer",
-				"--values="+valuesFile(t, values))
+				"--values="+valuesFile(t, values), "--set=fullnameOverride=dry")
 			if err != nil {
 				t.Fatal(err)
 			}
