@@ -172,7 +172,7 @@ func (l *live) drainAll() {
 
 // choices are those that show everything since the drains began.
 func (l *live) choices(job string) dashboards.Choices {
-	return dashboards.Choices{Job: job, RateInterval: "30s", Range: fmt.Sprintf("%ds", int(time.Since(l.begun).Seconds())+10)}
+	return dashboards.Choices{Job: job, RateInterval: "30s", Interval: "30s", Range: fmt.Sprintf("%ds", int(time.Since(l.begun).Seconds())+10)}
 }
 
 // ask evaluates a query like Grafana does.

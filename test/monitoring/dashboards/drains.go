@@ -10,8 +10,9 @@ const (
 	stuckPods   = `max by (cluster, namespace, job, node, reason) (drainer_stuck_pods{$target})`
 	phases      = `sum by (phase) (max by (cluster, namespace, job, phase) (drainer_nodes{$target}))`
 	inDrain     = `max by (cluster, node) (time() - drainer_node_drain_start_timestamp_seconds{$target})`
-	// A node's time to go, if its pods go on leaving as they have so far.
-	timeToGo = `sum by (cluster, node) (` + podsToGo + `) * ` + inDrain + ` / (sum by (cluster, node) (` + podsGone + `) > 0)`
+	// A node's time to go, if its pods go on leaving as they have so far; not of
+	// one with stuck pods, for which nobody can know.
+	timeToGo = `(sum by (cluster, node) (` + podsToGo + `) * ` + inDrain + ` / (sum by (cluster, node) (` + podsGone + `) > 0)) unless on (cluster, node) (sum by (cluster, node) (` + stuckPods + `) > 0)`
 )
 
 func drains() Dashboard {
@@ -35,7 +36,7 @@ func drainsNow() []Panel {
 			now(`sum(`+podsGone+`) / (sum(`+podsLeaving+`) > 0)`, "gone")).size(3, 4).none("no drain"),
 		stat("Longest drain", "How long ago the oldest drain began that is not done.", "s",
 			now(`max(`+inDrain+`)`, "longest")).size(3, 4).none("no drain"),
-		stat("Time to go", "When the slowest node will be done, if its pods go on leaving as they have so far. A node that no pod has left yet is not counted: nobody can know.", "s",
+		stat("Time to go", "When the slowest node will be done, if its pods go on leaving as they have so far. Nodes that no pod has left yet, and nodes with stuck pods, are not counted: nobody can know.", "s",
 			now(`max(`+timeToGo+`)`, "to go")).size(3, 4).none("unknown"),
 	}
 }
@@ -45,7 +46,7 @@ func drainsNodes() []Panel {
 		return `max by (cluster, node) (drainer_node_pods{$target, state="` + state + `"})`
 	}
 	return []Panel{
-		table("Progress by node", "Every node being drained, the slowest first. Time to go is a guess from its pace so far.", "short", "Since",
+		table("Progress by node", "Every node being drained, the slowest first. Time to go is a guess from its pace so far; a node with stuck pods has none.", "short", "Since",
 			[]named{
 				{"node", "Node"},
 				{"Value #Since", "Since"},
@@ -108,12 +109,12 @@ func drainsEnded() []Panel {
 			now(`sum by (result) (increase(drainer_drains_total{$target}[$__range]))`, "{{result}}")).decimals(0).size(14, 4),
 		stat("How long drains took", "Of the drains done in the time shown, without the time queued or paused. From the histogram's buckets, so not exact.", "s",
 			over("0.5", "half of them"), over("0.95", "95 of 100")).size(10, 4).none("no drain"),
-		graph("Drains that ended", "Ends by result.", "short",
-			query(`sum by (result) (increase(drainer_drains_total{$target}[$__rate_interval]))`, "{{result}}")).bars().
+		graph("Drains that ended", "How many drains ended in each interval, and how.", "short",
+			query(`sum by (result) (increase(drainer_drains_total{$target}[$__interval]))`, "{{result}}")).bars().
 			override("drained", colour("green")).override("timed_out", colour("dark-red")).override("cancelled", colour("purple")).
 			override("superseded", colour("yellow")).override("node_deleted", colour("orange")).runbooks("DrainerDrainTimedOut"),
 		heat("How long drains took, over time", "Drains done, by how long they took, without the time queued or paused.", "s",
-			`sum by (le) (increase(`+took+`[$__rate_interval]))`),
+			`sum by (le) (increase(`+took+`[$__interval]))`),
 	}
 }
 

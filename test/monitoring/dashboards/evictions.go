@@ -48,7 +48,7 @@ func evictionsAnswers() []Panel {
 		graph("How long answers took", "From the request to the API server's answer. An eviction may wait for 34 s inside the server.", "s",
 			quantiles(`drainer_eviction_request_duration_seconds_bucket{$target}`)...),
 		heat("How long answers took, over time", "Evictions answered, by how long the answer took.", "s",
-			`sum by (le) (increase(drainer_eviction_request_duration_seconds_bucket{$target}[$__rate_interval]))`),
+			`sum by (le) (increase(drainer_eviction_request_duration_seconds_bucket{$target}[$__interval]))`),
 	}
 }
 

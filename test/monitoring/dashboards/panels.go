@@ -134,9 +134,16 @@ func (p Panel) stacked() Panel {
 	return p
 }
 
+// counts is for what is counted in each interval, none of it twice: the
+// interval is long enough for a scrape a minute.
+func (p Panel) counts() Panel {
+	p.Interval = "2m"
+	return p
+}
+
 // bars shows how many in each interval.
 func (p Panel) bars() Panel {
-	p = p.stacked()
+	p = p.stacked().counts()
 	p.FieldConfig.Defaults.Custom["drawStyle"] = "bars"
 	return p
 }
@@ -161,7 +168,7 @@ func heat(title, description, unit, expr string) Panel {
 		"exemplars":    map[string]any{"color": "rgba(255,0,255,0.7)"},
 		"filterValues": map[string]any{"le": 1e-9},
 	}
-	return p.size(12, 8)
+	return p.size(12, 8).counts()
 }
 
 // timeline is a state over time, one line each.

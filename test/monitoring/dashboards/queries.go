@@ -8,6 +8,8 @@ type Query struct {
 	Panel  string
 	Kind   string
 	Target Target
+	// Interval is the shortest one that Grafana may choose.
+	Interval string
 }
 
 // Queries are all expressions of the dashboard: of its panels and of its
@@ -16,7 +18,7 @@ func (d Dashboard) Queries() []Query {
 	var all []Query
 	for _, p := range d.Panels {
 		for _, t := range p.Targets {
-			all = append(all, Query{Panel: p.Title, Kind: p.Type, Target: t})
+			all = append(all, Query{Panel: p.Title, Kind: p.Type, Target: t, Interval: p.Interval})
 		}
 	}
 	for _, a := range d.Annotations.List {
@@ -33,6 +35,7 @@ func (d Dashboard) Queries() []Query {
 type Choices struct {
 	Job          string
 	RateInterval string
+	Interval     string
 	Range        string
 }
 
@@ -40,6 +43,6 @@ type Choices struct {
 // All.
 func (c Choices) Fill(expr string) string {
 	return strings.NewReplacer(
-		"$cluster", ".*", "$namespace", ".*", "$job", c.Job, "$__rate_interval", c.RateInterval, "$__range", c.Range,
+		"$cluster", ".*", "$namespace", ".*", "$job", c.Job, "$__rate_interval", c.RateInterval, "$__interval", c.Interval, "$__range", c.Range,
 	).Replace(expr)
 }
