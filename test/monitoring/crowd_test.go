@@ -13,8 +13,8 @@ import (
 	"drainer.dev/drainer/pkg/metrics"
 )
 
-// crowdOf are plans for nodes that are being drained, each with pods that are
-// stuck.
+// crowdOf are plans for nodes that are being drained, nine of ten with pods that
+// are stuck.
 func crowdOf(nodes int) map[types.UID]drain.NodePlan {
 	plans := map[types.UID]drain.NodePlan{}
 	reasons := drain.BlockedReasons()
@@ -25,10 +25,14 @@ func crowdOf(nodes int) map[types.UID]drain.NodePlan {
 			Memory: drain.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Duration(i) * time.Minute)},
 			Facts:  drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Wanted: 3, Terminating: 2, Gone: 1 + i}}},
 		}
+		since := time.Now()
+		if i%10 > 0 {
+			since = since.Add(-time.Hour)
+		}
 		for j := range 20 {
 			n.Pods = append(n.Pods, drain.PodState{
 				Pod: &drain.Pod{Namespace: "crowd", Name: fmt.Sprintf("%s-pod-%02d", name, j)}, State: drain.BlockedPod,
-				Reason: reasons[(i+j)%len(reasons)], Since: time.Now().Add(-time.Hour),
+				Reason: reasons[(i+j)%len(reasons)], Since: since,
 			})
 		}
 		plans[types.UID(name)] = n

@@ -62,7 +62,7 @@ func answer(ctx context.Context, p *stage.Prometheus, d dashboards.Dashboard, fr
 	b := &board{Title: d.Title, Description: d.Description, From: from.UnixMilli(), To: to.UnixMilli()}
 	choices := dashboards.Choices{Job: ".+", RateInterval: "20s", Interval: "20s", Range: fmt.Sprintf("%ds", int(to.Sub(from).Seconds()))}
 	for _, panel := range d.Panels {
-		x := drawn{Panel: panel}
+		x := drawn{Panel: panel, Lines: []line{}}
 		for _, t := range panel.Targets {
 			each := step
 			if strings.Contains(t.Expr, "$__interval") {
