@@ -22,7 +22,7 @@ func main() {
 	var (
 		chosen = flag.String("scenarios", "", "comma-separated names of scenarios; all without it")
 		runs   = flag.Int("runs", 3, "how often each contender runs at the most; medians are shown")
-		out    = flag.String("out", "", "folder for benchmarks.json, benchmarks.md and plots; none without it")
+		out    = flag.String("out", "", "folder for benchmarks.json, benchmarks.md and plots, where scenarios that are not chosen stay as they were; none without it")
 	)
 	peers := flag.Bool("peers", true, "let drainer's peers run, too")
 	keep := flag.Bool("keep", false, "keep the logs, also of a run that succeeds")
@@ -68,7 +68,10 @@ func run(ctx context.Context, o settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.cluster.Stop()) }()
-	report := &Report{}
+	report, err := readReport(o.out)
+	if err != nil {
+		return err
+	}
 	for _, step := range s.steps(report, o) {
 		if !wanted[step.name] {
 			continue
@@ -101,6 +104,7 @@ func (s *stage) steps(report *Report, o settings) []step {
 	for _, sc := range scenarios() {
 		list = append(list, step{sc.Name, func(ctx context.Context) error {
 			results, err := s.play(ctx, sc, o)
+			report.Races = slices.DeleteFunc(report.Races, func(r Result) bool { return r.Scenario == sc.Name })
 			report.Races = append(report.Races, results...)
 			if err != nil {
 				return err

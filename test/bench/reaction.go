@@ -41,6 +41,7 @@ func (s *stage) probeReaction(ctx context.Context, p *Probes) (err error) {
 		return err
 	}
 	defer process.Kill()
+	p.Reaction = nil
 	for i := range reactions {
 		took, err := b.react(ctx, b.nodes[i*7%reactionNodes])
 		if err != nil {

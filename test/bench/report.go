@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,25 @@ import (
 type Report struct {
 	Races  []Result
 	Probes Probes
+}
+
+// readReport reads what was measured before, if anything was.
+func readReport(dir string) (*Report, error) {
+	r := &Report{}
+	if dir == "" {
+		return r, nil
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the results so far: %w", err)
+	}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("reading the results so far (remove benchmarks.json to begin anew): %w", err)
+	}
+	return r, nil
 }
 
 // of is the runs of a contender in a scenario.
