@@ -43,7 +43,7 @@ func TestContract(t *testing.T) {
 	helm(t, Majors()[0], "install", contractNamespace, suite.chart.Dir(), "--namespace="+contractNamespace, "--wait", "--timeout=90s",
 		"--set=drain.nodeSelector="+pool+"="+contractNamespace, "--set=drain.maxDraining=1", "--set=eviction.timeout=1s")
 	// Servers before 1.34 do not stream lists: there list is needed.
-	startInstalled(t, contractNamespace, "contract-drainer", "KUBE_FEATURE_WatchListClient=false")
+	startInstalled(t, contractNamespace, "contract-drainer", []string{"KUBE_FEATURE_WatchListClient=false"})
 
 	request(t, contractNode(0))
 	awaitPhase(t, contractNode(0), api.Draining)

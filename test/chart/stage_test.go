@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,8 +110,9 @@ func container(t *testing.T, namespace, deployment string) corev1.Container {
 }
 
 // startInstalled runs drainer as the installed Deployment would: with its flags
-// and as its ServiceAccount. The pods themselves are only played.
-func startInstalled(t *testing.T, namespace, deployment string, environment ...string) *daemon.Process {
+// and as its ServiceAccount. The pods themselves are only played. More flags
+// come after those of the Deployment.
+func startInstalled(t *testing.T, namespace, deployment string, environment []string, flags ...string) *daemon.Process {
 	t.Helper()
 	d, err := suite.client.AppsV1().Deployments(namespace).Get(t.Context(), deployment, metav1.GetOptions{})
 	if err != nil {
@@ -121,8 +123,10 @@ func startInstalled(t *testing.T, namespace, deployment string, environment ...s
 	if err := suite.cluster.ServiceAccountKubeconfig(t.Context(), namespace, account, base+".kubeconfig"); err != nil {
 		t.Fatal(err)
 	}
-	flags := append(container(t, namespace, deployment).Args, "--kubeconfig="+base+".kubeconfig",
-		"--metrics-bind-address=127.0.0.1:0", "--health-bind-address=127.0.0.1:0", "--logging-format=json")
+	flags = slices.Concat(d.Spec.Template.Spec.Containers[0].Args, flags, []string{
+		"--kubeconfig=" + base + ".kubeconfig",
+		"--metrics-bind-address=127.0.0.1:0", "--health-bind-address=127.0.0.1:0", "--logging-format=json",
+	})
 	p, err := daemon.Start(suite.drainer, base+".log", append(environment, "POD_NAMESPACE="+namespace), flags...)
 	if err != nil {
 		t.Fatal(err)
