@@ -86,9 +86,13 @@ const (
 	// that what nobody is told of, such as a lease that was renewed late, is
 	// seen all the same.
 	longestSleep = 10 * time.Second
-	// shortestRest is the least time between two plans. It is small against
-	// what an eviction takes.
+	// After a plan that took d the controller rests restShare times d, to leave
+	// the processor to others however many events come: at least shortestRest,
+	// small against what an eviction takes, and at most longestRest, since d is
+	// long also when the machine was busy with something else.
+	restShare    = 4
 	shortestRest = 2 * time.Millisecond
+	longestRest  = 50 * time.Millisecond
 	// shutdownGrace is how long requests under way may take after the end.
 	shutdownGrace = 8 * time.Second
 )
@@ -182,14 +186,13 @@ func (c *Controller) loop(ctx context.Context) {
 		if !next.IsZero() {
 			timer.Reset(min(longestSleep, max(0, time.Until(next))))
 		}
-		if !c.rest(ctx, max(took, shortestRest)) {
+		if !c.rest(ctx, min(max(restShare*took, shortestRest), longestRest)) {
 			return
 		}
 	}
 }
 
-// rest lets events gather after a plan: at most half of the time is spent
-// planning, however many events come.
+// rest lets events gather after a plan.
 func (c *Controller) rest(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

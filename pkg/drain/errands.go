@@ -248,7 +248,13 @@ func (c *Controller) bring(ctx context.Context, uid types.UID) error {
 }
 
 func (c *Controller) bringTo(ctx context.Context, n NodePlan, last writing) error {
+	// A node that does not show our last write was planned without it; when it
+	// does, there is a new plan.
+	stale := olderVersion(n.Node.ResourceVersion, last.version)
 	if n.Release {
+		if stale {
+			return nil
+		}
 		return c.release(ctx, n.Node)
 	}
 	now := time.Now()
@@ -258,13 +264,13 @@ func (c *Controller) bringTo(ctx context.Context, n NodePlan, last writing) erro
 			return err
 		}
 	}
-	if n.Taint != n.Node.QueuedTaint {
+	if n.Taint != n.Node.QueuedTaint && !stale {
 		if err := c.wrote(n.Node)(c.writer.taint(ctx, n.Node, n.Taint)); err != nil {
 			return err
 		}
 	}
 	switch {
-	case !c.current(n):
+	case stale || !c.current(n):
 		return nil
 	case n.Cordon:
 		return c.wrote(n.Node)(c.writer.cordon(ctx, n.Node))

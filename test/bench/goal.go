@@ -65,7 +65,7 @@ func (r *Report) goals() []goal {
 		list = append(list, goal{"rate: evictions per second ÷ a bare loop of concurrent POSTs", 0.9, false, p.Ratio(), true, ""})
 	}
 	if p := r.Probes.Reaction; p != nil {
-		list = append(list, goal{"reaction: annotation to cordon, 1,000 nodes, p99", 50, true, 1000 * p.Quantile(.99), true, " ms"})
+		list = append(list, goal{"reaction: annotation to cordon, 1,000 nodes, p99", 50, true, 1000 * p.Drainer.quantile(.99), true, " ms"})
 	}
 	if p := r.Probes.Idle; p != nil {
 		list = append(list,

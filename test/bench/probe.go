@@ -5,9 +5,9 @@ import "context"
 // Probes are the figures that need no contender; those that were not taken are
 // empty.
 type Probes struct {
-	Rate     *Rate    `json:",omitempty"`
-	Reaction Reaction `json:",omitempty"`
-	Idle     *Idle    `json:",omitempty"`
+	Rate     *Rate     `json:",omitempty"`
+	Reaction *Reaction `json:",omitempty"`
+	Idle     *Idle     `json:",omitempty"`
 }
 
 // probe takes one of them.
@@ -19,7 +19,7 @@ type probe struct {
 func probes() []probe {
 	return []probe{
 		{"rate", "20 nodes of 100 pods that nothing guards or controls, on nodes without a kubelet", (*stage).probeRate},
-		{"reaction", "1,000 nodes, one request at a time, 300 times", (*stage).probeReaction},
+		{"reaction", "1,000 nodes, one request at a time, ten a second, 300 times after 100 that do not count", (*stage).probeReaction},
 		{"idle", "5,000 nodes with 50,000 pods, nothing requested; then one node", (*stage).probeIdle},
 	}
 }

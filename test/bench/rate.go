@@ -20,6 +20,8 @@ import (
 type Rate struct {
 	// Drainer and Loop are evictions per second, in pairs.
 	Drainer, Loop []float64
+	// Usage is what drainer's process took for the pods of one run.
+	Usage Usage
 	// HeapPerPod is what a watched pod takes of drainer's heap, in bytes, with
 	// 100 pods on a node and the node's watch shared between them.
 	HeapPerPod float64
@@ -53,9 +55,9 @@ func (s *stage) probeRate(ctx context.Context, p *Probes) (err error) {
 	for range ratePairs {
 		for _, side := range []struct {
 			rates *[]float64
-			evict func(context.Context) (string, error)
+			evict func(context.Context, *Rate) (string, error)
 		}{{&r.Drainer, b.evictByDrainer}, {&r.Loop, b.evictByLoop}} {
-			rate, err := b.rateOf(ctx, side.evict)
+			rate, err := b.rateOf(ctx, r, side.evict)
 			if err != nil {
 				return err
 			}
@@ -106,7 +108,7 @@ func (b *bareScene) heapPerPod(ctx context.Context) (float64, error) {
 
 // rateOf fills the nodes, lets them be emptied, and reads from the API
 // server's audit log how long that took.
-func (b *bareScene) rateOf(ctx context.Context, evict func(context.Context) (user string, err error)) (float64, error) {
+func (b *bareScene) rateOf(ctx context.Context, r *Rate, evict func(context.Context, *Rate) (user string, err error)) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	if err := b.renew(ctx); err != nil {
@@ -115,7 +117,7 @@ func (b *bareScene) rateOf(ctx context.Context, evict func(context.Context) (use
 	if err := b.fill(ctx, rateEach); err != nil {
 		return 0, err
 	}
-	user, err := evict(ctx)
+	user, err := evict(ctx, r)
 	if err != nil {
 		return 0, err
 	}
@@ -143,26 +145,30 @@ func (b *bareScene) rateOf(ctx context.Context, evict func(context.Context) (use
 	return float64(b.pods) / last.Sub(first).Seconds(), b.release(ctx)
 }
 
-func (b *bareScene) evictByDrainer(ctx context.Context) (string, error) {
+func (b *bareScene) evictByDrainer(ctx context.Context, r *Rate) (string, error) {
 	p, user, err := b.startDrainer(ctx, b.namespace, append([]string{"--allow-last-node", "--bare-pods=Evict", "--node-selector=scenario=" + b.name}, noLimits...)...)
 	if err != nil {
 		return "", err
 	}
 	defer p.Kill()
-	pods, err := b.client.CoreV1().Pods(b.namespace).Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		return "", fmt.Errorf("watching the pods: %w", err)
-	}
-	defer pods.Stop()
 	for _, node := range b.nodes {
 		if err := b.request(ctx, node, requestID); err != nil {
 			return "", err
 		}
 	}
-	return user, awaitGone(ctx, pods, b.pods)
+	// A watch here would take the processor's time from drainer alone.
+	err = await(ctx, "the pods are gone", func() (bool, error) {
+		left, err := b.client.CoreV1().Pods(b.namespace).List(ctx, metav1.ListOptions{Limit: 1})
+		return err == nil && len(left.Items) == 0, err
+	})
+	if err != nil {
+		return "", err
+	}
+	r.Usage, err = usageOf(p)
+	return user, err
 }
 
-func (b *bareScene) evictByLoop(ctx context.Context) (string, error) {
+func (b *bareScene) evictByLoop(ctx context.Context, _ *Rate) (string, error) {
 	kubeconfig := filepath.Join(b.dir, b.namespace+"-peer.kubeconfig")
 	if err := b.cluster.ServiceAccountKubeconfig(ctx, b.namespace, "peer", kubeconfig); err != nil {
 		return "", err

@@ -153,12 +153,16 @@ func (p *Probes) lines() map[string]string {
 	lines := map[string]string{}
 	if r := p.Rate; r != nil {
 		lines["rate"] = fmt.Sprintf("drainer: %.0f evictions per second, the bare loop: %.0f (medians of %d alternating pairs; median of the ratios %.2f). "+
+			"Drainer's process took %.1f s of CPU for the %d pods of a run, with %.0f plans of %.2g ms in the mean. "+
 			"A watched pod takes %.1f KiB of drainer's heap, the watch of its node included.",
-			median(r.Drainer), median(r.Loop), len(r.Drainer), r.Ratio(), r.HeapPerPod/(1<<10))
+			median(r.Drainer), median(r.Loop), len(r.Drainer), r.Ratio(), r.Usage.CPU, rateNodes*rateEach, r.Usage.Plans, 1000*r.Usage.PlanMean,
+			r.HeapPerPod/(1<<10))
 	}
 	if r := p.Reaction; r != nil {
-		lines["reaction"] = fmt.Sprintf("from sending the annotation until the node is seen cordoned: p50 %.1f ms, p99 %.1f ms (%d requests).",
-			1000*r.Quantile(.5), 1000*r.Quantile(.99), len(r))
+		ms := func(l latencies, q float64) float64 { return 1000 * l.quantile(q) }
+		lines["reaction"] = fmt.Sprintf("from sending the annotation until the node is seen cordoned: p50 %.1f ms, p95 %.1f ms, p99 %.1f ms. A bare watcher that "+
+			"answers with the cordon and nothing else: p50 %.1f ms, p95 %.1f ms, p99 %.1f ms.", ms(r.Drainer, .5), ms(r.Drainer, .95), ms(r.Drainer, .99),
+			ms(r.Bare, .5), ms(r.Bare, .95), ms(r.Bare, .99))
 	}
 	if i := p.Idle; i != nil {
 		lines["idle"] = fmt.Sprintf("%.1f MiB resident (%.1f MiB with 5,000 pods), %.2f %% of a core over %s. One node of %d pods is then empty after %.2f s "+
