@@ -90,7 +90,7 @@ const (
 	// the processor to others however many events come: at least shortestRest,
 	// small against what an eviction takes, and at most longestRest, since d is
 	// long also when the machine was busy with something else.
-	restShare    = 4
+	restShare    = 9
 	shortestRest = 2 * time.Millisecond
 	longestRest  = 50 * time.Millisecond
 	// shutdownGrace is how long requests under way may take after the end.

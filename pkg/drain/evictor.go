@@ -3,6 +3,7 @@ package drain
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,9 +53,9 @@ type evictor struct {
 	careful   bool
 }
 
-// publish replaces the grants by those of a new plan. Pods that are being sent
-// and pods whose result the plan did not know are left out, so that no pod is
-// sent twice.
+// publish replaces the grants by those of a new plan, whose slice becomes the
+// evictor's. Pods that are being sent and pods whose result the plan did not
+// know are left out, so that no pod is sent twice.
 func (e *evictor) publish(grants []Grant) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -62,12 +63,15 @@ func (e *evictor) publish(grants []Grant) {
 	for _, r := range e.results {
 		answered[r.Grant.Pod.UID] = true
 	}
-	e.grants = make([]Grant, 0, len(grants))
-	for _, g := range grants {
-		if _, sent := e.inFlight[g.Pod.UID]; !sent && !answered[g.Pod.UID] {
-			e.grants = append(e.grants, g)
-			e.queue.Add(g.Pod.UID)
-		}
+	e.grants = slices.DeleteFunc(grants, func(g Grant) bool {
+		_, sent := e.inFlight[g.Pod.UID]
+		return sent || answered[g.Pod.UID]
+	})
+	if e.queue.Len() >= len(e.grants) {
+		return
+	}
+	for _, g := range e.grants {
+		e.queue.Add(g.Pod.UID)
 	}
 }
 

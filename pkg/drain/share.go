@@ -17,7 +17,7 @@ const starvedAfter = 2 * time.Minute
 // first to the node that has the fewest pods to go, so that nodes finish one
 // after the other and not all at the end.
 func (p *planner) share() {
-	p.countWaiting()
+	p.grants = make([]Grant, 0, p.countWaiting())
 	for _, n := range p.turns() {
 		sends := p.sends(n)
 		for i := range n.pods {
@@ -44,16 +44,21 @@ func (p *planner) share() {
 	slices.SortStableFunc(p.grants, func(a, b Grant) int { return cmp.Compare(b.rounds, a.rounds) })
 }
 
-// countWaiting counts the pods that wait for a disruption of each budget.
-func (p *planner) countWaiting() {
+// countWaiting counts the pods that wait for a disruption of each budget, and
+// returns how many wait for none.
+func (p *planner) countWaiting() (free int) {
 	for _, n := range p.nodes {
 		for i := range n.pods {
 			s := &n.pods[i]
 			if s.send == spending || s.State == BlockedPod && s.Reason == BudgetExhausted && len(s.budgets) == 1 {
 				s.budgets[0].waiting++
 			}
+			if s.send == freely {
+				free++
+			}
 		}
 	}
+	return free
 }
 
 // rounds is how often the budget has to come back until the pods that wait for
