@@ -86,13 +86,15 @@ const (
 	// that what nobody is told of, such as a lease that was renewed late, is
 	// seen all the same.
 	longestSleep = 10 * time.Second
-	// After a plan that took d the controller rests restShare times d, to leave
-	// the processor to others however many events come: at least shortestRest,
-	// small against what an eviction takes, and at most longestRest, since d is
-	// long also when the machine was busy with something else.
-	restShare    = 9
+	// shortestRest is the least time between two plans, small against what an
+	// eviction takes.
 	shortestRest = 2 * time.Millisecond
-	longestRest  = 50 * time.Millisecond
+	// longestRest is the most: a plan takes long also when the machine was busy
+	// with something else.
+	longestRest = 50 * time.Millisecond
+	// busyRest is how many times as long as the plan took the rest is while
+	// the workers have enough to do without a new one.
+	busyRest = 9
 	// shutdownGrace is how long requests under way may take after the end.
 	shutdownGrace = 8 * time.Second
 )
@@ -186,13 +188,22 @@ func (c *Controller) loop(ctx context.Context) {
 		if !next.IsZero() {
 			timer.Reset(min(longestSleep, max(0, time.Until(next))))
 		}
-		if !c.rest(ctx, min(max(restShare*took, shortestRest), longestRest)) {
+		if !c.rest(ctx, c.restAfter(took)) {
 			return
 		}
 	}
 }
 
-// rest lets events gather after a plan.
+// restAfter is how long events gather after a plan that took so long: planning
+// leaves half of a core to others however many events come, and most of it
+// while there is nothing to win.
+func (c *Controller) restAfter(took time.Duration) time.Duration {
+	if c.evictor.waiting() >= c.Workers {
+		took *= busyRest
+	}
+	return min(max(took, shortestRest), longestRest)
+}
+
 func (c *Controller) rest(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

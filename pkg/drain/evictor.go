@@ -115,7 +115,7 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 		return false
 	}
 	defer e.queue.Done(uid)
-	if e.idle() {
+	if e.waiting() == 0 {
 		return true
 	}
 	if err := e.limiter.Wait(ctx); err != nil {
@@ -127,10 +127,11 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 	return true
 }
 
-func (e *evictor) idle() bool {
+// waiting is how many grants no worker has taken yet.
+func (e *evictor) waiting() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.grants) == 0
+	return len(e.grants)
 }
 
 // take turns the first grant of the newest plan whose budget still has room

@@ -125,14 +125,8 @@ func (b *bareScene) clear(ctx context.Context) error {
 	now := int64(0)
 	gone := metav1.DeleteOptions{GracePeriodSeconds: &now}
 	of := metav1.ListOptions{LabelSelector: "scenario=" + b.name}
-	err := await(ctx, "the pods are gone", func() (bool, error) {
-		// The API server gives up on so many after a minute, and is asked again.
-		_ = b.client.CoreV1().Pods(b.namespace).DeleteCollection(ctx, gone, metav1.ListOptions{})
-		left, err := b.client.CoreV1().Pods(b.namespace).List(ctx, metav1.ListOptions{Limit: 1})
-		return err == nil && len(left.Items) == 0, err
-	})
-	if err != nil {
-		return err
+	if err := b.client.CoreV1().Pods(b.namespace).DeleteCollection(ctx, gone, metav1.ListOptions{}); err != nil {
+		return fmt.Errorf("deleting the pods: %w", err)
 	}
 	if err := b.client.CoreV1().Nodes().DeleteCollection(ctx, gone, of); err != nil {
 		return fmt.Errorf("deleting the nodes: %w", err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -30,12 +29,13 @@ const (
 	idleWindow = 30 * time.Second
 )
 
-func (s *stage) probeIdle(ctx context.Context, p *Probes) (err error) {
+// probeIdle leaves its scene to be taken away with the cluster: it is the last,
+// and deleting so many pods takes minutes.
+func (s *stage) probeIdle(ctx context.Context, p *Probes) error {
 	b, err := s.newBareScene(ctx, "idle", idleNodes)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.clear(ctx)) }()
 	i := &Idle{}
 	if err := b.fill(ctx, 1); err != nil {
 		return err
