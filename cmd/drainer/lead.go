@@ -25,7 +25,14 @@ type lease struct {
 	renewDeadline time.Duration
 	// ending ends when the process is to end.
 	ending  context.Context
-	renewed atomic.Pointer[time.Time]
+	renewed atomic.Pointer[renewal]
+}
+
+// renewal is a write by which this process holds the lease.
+type renewal struct {
+	at time.Time
+	// term numbers the terms of all processes.
+	term int
 }
 
 // Get implements resourcelock.Interface.
@@ -59,7 +66,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 	begun := time.Now()
 	err := send(ctx, record)
 	if err == nil && record.HolderIdentity == l.Identity() {
-		l.renewed.Store(&begun)
+		l.renewed.Store(&renewal{at: begun, term: record.LeaderTransitions})
 	}
 	return err
 }
@@ -82,53 +89,118 @@ func (l *lease) fence() (time.Time, bool) {
 	if renewed == nil {
 		return time.Time{}, false
 	}
-	until := renewed.Add(l.renewDeadline)
+	until := renewed.at.Add(l.renewDeadline)
 	return until, time.Now().Before(until)
 }
 
-// lead runs work while the lease is held. The lease is given up only after
-// work has returned: client-go's ReleaseOnCancel alone frees it while work
-// still runs. It returns nil when ctx ends.
-func lead(ctx context.Context, l *lease, o *options, leads func(bool), work func(context.Context)) error {
+// candidate takes part in the election.
+type candidate struct {
+	*options
+	lease *lease
+	// leads is told whenever this process begins or ends to lead.
+	leads func(bool)
+	// work is the leader's, until ctx ends. handOver asks for its end, to let
+	// another replica lead; it is nil if there is none that does.
+	work func(ctx context.Context, handOver func())
+}
+
+// run works while the lease is held, and again when it is held again after it
+// was handed over. It returns nil when ctx ends.
+func (c *candidate) run(ctx context.Context) error {
+	for taken := true; ctx.Err() == nil; {
+		handedOver, err := c.oneTerm(ctx, taken)
+		switch {
+		case err != nil:
+			return err
+		case handedOver:
+			taken = c.awaitSuccessor(ctx)
+		case ctx.Err() == nil:
+			return errLeaseLost
+		}
+	}
+	return nil
+}
+
+// oneTerm works while the lease is held, once, and says whether the lease was
+// given up for another replica. It is given up only after work has returned:
+// client-go's ReleaseOnCancel alone frees it while work still runs.
+func (c *candidate) oneTerm(ctx context.Context, mayHandOver bool) (handedOver bool, err error) {
+	c.lease.renewed.Store(nil)
 	// The elector's context outlives ctx until the work is done.
 	holding, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
 	done := make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: l, Name: o.leaseName, ReleaseOnCancel: true,
-		LeaseDuration: o.leaseDuration, RenewDeadline: o.renewDeadline, RetryPeriod: o.retryPeriod,
+		Lock: c.lease, Name: c.leaseName, ReleaseOnCancel: true,
+		LeaseDuration: c.leaseDuration, RenewDeadline: c.renewDeadline, RetryPeriod: c.retryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(held context.Context) {
 				defer close(done)
 				defer release()
-				working, stop := context.WithCancel(ctx)
-				defer stop()
-				defer context.AfterFunc(held, stop)()
-				leads(true)
-				work(working)
-				leads(false)
+				handedOver = c.workWhile(ctx, held, mayHandOver)
 			},
 			OnStoppedLeading: func() {},
 			OnNewLeader: func(identity string) {
-				klog.FromContext(ctx).Info("Lease is held", "holder", identity, "lease", l.Describe())
+				klog.FromContext(ctx).Info("Lease is held", "holder", identity, "lease", c.lease.Describe())
 			},
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("setting up leader election: %w", err)
+		return false, fmt.Errorf("setting up leader election: %w", err)
 	}
 	// A standby has nothing to finish.
 	defer context.AfterFunc(ctx, func() {
-		if !elector.IsLeader() {
+		if !c.lease.acquired() {
 			release()
 		}
 	})()
 	elector.Run(holding)
-	if l.acquired() {
+	if c.lease.acquired() {
 		<-done
 	}
-	if ctx.Err() == nil {
-		return errLeaseLost
+	return handedOver, nil
+}
+
+// workWhile works until ctx or held ends or, where that may be, until the work
+// asks to be handed over, which it reports.
+func (c *candidate) workWhile(ctx, held context.Context, mayHandOver bool) bool {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(held, stop)()
+	var asked atomic.Bool
+	var handOver func()
+	if mayHandOver {
+		handOver = func() { asked.Store(true); stop() }
 	}
-	return nil
+	c.leads(true)
+	c.work(working, handOver)
+	c.leads(false)
+	return asked.Load()
+}
+
+// awaitSuccessor says whether another process takes the lease, in the time in
+// which one that stands by does. It may have given it up again since.
+func (c *candidate) awaitSuccessor(ctx context.Context) bool {
+	logger := klog.FromContext(ctx)
+	ours := c.lease.renewed.Load().term
+	retry := time.NewTicker(c.retryPeriod)
+	defer retry.Stop()
+	end := time.After(c.leaseDuration)
+	for {
+		record, _, err := c.lease.Get(ctx)
+		if err == nil && record.LeaderTransitions > ours {
+			return true
+		}
+		if err != nil && ctx.Err() == nil {
+			logger.Error(err, "Could not find out who holds the lease, asking again", "lease", c.lease.Describe())
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-end:
+			logger.Info("No other replica took the lease; going on without a hand-over", "lease", c.lease.Describe())
+			return false
+		case <-retry.C:
+		}
+	}
 }

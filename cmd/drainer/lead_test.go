@@ -37,6 +37,11 @@ func newElection(t *testing.T) *election {
 	return e
 }
 
+// run takes part in the election as "me".
+func (e *election) run(leads func(bool), work func(context.Context, func())) error {
+	return (&candidate{options: defaults(), lease: e.lease, leads: leads, work: work}).run(e.ctx)
+}
+
 func (e *election) holder(t *testing.T) string {
 	t.Helper()
 	l, err := e.client.CoordinationV1().Leases("drainer").Get(t.Context(), "drainer", metav1.GetOptions{})
@@ -49,13 +54,33 @@ func (e *election) holder(t *testing.T) string {
 	return *l.Spec.HolderIdentity
 }
 
+// hold makes the holder hold the lease, for an hour.
+func (e *election) hold(t *testing.T, holder string) {
+	t.Helper()
+	leases := e.client.CoordinationV1().Leases("drainer")
+	l, err := leases.Get(t.Context(), "drainer", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds, now, terms := int32(3600), metav1.NowMicro(), *l.Spec.LeaseTransitions
+	if holder != "" {
+		terms++
+	}
+	l.Spec = coordinationv1.LeaseSpec{
+		HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &now, AcquireTime: &now, LeaseTransitions: &terms,
+	}
+	if _, err := leases.Update(t.Context(), l, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLead: the lease is given up only after the work has returned.
 func TestLead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newElection(t)
 		time.AfterFunc(time.Minute, e.ending)
 		var led []bool
-		err := lead(e.ctx, e.lease, defaults(), func(leads bool) { led = append(led, leads) }, func(ctx context.Context) {
+		err := e.run(func(leads bool) { led = append(led, leads) }, func(ctx context.Context, _ func()) {
 			<-ctx.Done()
 			for range 8 {
 				time.Sleep(time.Second)
@@ -93,7 +118,7 @@ func TestLeadStandby(t *testing.T) {
 		}
 		begun := time.Now()
 		time.AfterFunc(time.Minute, e.ending)
-		err = lead(e.ctx, e.lease, defaults(), func(bool) { t.Error("the standby leads") }, func(context.Context) { t.Error("the standby works") })
+		err = e.run(func(bool) { t.Error("the standby leads") }, func(context.Context, func()) { t.Error("the standby works") })
 		if err != nil || time.Since(begun) > time.Minute+time.Second {
 			t.Errorf("ended after %v with %v", time.Since(begun), err)
 		}
@@ -112,7 +137,7 @@ func TestLeadLost(t *testing.T) {
 			return time.Now().After(cut), nil, errors.New("connection refused")
 		})
 		o := defaults()
-		err := lead(e.ctx, e.lease, o, func(bool) {}, func(ctx context.Context) {
+		err := e.run(func(bool) {}, func(ctx context.Context, _ func()) {
 			<-ctx.Done()
 			if _, mayAct := e.lease.fence(); mayAct {
 				t.Error("the work ends and may still act")
@@ -123,6 +148,71 @@ func TestLeadLost(t *testing.T) {
 		})
 		if !errors.Is(err, errLeaseLost) {
 			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// TestHandOver: who hands over ends its work, gives the lease up and stands by
+// until another has had it.
+func TestHandOver(t *testing.T) {
+	for _, stays := range []time.Duration{time.Millisecond, time.Hour} {
+		synctest.Test(t, func(t *testing.T) { handOver(t, stays) })
+	}
+}
+
+func handOver(t *testing.T, stays time.Duration) {
+	e := newElection(t)
+	terms := 0
+	err := e.run(func(bool) {}, func(ctx context.Context, handOver func()) {
+		if terms++; handOver == nil {
+			t.Errorf("term %d cannot be handed over", terms)
+		}
+		if terms == 2 || handOver == nil {
+			e.ending()
+			return
+		}
+		time.AfterFunc(time.Minute, handOver)
+		<-ctx.Done()
+		if holder := e.holder(t); holder != "me" {
+			t.Errorf("the lease is held by %q while the work comes to its end", holder)
+		}
+		// The other comes a while later, and leaves again after stays.
+		time.AfterFunc(5*time.Second, func() {
+			if holder := e.holder(t); holder != "" {
+				t.Errorf("the lease is held by %q, want it given up", holder)
+			}
+			e.hold(t, "other")
+			time.AfterFunc(stays, func() { e.hold(t, "") })
+		})
+	})
+	if err != nil || terms != 2 {
+		t.Errorf("%d terms, ended with %v; want 2", terms, err)
+	}
+}
+
+// TestHandOverInVain: if nobody takes the lease, the work goes on, and is not
+// handed over again.
+func TestHandOverInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newElection(t)
+		var began []time.Time
+		err := e.run(func(bool) {}, func(ctx context.Context, handOver func()) {
+			began = append(began, time.Now())
+			if len(began) == 1 {
+				handOver()
+				<-ctx.Done()
+				return
+			}
+			if handOver != nil {
+				t.Error("it may be handed over again")
+			}
+			e.ending()
+		})
+		if err != nil || len(began) != 2 {
+			t.Fatalf("%d terms, ended with %v; want 2", len(began), err)
+		}
+		if d := began[1].Sub(began[0]); d < defaults().leaseDuration || d > 2*defaults().leaseDuration {
+			t.Errorf("the second term begins after %v", d)
 		}
 	})
 }

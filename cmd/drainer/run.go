@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
@@ -65,13 +66,10 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	if err != nil {
 		return err
 	}
-	work := func(fence drain.Fence) func(context.Context) {
-		controller, w := assemble(o, clients, m, identity, evictionVersion, fence)
-		m.RegisterPlans(controller.Plans, o.stuckAfter)
-		return func(ctx context.Context) { watchAndDrain(ctx, w, controller, ready) }
-	}
+	d := &daemon{options: o, clients: clients, metrics: m, queues: m.NewQueues(), identity: identity, evictionVersion: evictionVersion}
+	m.RegisterPlans(d.plans, o.stuckAfter)
 	if !o.leaderElect {
-		work(nil)(ctx)
+		d.lead(ctx, ready, nil, nil)
 		return ctx.Err()
 	}
 	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, o.leaseNamespace, o.leaseName,
@@ -83,27 +81,57 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	m.Leader(o.leaseName, false)
 	// A standby is ready: it can take over.
 	ready.now()
-	return lead(ctx, l, o, func(leads bool) { m.Leader(o.leaseName, leads) }, work(l.fence))
+	c := &candidate{
+		options: o, lease: l,
+		leads: func(leads bool) { m.Leader(o.leaseName, leads) },
+		work:  func(ctx context.Context, handOver func()) { d.lead(ctx, ready, l.fence, handOver) },
+	}
+	return c.run(ctx)
 }
 
-// assemble makes the parts of the daemon and starts nothing.
-func assemble(o *options, clients *clients, m *metrics.Metrics, identity, evictionVersion string, fence drain.Fence) (*drain.Controller, *watcher.Watcher) {
+// daemon is what every term as the leader is made of.
+type daemon struct {
+	*options
+	clients                   *clients
+	metrics                   *metrics.Metrics
+	queues                    *metrics.Queues
+	identity, evictionVersion string
+	// controller is that of the term; nil while another process leads.
+	controller atomic.Pointer[drain.Controller]
+}
+
+// plans are the newest of the term.
+func (d *daemon) plans() map[types.UID]drain.NodePlan {
+	if c := d.controller.Load(); c != nil {
+		return c.Plans()
+	}
+	return nil
+}
+
+// lead is one term as the leader: it ends with ctx. fence is nil without an
+// election, handOver if no other replica takes over.
+func (d *daemon) lead(ctx context.Context, ready *readiness, fence drain.Fence, handOver func()) {
 	// Before policy/v1 nothing is known of budgets: refusals alone tell.
 	var ledger *drain.Ledger
-	if evictionVersion == "v1" {
+	if d.evictionVersion == "v1" {
 		ledger = drain.NewLedger()
 	}
-	selector, _ := labels.Parse(o.nodeSelector)
+	selector, _ := labels.Parse(d.nodeSelector)
 	var controller *drain.Controller
-	w := watcher.New(clients.main, selector, ledger, func() { controller.Wake() })
+	w := watcher.New(d.clients.main, selector, ledger, func() { controller.Wake() })
 	controller = drain.New(drain.Options{
-		Config: o.config(), Client: clients.main, View: w, Ledger: ledger,
-		Evict: drain.NewEvictFunc(clients.evictions, evictionVersion),
-		PodOf: watcher.PodOf, BudgetOf: watcher.BudgetOf, Observer: m, Fence: fence,
-		QPS: o.evictionLimit(), Burst: o.evictionBurst, Workers: o.evictionWorkers, EvictionTimeout: o.evictionTimeout,
-		Identity: identity, MetricsProvider: m.NewQueues(),
+		Config: d.config(), Client: d.clients.main, View: w, Ledger: ledger,
+		Evict: drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),
+		PodOf: watcher.PodOf, BudgetOf: watcher.BudgetOf, Observer: d.metrics, Fence: fence, HandOver: handOver,
+		QPS: d.evictionLimit(), Burst: d.evictionBurst, Workers: d.evictionWorkers, EvictionTimeout: d.evictionTimeout,
+		Identity: d.identity, MetricsProvider: d.queues,
 	})
-	return controller, w
+	d.controller.Store(controller)
+	defer func() {
+		d.controller.Store(nil)
+		d.queues.Reset()
+	}()
+	watchAndDrain(ctx, w, controller, ready)
 }
 
 // evictionLimit is --eviction-qps, where 0 means no limit.

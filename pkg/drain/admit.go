@@ -76,6 +76,7 @@ const apart = 100 * time.Millisecond
 // one before.
 func (p *planner) crowded(b *budgetWork) bool {
 	if b.given {
+		p.wakeAt(p.Now.Add(apart))
 		return true
 	}
 	if b.sent.IsZero() {

@@ -75,8 +75,7 @@ func (s *PodState) StuckFrom() time.Time {
 	}
 }
 
-// leaves is true if the pod has to go. known is false while it is not certain
-// whether its DaemonSet exists.
+// leaves is true if the pod has to go.
 func leaves(pod *Pod, daemonSets map[types.UID]bool, bare BarePods) bool {
 	switch {
 	case pod.Static:
@@ -169,8 +168,8 @@ func (p *planner) policy(n *nodeWork, pod *Pod) (Reason, string) {
 		return BarePod, "no controller would create it again"
 	case pod.EmptyDir && p.Config.EmptyDir == BlockEmptyDir:
 		return EmptyDirVolume, "it would lose its emptyDir volume"
-	case pod.UID == p.Config.OwnPod && (n.others || p.schedulable == 0):
-		return Order, "drainer's own pod leaves last, and only if it can go elsewhere"
+	case pod.UID == p.Config.OwnPod:
+		return p.ownPod(n, pod)
 	default:
 		return "", ""
 	}

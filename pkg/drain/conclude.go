@@ -37,7 +37,7 @@ func (p *planner) conclude(n *nodeWork) NodePlan {
 	p.followProgress(n)
 	plan := NodePlan{
 		Node: n.node, Request: n.request, Pods: n.pods,
-		Watch: n.memory.started(), Taint: n.waits,
+		Watch: n.memory.started(), Taint: n.waits, Queued: n.queued,
 		Confirm: p.looksDrained(n),
 		Cordon:  n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt),
 	}
@@ -71,7 +71,12 @@ func (p *planner) followProgress(n *nodeWork) {
 		m.IdleSince = time.Time{}
 		return
 	}
-	if m.IdleSince.IsZero() {
+	switch {
+	case !m.IdleSince.IsZero():
+	case !m.looked && m.Phase == api.Blocked:
+		// So it was for the process before, too.
+		m.IdleSince = p.Now.Add(-blockedAfter)
+	default:
 		m.IdleSince = p.Now
 	}
 	p.wakeAt(m.IdleSince.Add(blockedAfter))

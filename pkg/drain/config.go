@@ -32,6 +32,8 @@ type Config struct {
 	EmptyDir EmptyDir
 	// OwnPod is the UID of the pod this process runs in, empty outside of one.
 	OwnPod types.UID
+	// HandsOver is true if another replica can take over from this process.
+	HandsOver bool
 }
 
 // BarePods is a policy for pods that no controller would create again.

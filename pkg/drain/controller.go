@@ -40,6 +40,9 @@ type Options struct {
 	Observer Observer
 	// Fence is nil without leader election.
 	Fence Fence
+	// HandOver makes Run end and another replica take over; it must not block.
+	// It is nil if no other can.
+	HandOver func()
 	// QPS and Burst limit evictions over all nodes.
 	QPS     rate.Limit
 	Burst   int
@@ -61,6 +64,9 @@ type Controller struct {
 	writer  nodeWriter
 	events  *eventWriter
 	wake    chan struct{}
+
+	// began is when this controller was made.
+	began time.Time
 
 	// memory belongs to the goroutine that plans.
 	memory Memory
@@ -107,6 +113,7 @@ func New(o Options) *Controller {
 	if o.Ledger == nil {
 		o.Ledger = NewLedger()
 	}
+	o.Config.HandsOver = o.HandOver != nil
 	c := &Controller{
 		Options: o,
 		errands: workqueue.NewTypedRateLimitingQueueWithConfig(
@@ -115,6 +122,7 @@ func New(o Options) *Controller {
 		writer: nodeWriter{nodes: o.Client.CoreV1().Nodes()},
 		events: newEventWriter(o.Client.EventsV1(), o.Identity),
 		wake:   make(chan struct{}, 1),
+		began:  time.Now(),
 		memory: Memory{
 			Nodes: map[types.UID]NodeMemory{}, Pods: map[types.UID]*PodMemory{}, Budgets: map[types.UID]BudgetMemory{},
 		},
@@ -128,7 +136,7 @@ func New(o Options) *Controller {
 			o.Observer.Answered(r.Outcome, r.Took)
 			c.Wake()
 		},
-		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[types.UID]{
+		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[turn]{
 			Name: "evictions", MetricsProvider: o.MetricsProvider,
 		}),
 		inFlight: map[types.UID]Post{},

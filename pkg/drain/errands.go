@@ -23,8 +23,8 @@ type PodOf func(*corev1.Pod) *Pod
 type BudgetOf func(*policyv1.PodDisruptionBudget) (*Budget, error)
 
 // errand is one thing to do at the API server besides evicting: bring a node
-// to what the newest plan says, look a pod up, or read a budget. Errands are
-// hints like the evictor's queue.
+// to what the newest plan says, look a pod up, read a budget, or look for
+// another replica. Errands are hints like the evictor's queue.
 type errand struct {
 	kind errandKind
 	// node is a Node's UID, pod and budget name objects.
@@ -39,6 +39,7 @@ const (
 	nodeErrand errandKind = iota
 	podErrand
 	budgetErrand
+	replicaErrand
 )
 
 // writing is the report that was last written to a node.
@@ -82,6 +83,10 @@ func (c *Controller) sendErrands(now time.Time, plan *Plan) time.Time {
 		c.memory.Pods[pod.UID].LookAt = now.Add(lookInterval)
 		c.sendErrand(errand{kind: podErrand, object: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod: pod.UID})
 	}
+	if pod := plan.HandOver; pod != nil {
+		c.memory.Replica.AskedAt = now
+		c.sendErrand(errand{kind: replicaErrand, object: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod: pod.UID})
+	}
 	for _, key := range plan.Polls {
 		c.sendErrand(errand{kind: budgetErrand, object: key})
 	}
@@ -119,6 +124,10 @@ func (c *Controller) nodeDue(n NodePlan, now time.Time) (bool, time.Time) {
 	if n.Release {
 		return false, time.Time{}
 	}
+	if at := c.began.Add(progressInterval); last.text == "" && n.Memory.started() && !n.Memory.looked && now.Before(at) {
+		// What the process before wrote says more than is known yet.
+		return false, at
+	}
 	return reportDue(n, last, now, compare)
 }
 
@@ -151,7 +160,7 @@ func reportDue(n NodePlan, last writing, now time.Time, compare bool) (bool, tim
 // the pods is, too: another process that goes on counts from there.
 func changedPhase(was, is api.Status) bool {
 	return was.Phase != is.Phase || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
-		was.Pods == (api.PodCounts{}) && is.Pods != (api.PodCounts{})
+		was.Pods.Remaining()+was.Pods.Left == 0 && is.Pods.Remaining()+is.Pods.Left > 0
 }
 
 // wrongMarks is true if the node's conditions or the drained annotation are
@@ -220,6 +229,8 @@ func (c *Controller) errand(ctx context.Context, e errand) error {
 		return c.lookUp(ctx, e)
 	case budgetErrand:
 		return c.readBudget(ctx, e.object)
+	case replicaErrand:
+		return c.findReplica(ctx, e)
 	default:
 		return c.bring(ctx, e.node)
 	}
@@ -410,6 +421,9 @@ func (c *Controller) lookedUp(m *PodMemory, gone, terminating bool, now time.Tim
 		m.LookAt = now.Add(lookInterval)
 	default:
 		// It was not evicted: it may be sent again, after a while.
+		if m.Outcome.Reason == "" || m.Outcome.Reason == Gone {
+			m.Outcome = Outcome{Reason: ServerError, Message: "the API server took the eviction, and the pod is still there and does not terminate"}
+		}
 		m.LookUp, m.LookAt, m.AdmittedAt = false, time.Time{}, time.Time{}
 		m.Refusals++
 		m.RetryAt = now.Add(m.Outcome.wait(m.Refusals))

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"drainer.dev/drainer/pkg/api"
 )
 
 // stubServer is an API server that knows one node and lists the pods it is told.
@@ -45,7 +47,7 @@ func (s *stubServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Reason: metav1.StatusReasonConflict, Code: http.StatusConflict,
 		}
 	default:
-		answer = corev1.Node{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "9"}}
+		answer = corev1.Node{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "uid-n", ResourceVersion: "9"}}
 	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
@@ -207,5 +209,126 @@ func TestUncertainIsLookedUp(t *testing.T) {
 		if got := c.memory.Pods[pod.UID].LookUp; got != want {
 			t.Errorf("%s: looked up %v, want %v", reason, got, want)
 		}
+	}
+}
+
+// TestReportDue: what is counted is written after a while, and so are words,
+// which are only looked for when they are to be compared.
+func TestReportDue(t *testing.T) {
+	s := newScene()
+	n := s.draining("n")
+	s.pod("n", "web-1")
+	s.budget("web", "web", 0, 1, 1, 1)
+	plan := planOf(t, Make(s.Snapshot), "n")
+	asked := false
+	report := plan.Report()
+	plan.words = func() Report { asked = true; return report }
+	text := report.Status.Format()
+	n.Annotations[api.StatusAnnotation] = text
+	n.InProgress.Status, n.Drained.Status = plan.Facts.InProgress, plan.Facts.Drained
+	was := writing{report: report, text: text, at: noon.Add(-progressInterval)}
+	otherWords, otherCount := was, was
+	otherWords.report.Message = "other words"
+	otherCount.report.Status.Pods.Gone = 7
+	for name, test := range map[string]struct {
+		last    writing
+		now     time.Time
+		compare bool
+		due     bool
+		asked   bool
+	}{
+		"nothing new":               {last: was, compare: true, asked: true},
+		"other words":               {last: otherWords, compare: true, due: true, asked: true},
+		"other words, not compared": {last: otherWords},
+		"other words, too early":    {last: otherWords, now: noon.Add(-time.Second), compare: true},
+		"other numbers":             {last: otherCount, due: true},
+		"other numbers, too early":  {last: otherCount, now: noon.Add(-time.Second)},
+	} {
+		asked = false
+		now := noon
+		if !test.now.IsZero() {
+			now = test.now
+		}
+		due, at := reportDue(plan, test.last, now, test.compare)
+		if due != test.due || asked != test.asked {
+			t.Errorf("%s: due %v, words looked for %v; want %v, %v", name, due, asked, test.due, test.asked)
+		}
+		if early := now.Before(noon); early && !at.Equal(noon) {
+			t.Errorf("%s: asks again at %v, want %v", name, at, noon)
+		}
+	}
+}
+
+// TestNothingTwice: what was written and is not seen yet is not written again.
+func TestNothingTwice(t *testing.T) {
+	for name, change := range map[string]func(*NodePlan){
+		"cordon":  func(p *NodePlan) { p.Cordon = true },
+		"release": func(p *NodePlan) { p.Release = true },
+		"taint":   func(p *NodePlan) { p.Taint = true },
+	} {
+		for seen, want := range map[string]bool{"7": false, "9": true} {
+			s := newScene()
+			n := s.draining("n")
+			n.ResourceVersion = seen
+			plan := planOf(t, Make(s.Snapshot), "n")
+			plan.Confirm = false
+			change(&plan)
+			server := &stubServer{}
+			c := newTestController(t, s.Snapshot, server)
+			c.plan[n.UID] = plan
+			text := plan.Report().Status.Format()
+			n.Annotations[api.StatusAnnotation] = text
+			n.InProgress.Status, n.Drained.Status = plan.Facts.InProgress, plan.Facts.Drained
+			last := writing{report: plan.Report(), text: text, version: "9", at: time.Now(), compared: time.Now()}
+			if err := c.bringTo(t.Context(), plan, last); err != nil {
+				t.Fatal(err)
+			}
+			if wrote := len(server.writes()) > 0; wrote != want {
+				t.Errorf("%s, last written version 9, version %s seen: written %v", name, seen, server.writes())
+			}
+		}
+	}
+}
+
+// TestNewLeader: what the process before wrote on a node stays until the pods
+// are known, and is not replaced by a report that knows of none.
+func TestNewLeader(t *testing.T) {
+	s := newScene()
+	n := s.draining("n")
+	s.pod("n", "db-1")
+	s.budget("db", "db", 0, 1, 1, 1)
+	since := noon.Add(-time.Hour)
+	started := noon.Add(-2 * time.Hour)
+	n.Annotations[api.StatusAnnotation] = api.Status{
+		Request: "r", Phase: api.Blocked, StartedAt: &started, RequestedAt: &started, Pods: api.PodCounts{Blocked: 1, Gone: 5},
+		Blockers: []api.Blocker{{Pod: "ns/db-1", State: string(BlockedPod), Since: since}},
+	}.Format()
+	n.InProgress.Status, n.Drained.Status = corev1.ConditionTrue, corev1.ConditionFalse
+	clear(s.Memory.Nodes)
+	pods := s.Pods
+	s.Pods = nil
+	c := newTestController(t, s.Snapshot, &stubServer{})
+	c.began = noon
+
+	newest := func() NodePlan {
+		plan := planOf(t, Make(s.Snapshot), "n")
+		plan.step = 1
+		return plan
+	}
+	plan := newest()
+	if due, at := c.nodeDue(plan, noon); due || !at.Equal(noon.Add(progressInterval)) {
+		t.Errorf("without its pods the node is written to: %v, or asked again at %v", due, at)
+	}
+	if due, _ := c.nodeDue(plan, noon.Add(progressInterval)); !due {
+		t.Error("a node whose pods cannot be listed never says so")
+	}
+	s.Memory.Nodes[n.UID] = plan.Memory
+	s.Pods = pods
+	plan = newest()
+	if due, _ := c.nodeDue(plan, noon); !due {
+		t.Error("the node is not written to although its pods are known")
+	}
+	if r := plan.Report(); r.Status.Phase != api.Blocked || r.Status.Pods.Gone != 5 || !r.Status.Blockers[0].Since.Equal(since) {
+		t.Errorf("the new leader says %s", r.Status.Format())
 	}
 }

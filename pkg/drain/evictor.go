@@ -27,10 +27,9 @@ type Result struct {
 	Took time.Duration
 }
 
-// evictor sends the evictions that the newest plan grants: a queue of pod
-// UIDs, a rate limit over all nodes and a few workers. The queue is a hint: a
-// turn in it is spent on whatever the newest plan wants sent first, which may
-// be another pod than the one that took the turn, or none.
+// evictor sends the evictions that the newest plan grants: a queue of turns, a
+// rate limit over all nodes and a few workers. A turn is spent on whatever the
+// newest plan wants sent first then, or on nothing.
 type evictor struct {
 	evict   EvictFunc
 	fence   Fence
@@ -40,18 +39,23 @@ type evictor struct {
 	// answered is called after every result, without a lock held.
 	answered func(Result)
 
-	queue workqueue.TypedInterface[types.UID]
+	queue workqueue.TypedInterface[turn]
 
 	mu sync.Mutex
 	// grants are those of the newest plan that have not been taken, in order.
 	grants   []Grant
 	inFlight map[types.UID]Post
 	results  []Result
+	// turn is the newest that was queued.
+	turn turn
 	// throttled is until when nothing is sent; careful is true from then on
 	// until the server answers something else: one at a time.
 	throttled time.Time
 	careful   bool
 }
+
+// turn numbers the leaves to look for a pod to send.
+type turn uint64
 
 // publish replaces the grants by those of a new plan, whose slice becomes the
 // evictor's. Pods that are being sent and pods whose result the plan did not
@@ -67,11 +71,9 @@ func (e *evictor) publish(grants []Grant) {
 		_, sent := e.inFlight[g.Pod.UID]
 		return sent || answered[g.Pod.UID]
 	})
-	if e.queue.Len() >= len(e.grants) {
-		return
-	}
-	for _, g := range e.grants {
-		e.queue.Add(g.Pod.UID)
+	for range len(e.grants) - e.queue.Len() {
+		e.turn++
+		e.queue.Add(e.turn)
 	}
 }
 
@@ -110,11 +112,11 @@ func (e *evictor) run(ctx, posts context.Context, workers int) {
 
 // next sends one pod, or finds that none is to be sent.
 func (e *evictor) next(ctx, posts context.Context) bool {
-	uid, shutdown := e.queue.Get()
+	t, shutdown := e.queue.Get()
 	if shutdown {
 		return false
 	}
-	defer e.queue.Done(uid)
+	defer e.queue.Done(t)
 	if e.waiting() == 0 {
 		return true
 	}

@@ -55,7 +55,7 @@ func runEvictor(t *testing.T, s *sender, qps rate.Limit, burst, workers int, fen
 	}
 	e := &evictor{
 		evict: s.evict, fence: fence, limiter: rate.NewLimiter(qps, burst), timeout: 40 * time.Second, ledger: NewLedger(),
-		answered: func(Result) {}, queue: workqueue.NewTyped[types.UID](),
+		answered: func(Result) {}, queue: workqueue.NewTyped[turn](),
 		inFlight: map[types.UID]Post{},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -278,7 +278,7 @@ func TestEvictorShutdown(t *testing.T) {
 		e := &evictor{
 			evict: s.evict, fence: func() (time.Time, bool) { return time.Time{}, true },
 			limiter: rate.NewLimiter(rate.Inf, 1), timeout: 40 * time.Second, ledger: NewLedger(),
-			answered: func(Result) {}, queue: workqueue.NewTyped[types.UID](),
+			answered: func(Result) {}, queue: workqueue.NewTyped[turn](),
 			inFlight: map[types.UID]Post{},
 		}
 		ctx, cancel := context.WithCancel(t.Context())

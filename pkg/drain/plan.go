@@ -23,6 +23,9 @@ type Plan struct {
 	Budgets map[types.UID]BudgetMemory
 	// LookUps are the pods whose fate has to be found out.
 	LookUps []*Pod
+	// HandOver is drainer's own pod if it is the last on its node: another
+	// replica is to be found that takes over and evicts it; nil otherwise.
+	HandOver *Pod
 	// Wake is when to plan again if nothing happens; zero for never.
 	Wake time.Time
 }
@@ -34,6 +37,8 @@ type NodePlan struct {
 	Memory  NodeMemory
 	// Phase is empty for a node that is to be released.
 	Phase api.Phase
+	// Queued is what the node waits for in the phase Queued.
+	Queued Queueing
 	// Facts is the report without the words that take long to find: reason,
 	// blockers and message.
 	Facts Report
@@ -102,7 +107,7 @@ func Make(s *Snapshot) Plan {
 	}
 	p.share()
 	p.prove()
-	plan := Plan{Grants: p.grants, Polls: p.poll(), LookUps: p.lookUps, Budgets: p.budgets}
+	plan := Plan{Grants: p.grants, Polls: p.poll(), LookUps: p.lookUps, HandOver: p.handOver, Budgets: p.budgets}
 	for _, n := range p.nodes {
 		plan.Nodes = append(plan.Nodes, p.conclude(n))
 	}
@@ -136,6 +141,7 @@ type planner struct {
 	grants    []Grant
 	budgets   map[types.UID]BudgetMemory
 	lookUps   []*Pod
+	handOver  *Pod
 	// recalled says since when pods are blocked that are looked at for the
 	// first time, by key.
 	recalled map[string]time.Time
@@ -150,7 +156,8 @@ type nodeWork struct {
 	memory  NodeMemory
 	// detail is the message of a phase that no pod explains.
 	detail string
-	// waits is true for a node that only waits for its turn.
+	// queued is what the node waits for, waits is true if that is its turn.
+	queued   Queueing
 	waits    bool
 	timedOut bool
 	listed   bool

@@ -9,6 +9,22 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
+// Queueing is what a queued node waits for.
+type Queueing string
+
+// What nodes wait for.
+const (
+	// QueuedForTime: its drainer.dev/not-before has not come.
+	QueuedForTime Queueing = "not_before"
+	// QueuedForSlot: --max-draining nodes are being drained.
+	QueuedForSlot Queueing = "slot"
+	// QueuedAsLast: it is the last schedulable Ready node.
+	QueuedAsLast Queueing = "last_node"
+)
+
+// Queueings are all of them.
+func Queueings() []Queueing { return []Queueing{QueuedForTime, QueuedForSlot, QueuedAsLast} }
+
 // gather finds the nodes that concern drainer.
 func (p *planner) gather() {
 	for _, node := range p.Nodes {
@@ -96,6 +112,7 @@ func (p *planner) start() {
 			n.detail = "paused before it began"
 			continue
 		case p.Now.Before(n.request.NotBefore):
+			n.queued = QueuedForTime
 			n.detail = "not before " + clock(n.request.NotBefore)
 			p.wakeAt(n.request.NotBefore)
 			continue
@@ -103,11 +120,13 @@ func (p *planner) start() {
 		switch {
 		case p.draining >= limit:
 			place++
-			n.waits, n.detail = true, fmt.Sprintf("waits for a slot, place %d in the queue: %d of at most %d nodes are being drained",
+			n.queued, n.waits = QueuedForSlot, true
+			n.detail = fmt.Sprintf("waits for a slot, place %d in the queue: %d of at most %d nodes are being drained",
 				place, p.draining, limit)
 		case p.wouldBeLast(n.node):
 			place++
-			n.waits, n.detail = true, fmt.Sprintf("place %d in the queue: it is the last schedulable Ready node, its pods would have nowhere to go",
+			n.queued, n.waits = QueuedAsLast, true
+			n.detail = fmt.Sprintf("place %d in the queue: it is the last schedulable Ready node, its pods would have nowhere to go",
 				place)
 		default:
 			n.memory.StartedAt = p.Now

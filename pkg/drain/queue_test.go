@@ -102,6 +102,18 @@ func TestStart(t *testing.T) {
 				if !strings.Contains(n.Report().Message, says) || n.Cordon || n.Report().InProgress != corev1.ConditionFalse {
 					t.Errorf("%s says %q, cordon %v; want %q", name, n.Report().Message, n.Cordon, says)
 				}
+				want := Queueing("")
+				switch {
+				case strings.Contains(says, "last"):
+					want = QueuedAsLast
+				case strings.Contains(says, "place"):
+					want = QueuedForSlot
+				case strings.Contains(says, "not before"):
+					want = QueuedForTime
+				}
+				if n.Queued != want {
+					t.Errorf("%s waits for %q, want %q", name, n.Queued, want)
+				}
 				if queues := strings.Contains(says, "place"); n.Taint != (queues || strings.Contains(says, "last")) {
 					t.Errorf("%s gets the taint: %v", name, n.Taint)
 				}

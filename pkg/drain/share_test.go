@@ -272,6 +272,9 @@ func TestApart(t *testing.T) {
 	if got := granted(plan); !slices.Equal(got, []string{"web-0"}) {
 		t.Errorf("granted %v, want one", got)
 	}
+	if !plan.Wake.Equal(noon.Add(apart)) {
+		t.Errorf("plans again after %v, although the answer may not come", plan.Wake.Sub(noon))
+	}
 	states := func(p Plan) (all []State) {
 		for _, s := range planOf(t, p, "n").Pods {
 			all = append(all, s.State)

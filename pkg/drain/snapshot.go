@@ -51,6 +51,7 @@ type Memory struct {
 	Nodes   map[types.UID]NodeMemory
 	Pods    map[types.UID]*PodMemory
 	Budgets map[types.UID]BudgetMemory
+	Replica ReplicaMemory
 }
 
 // Node is what a plan knows of a Node.

@@ -94,6 +94,12 @@ func (q *Queues) NewAddsMetric(name string) workqueue.CounterMetric {
 	return q.adds.WithLabelValues(name)
 }
 
+// Reset takes away what queues that have been shut down would say for ever.
+func (q *Queues) Reset() {
+	q.unfinished.Reset()
+	q.longest.Reset()
+}
+
 // NewLatencyMetric implements workqueue.MetricsProvider.
 func (q *Queues) NewLatencyMetric(name string) workqueue.HistogramMetric {
 	return q.latency.WithLabelValues(name)
