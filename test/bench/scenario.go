@@ -49,7 +49,8 @@ func scenarios() []Scenario {
 		{
 			Name: "free", Title: "20 nodes of 100 pods each without budgets, drain them all onto 20 others",
 			Nodes: 40, Drained: 20, Apps: 20, Replicas: 100, Start: 500 * time.Millisecond, Stop: time.Second, Gathered: true,
-			Turns: []Turn{{ours, 1}, {kubectlParallel, 1}, {kubectlOne, 1}},
+			// kubectl in one command was not done with 2,000 pods after 4 minutes.
+			Turns: []Turn{{ours, 1}, {kubectlParallel, 1}},
 		},
 		{
 			Name: "one-node", Title: "one node of 30 pods, half of them under budgets of 1",
