@@ -32,6 +32,8 @@ var (
 		"Stuck pods that drainer_stuck_pod_seconds does not name.", nil, nil)
 	nodesByPhase = prometheus.NewDesc("drainer_nodes",
 		"Nodes with a drain request, by phase.", []string{"phase"}, nil)
+	queuedNodes = prometheus.NewDesc("drainer_queued_nodes",
+		"Nodes that are queued, by what they wait for.", []string{"reason"}, nil)
 	started = prometheus.NewDesc("drainer_node_drain_start_timestamp_seconds",
 		"When the drain of a node began that is not drained yet, in Unix time.", []string{"node"}, nil)
 )
@@ -43,7 +45,7 @@ func (m *Metrics) RegisterPlans(newest func() map[types.UID]drain.NodePlan, stuc
 
 // Describe implements prometheus.Collector.
 func (plans) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{nodePods, stuckPods, stuckSeconds, stuckOmitted, nodesByPhase, started} {
+	for _, d := range []*prometheus.Desc{nodePods, stuckPods, stuckSeconds, stuckOmitted, nodesByPhase, queuedNodes, started} {
 		ch <- d
 	}
 }
@@ -58,19 +60,23 @@ type stuckPod struct {
 // Collect implements prometheus.Collector.
 func (p plans) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
-	phases := map[api.Phase]int{}
+	phases, queued := map[api.Phase]int{}, map[drain.Queueing]int{}
 	var stuck []stuckPod
 	for _, n := range p.newest() {
 		if n.Release {
 			continue
 		}
 		phases[n.Phase]++
+		queued[n.Queued]++
 		if n.Watch && n.Phase != api.Drained {
 			stuck = append(stuck, p.collectNode(ch, n, now)...)
 		}
 	}
 	for _, phase := range api.Phases() {
 		ch <- gauge(nodesByPhase, float64(phases[phase]), string(phase))
+	}
+	for _, reason := range drain.Queueings() {
+		ch <- gauge(queuedNodes, float64(queued[reason]), string(reason))
 	}
 	slices.SortFunc(stuck, func(a, b stuckPod) int {
 		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.state.Pod.Key(), b.state.Pod.Key()))

@@ -265,6 +265,7 @@ func TestNotes(t *testing.T) {
 		"no operator":   "does not know monitoring.coreos.com/v1",
 		"no label":      "metrics.serviceMonitor.labels is empty",
 		"rule no label": "metrics.prometheusRule.labels is empty",
+		"rule alone":    "no monitor of the chart is",
 		"no metrics":    "Nobody finds the metrics",
 	}
 	for name, test := range map[string]struct {
@@ -283,7 +284,7 @@ func TestNotes(t *testing.T) {
 		"named address":       {"networkPolicy: {enabled: true, apiServer: {cidrs: [10.0.0.1/32]}}", nil},
 		"monitor":             {"metrics: {serviceMonitor: {enabled: true}}", []string{"no operator", "no label"}},
 		"monitor with label":  {"metrics: {serviceMonitor: {enabled: true, labels: {release: x}}}", []string{"no operator"}},
-		"rules":               {"metrics: {prometheusRule: {enabled: true}}", []string{"no operator", "rule no label"}},
+		"rules":               {"metrics: {prometheusRule: {enabled: true}}", []string{"no operator", "rule alone", "rule no label"}},
 		"no Service":          {"service: {enabled: false}", []string{"no metrics"}},
 		"pods are monitored":  {"{service: {enabled: false}, metrics: {podMonitor: {enabled: true, labels: {release: x}}}}", []string{"no operator"}},
 	} {

@@ -60,7 +60,7 @@ var words = map[string][]string{
 }
 
 func reasons() []string {
-	all := texts(slices.Concat(drain.BlockedReasons(), drain.TerminatingReasons()))
+	all := slices.Concat(texts(drain.BlockedReasons()), texts(drain.TerminatingReasons()), texts(drain.Queueings()))
 	for _, a := range drain.KnownAnswers() {
 		all = append(all, string(a.Reason))
 	}

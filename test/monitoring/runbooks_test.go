@@ -68,7 +68,7 @@ func blocks(text, language string) []string {
 // kubectlFlags are not drainer's. TestRunbookCommands runs them.
 var kubectlFlags = []string{
 	"--all-namespaces", "--field-selector", "--sort-by", "--as", "--previous", "--tail", "--overwrite", "--type",
-	"--raw", "--subresource",
+	"--raw", "--subresource", "--prefix",
 }
 
 // TestRunbookNames: flags, annotations, metrics, phases and reasons are those

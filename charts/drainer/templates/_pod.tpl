@@ -21,7 +21,11 @@ affinity:
 {{- with .Values.topologySpreadConstraints }}
 topologySpreadConstraints:
 {{- range . }}
-- {{ toYaml (merge (dict) . (dict "labelSelector" (dict "matchLabels" (include "drainer.selectorLabels" $ | fromYaml)))) | nindent 2 | trim }}
+{{- $constraint := . -}}
+{{- if not (hasKey . "labelSelector") -}}
+{{- $constraint = merge (dict "labelSelector" (dict "matchLabels" (include "drainer.selectorLabels" $ | fromYaml))) . -}}
+{{- end }}
+- {{ toYaml $constraint | nindent 2 | trim }}
 {{- end }}
 {{- end }}
 {{- with .Values.tolerations }}
@@ -78,12 +82,16 @@ livenessProbe:
   httpGet:
     path: /livez
     port: health
-  {{- toYaml .Values.livenessProbe | nindent 2 }}
+  {{- with .Values.livenessProbe }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 readinessProbe:
   httpGet:
     path: /readyz
     port: health
-  {{- toYaml .Values.readinessProbe | nindent 2 }}
+  {{- with .Values.readinessProbe }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- with .Values.startupProbe }}
 startupProbe:
   httpGet:

@@ -133,7 +133,14 @@ and how to mend it.
 {{- if has $max (list "0" "0%") -}}
 {{- fail (printf "podDisruptionBudget.maxUnavailable is %q: expected at least 1; no node with a pod of drainer could ever be drained, so raise it or set podDisruptionBudget.enabled to false" $max) -}}
 {{- end -}}
-{{- if or (eq $min "100%") (and (regexMatch "^[0-9]+$" $min) (ge (int64 $min) $replicas)) -}}
+{{- /* A share is rounded up. */}}
+{{- $least := int64 0 -}}
+{{- if regexMatch "^[0-9]+$" $min -}}
+{{- $least = int64 $min -}}
+{{- else if $min -}}
+{{- $least = divf (mulf (trimSuffix "%" $min | float64) (float64 $replicas)) 100.0 | ceil | int64 -}}
+{{- end -}}
+{{- if ge $least $replicas -}}
 {{- fail (printf "podDisruptionBudget.minAvailable is %q: expected less than replicaCount (%d); no node with a pod of drainer could ever be drained, so lower it or set podDisruptionBudget.enabled to false" $min $replicas) -}}
 {{- end -}}
 {{- end -}}

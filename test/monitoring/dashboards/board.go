@@ -78,7 +78,7 @@ func variables() []Variable {
 			Query: "prometheus", Refresh: 1, Current: map[string]any{"text": "default", "value": "default"},
 		},
 		query("cluster", "Cluster", "For a data source over several clusters that have the label cluster",
-			"label_values(drainer_build_info, cluster)", ".*", 2),
+			"label_values(drainer_build_info, cluster)", ".*", 0),
 		query("namespace", "Namespace", "Where drainer runs",
 			`label_values(drainer_build_info{cluster=~"$cluster"}, namespace)`, ".*", 0),
 		query("job", "Job", "The scrape jobs that find drainer",

@@ -79,6 +79,8 @@ func drainsNodes() []Panel {
 			query(`topk(15, sum by (cluster, node) (`+podsToGo+`))`, "{{node}}")),
 		graph("Time in drain by node", "The 15 nodes that have been in drain for longest.", "s",
 			query(`topk(15, `+inDrain+`)`, "{{node}}")).runbooks("DrainerDrainTimedOut"),
+		graph("Queued nodes", "Nodes that are queued, by what they wait for: their time, a slot of --max-draining, or another schedulable node.", "short",
+			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_queued_nodes{$target}))`, "{{reason}}")).stacked().size(24, 6).runbooks("DrainerQueueStalled"),
 	}
 }
 
