@@ -38,7 +38,7 @@ func (s *stubServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	var answer any
 	switch {
-	case r.Method == http.MethodGet && r.URL.Path == "/api/v1/pods":
+	case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/pods"):
 		answer = corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, Items: s.pods}
 	case s.conflict:
 		w.WriteHeader(http.StatusConflict)
@@ -86,7 +86,10 @@ func newTestController(t *testing.T, s *Snapshot, server *stubServer) *Controlle
 	return New(Options{
 		Config: s.Config, Client: client, View: viewOf{s}, Observer: silent{}, QPS: 1, Burst: 1, Workers: 1, EvictionTimeout: time.Second,
 		PodOf: func(p *corev1.Pod) *Pod {
-			return &Pod{Namespace: p.Namespace, Name: p.Name, UID: p.UID, Controller: Owner{Kind: "ReplicaSet", UID: "rs"}}
+			return &Pod{
+				Namespace: p.Namespace, Name: p.Name, UID: p.UID, Node: p.Spec.NodeName, Ready: p.Status.Phase == corev1.PodRunning,
+				Controller: Owner{Kind: "ReplicaSet", UID: "rs"},
+			}
 		},
 	})
 }
@@ -330,5 +333,48 @@ func TestNewLeader(t *testing.T) {
 	}
 	if r := plan.Report(); r.Status.Phase != api.Blocked || r.Status.Pods.Gone != 5 || !r.Status.Blockers[0].Since.Equal(since) {
 		t.Errorf("the new leader says %s", r.Status.Format())
+	}
+}
+
+// TestFindReplica: who is found takes over, unless it has to leave, too, or
+// nobody asks any more for the drain of the own node.
+func TestFindReplica(t *testing.T) {
+	pod := func(name, node string) corev1.Pod {
+		return corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)},
+			Spec:       corev1.PodSpec{NodeName: node}, Status: corev1.PodStatus{Phase: corev1.PodRunning},
+		}
+	}
+	for name, test := range map[string]struct {
+		prepare  func(scene)
+		pods     []corev1.Pod
+		answered bool
+		to       string
+	}{
+		"another replica":           {pods: []corev1.Pod{pod("own", "n"), pod("other", "m")}, answered: true, to: "ns/other"},
+		"none":                      {pods: []corev1.Pod{pod("own", "n")}, answered: true},
+		"one that leaves, too":      {prepare: func(s scene) { s.draining("m") }, pods: []corev1.Pod{pod("own", "n"), pod("other", "m")}, answered: true},
+		"the request is taken back": {prepare: func(s scene) { delete(s.Nodes[0].Annotations, api.DrainAnnotation) }, pods: []corev1.Pod{pod("own", "n"), pod("other", "m")}},
+		"the own pod has left":      {pods: []corev1.Pod{pod("other", "m")}},
+	} {
+		s := newScene()
+		s.draining("n")
+		if test.prepare != nil {
+			test.prepare(s)
+		}
+		c := newTestController(t, s.Snapshot, &stubServer{pods: test.pods})
+		over := false
+		c.HandOver = func() { over = true }
+		err := c.findReplica(t.Context(), errand{kind: replicaErrand, object: types.NamespacedName{Namespace: "ns", Name: "own"}, pod: "uid-own"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m Memory
+		for _, f := range c.takeFindings() {
+			f(&m)
+		}
+		if over != (test.to != "") || m.Replica.Name != test.to || m.Replica.AnsweredAt.IsZero() == test.answered {
+			t.Errorf("%s: handed over %v, known %+v; want an answer: %v, to %q", name, over, m.Replica, test.answered, test.to)
+		}
 	}
 }

@@ -39,12 +39,12 @@ func scenarios() []Scenario {
 		{
 			Name: "serial-1s", Title: "one Deployment of 20 under maxUnavailable 1, ready after 1 s, drain 5 of 10 nodes",
 			Nodes: 10, Drained: 5, Apps: 1, Replicas: 20, MaxUnavailable: "1", Start: time.Second, Stop: time.Second,
-			Turns: []Turn{{ours, 3}, {kubectlParallel, 3}, {kubectlOne, 1}, {every20s, 1}, {doubling, 1}, {windows, 1}},
+			Turns: []Turn{{ours, 3}, {kubectlParallel, 2}, {kubectlOne, 1}, {every20s, 1}, {doubling, 1}, {windows, 1}},
 		},
 		{
 			Name: "serial-5s", Title: "one Deployment of 20 under maxUnavailable 1, ready after 5 s, drain 5 of 10 nodes",
 			Nodes: 10, Drained: 5, Apps: 1, Replicas: 20, MaxUnavailable: "1", Start: 5 * time.Second, Stop: time.Second,
-			Turns: []Turn{{ours, 2}, {kubectlParallel, 1}, {kubectlOne, 1}},
+			Turns: []Turn{{ours, 1}, {kubectlParallel, 1}, {kubectlOne, 1}},
 		},
 		{
 			Name: "free", Title: "20 nodes of 100 pods each without budgets, drain them all onto 20 others",
@@ -58,8 +58,10 @@ func scenarios() []Scenario {
 			Turns: []Turn{{ours, 3}, {kubectlParallel, 3}},
 		},
 		{
-			Name: "fleet", Title: "500 nodes, 10,000 pods in 200 Deployments of 50 under budgets of 10 %, drain 100 nodes requested at once",
-			Nodes: 500, Drained: 100, Apps: 200, Replicas: 50, MaxUnavailable: "10%", Start: time.Second, Stop: time.Second,
+			// With 500 nodes, 10,000 pods and 100 nodes to drain one run takes ten
+			// minutes on two cores, three of which are the drain.
+			Name: "fleet", Title: "200 nodes, 4,000 pods in 80 Deployments of 50 under budgets of 10 %, drain 40 nodes requested at once",
+			Nodes: 200, Drained: 40, Apps: 80, Replicas: 50, MaxUnavailable: "10%", Start: time.Second, Stop: time.Second,
 			Turns: []Turn{{ours, 1}, {kubectlParallel, 1}},
 		},
 	}
