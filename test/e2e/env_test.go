@@ -302,6 +302,17 @@ func (e *env) evictions() []cluster.AuditEvent {
 	return e.audit((*cluster.AuditEvent).Eviction)
 }
 
+// checkNoneSince fails the test if an eviction was sent after the time. One
+// that was under way then is answered, and in the audit log, only later.
+func (e *env) checkNoneSince(since time.Time) {
+	e.Helper()
+	for _, eviction := range e.evictions() {
+		if eviction.Received.After(since) {
+			e.Errorf("%s was sent %v after nothing more was to be sent", eviction.ObjectRef.Name, eviction.Received.Sub(since))
+		}
+	}
+}
+
 // refused are those that were not answered with 2xx.
 func refused(events []cluster.AuditEvent) []cluster.AuditEvent {
 	return slices.DeleteFunc(slices.Clone(events), func(a cluster.AuditEvent) bool { return a.ResponseStatus.Code/100 == 2 })
