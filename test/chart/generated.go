@@ -33,16 +33,31 @@ func (c *Chart) Generated(ctx context.Context) (map[string]string, error) {
 	return files, nil
 }
 
-// Write writes the generated files.
+// Write writes the generated files. The schema comes first: the others are
+// rendered under it.
 func (c *Chart) Write(ctx context.Context) error {
+	schema, err := c.schema(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.write("charts/drainer/values.schema.json", schema); err != nil {
+		return err
+	}
 	files, err := c.Generated(ctx)
 	if err != nil {
 		return err
 	}
 	for path, text := range files {
-		if err := os.WriteFile(filepath.Join(c.Checkout, path), []byte(text), 0o644); err != nil {
-			return fmt.Errorf("writing %s: %w", path, err)
+		if err := c.write(path, text); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (c *Chart) write(path, text string) error {
+	if err := os.WriteFile(filepath.Join(c.Checkout, path), []byte(text), 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
 }
