@@ -41,7 +41,7 @@ func TestDrain(t *testing.T) {
 	if !e.node(node).Spec.Unschedulable {
 		t.Error("the node is not cordoned")
 	}
-	if left := e.podsOn(node, "web"); len(left) > 0 {
+	if left := e.stillOn(node, "web"); len(left) > 0 {
 		t.Errorf("%d pods of web are still on the drained node", len(left))
 	}
 	for _, app := range []string{"agent", "static"} {

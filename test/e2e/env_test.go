@@ -163,6 +163,25 @@ func (e *env) podsOn(node, app string) []*corev1.Pod {
 	return slices.DeleteFunc(e.pods(app), func(p *corev1.Pod) bool { return p.Spec.NodeName != node })
 }
 
+// stillOn are the names of the app's pods that the API server has on a node. The
+// informers of nodes and pods are not in step: a node may be seen Drained
+// before its last pod is seen gone.
+func (e *env) stillOn(node, app string) []string {
+	e.Helper()
+	pods, err := suite.client.CoreV1().Pods(e.namespace).List(e.Context(), metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(),
+		LabelSelector: labels.Set{workload.AppLabel: app}.String(),
+	})
+	if err != nil {
+		e.Fatal(err)
+	}
+	var names []string
+	for _, p := range pods.Items {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
 func podReady(p *corev1.Pod) bool {
 	return p.DeletionTimestamp == nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue

@@ -114,8 +114,8 @@ func TestLatePod(t *testing.T) {
 			e.condition(node, corev1.NodeDrained).Status == corev1.ConditionFalse
 	})
 	e.awaitDrained(node, "late")
-	if len(e.podsOn(node, "late")) > 0 {
-		t.Error("the late pod is still there")
+	if left := e.stillOn(node, "late"); len(left) > 0 {
+		t.Errorf("the late pod is still there: %v", left)
 	}
 }
 
