@@ -33,6 +33,7 @@ func (o *options) clients() (*clients, error) {
 			"or a pod's service account): %w", err)
 	}
 	base.UserAgent = "drainer/" + version
+	// The API server's processor is scarcer than the network to it.
 	base.DisableCompression = true
 	base.ContentType = runtime.ContentTypeProtobuf
 	base.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON

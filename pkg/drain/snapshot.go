@@ -51,6 +51,7 @@ type Memory struct {
 	Nodes   map[types.UID]NodeMemory
 	Pods    map[types.UID]*PodMemory
 	Budgets map[types.UID]BudgetMemory
+	// Replica is what is known of drainer's other replicas.
 	Replica ReplicaMemory
 }
 

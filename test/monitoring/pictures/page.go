@@ -116,12 +116,12 @@ func points(s stage.Series) [][2]any {
 	return all
 }
 
-var placeholder = regexp.MustCompile(`\{\{(\w+)\}\}`)
+var labelInBraces = regexp.MustCompile(`\{\{(\w+)\}\}`)
 
 // legend fills the labels in, like Grafana.
 func legend(format string, labels map[string]string) string {
-	return placeholder.ReplaceAllStringFunc(format, func(text string) string {
-		return labels[placeholder.FindStringSubmatch(text)[1]]
+	return labelInBraces.ReplaceAllStringFunc(format, func(text string) string {
+		return labels[labelInBraces.FindStringSubmatch(text)[1]]
 	})
 }
 
