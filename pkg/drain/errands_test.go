@@ -335,3 +335,19 @@ func TestNewLeader(t *testing.T) {
 		t.Errorf("the new leader says %s", r.Status.Format())
 	}
 }
+
+// TestStillThere: a pod that was evicted and neither goes nor terminates is
+// blocked for a reason that is told and counted.
+func TestStillThere(t *testing.T) {
+	for name, was := range map[string]Outcome{"admitted": {}, "gone": {Reason: Gone}} {
+		s := newScene()
+		s.draining("n")
+		pod := s.pod("n", "web-1")
+		c := newTestController(t, s.Snapshot, &stubServer{})
+		m := &PodMemory{Pod: pod, FirstSeen: noon, AdmittedAt: noon, LooksLeft: 1, Outcome: was}
+		c.lookedUp(m, false, false, noon)
+		if m.Outcome.Reason != ServerError || m.Outcome.Message == "" || !m.AdmittedAt.IsZero() || !m.RetryAt.After(noon) {
+			t.Errorf("%s: remembered %+v", name, m)
+		}
+	}
+}

@@ -145,3 +145,23 @@ func TestPlans(t *testing.T) {
 		}
 	})
 }
+
+// TestQueuesReset: a queue that was shut down at work does not go on working
+// for ever in the metrics.
+func TestQueuesReset(t *testing.T) {
+	m := New("v", "c")
+	q := m.NewQueues()
+	q.NewUnfinishedWorkSecondsMetric("evictions").Set(7)
+	q.NewLongestRunningProcessorSecondsMetric("evictions").Set(7)
+	for _, reset := range []bool{false, true} {
+		if reset {
+			q.Reset()
+		}
+		text := exported(t, m)
+		for _, name := range []string{"workqueue_unfinished_work_seconds", "workqueue_longest_running_processor_seconds"} {
+			if there := strings.Contains(text, name+`{name="evictions"} 7`); there == reset {
+				t.Errorf("%s is exported: %v, reset: %v", name, there, reset)
+			}
+		}
+	}
+}
