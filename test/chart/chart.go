@@ -24,13 +24,13 @@ type Chart struct {
 }
 
 // Open finds the chart, and builds what is missing of the programs that work
-// on it.
-func Open(ctx context.Context, progress io.Writer) (*Chart, error) {
+// on it, with those major versions of Helm.
+func Open(ctx context.Context, progress io.Writer, helms ...string) (*Chart, error) {
 	checkout, err := cluster.Checkout(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tools, err := cluster.BuildChartTools(ctx, progress)
+	tools, err := cluster.BuildChartTools(ctx, progress, helms...)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (c *Chart) Dir() string { return filepath.Join(c.Checkout, "charts", "drain
 func (c *Chart) CRDs() []string { return c.tools.CRDs() }
 
 // Majors are the versions of Helm that the chart is for.
-func Majors() []string { return []string{"v4", "v3"} }
+func Majors() []string { return cluster.HelmMajors() }
 
 // Helm runs Helm of a major version without anything that the user has
 // configured, and returns what it wrote.
@@ -55,7 +55,7 @@ func (c *Chart) Helm(ctx context.Context, major string, args ...string) (string,
 		"HELM_CACHE_HOME=" + home, "HELM_CONFIG_HOME=" + home, "HELM_DATA_HOME=" + home,
 		"KUBECONFIG=", "HELM_NAMESPACE=", "HELM_KUBECONTEXT=",
 	}
-	return run(ctx, c.Dir(), environment, c.tools.Helms()[major], args...)
+	return run(ctx, c.Dir(), environment, c.tools.Helm(major), args...)
 }
 
 // Template renders the chart as release drainer in namespace drainer.

@@ -27,7 +27,7 @@ func TestInstall(t *testing.T) {
 	t.Parallel()
 	onCluster(t)
 	await(t, "the namespaces are furnished", furnished)
-	for _, major := range Majors() {
+	for _, major := range suite.helms {
 		t.Run(major, func(t *testing.T) {
 			t.Cleanup(func() {
 				if t.Failed() {

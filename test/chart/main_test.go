@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,9 @@ import (
 
 // suite is what all tests share.
 var suite struct {
-	chart   *Chart
+	chart *Chart
+	// helms are the major versions of Helm that the tests run.
+	helms   []string
 	cluster *cluster.Cluster
 	client  *kubernetes.Clientset
 	// drainer is the path of the program that the chart installs.
@@ -28,6 +31,28 @@ var suite struct {
 	// started starts the cluster unless that was done, for those tests that
 	// need one.
 	started func() error
+}
+
+// helms chooses the versions of Helm: the newest alone takes half as long.
+var helms = flag.String("helm", Majors()[0], "major versions of Helm to test with, of "+strings.Join(Majors(), ","))
+
+// chosenHelms reads the flag, and says what is left out.
+func chosenHelms() ([]string, error) {
+	chosen := strings.Split(*helms, ",")
+	for _, major := range chosen {
+		if !slices.Contains(Majors(), major) {
+			return nil, fmt.Errorf("-helm=%s: expected one or more of %s", *helms, strings.Join(Majors(), ","))
+		}
+	}
+	if chosen[0] != Majors()[0] {
+		return nil, fmt.Errorf("-helm=%s: expected %s to be the first, which most tests use", *helms, Majors()[0])
+	}
+	for _, major := range Majors() {
+		if !slices.Contains(chosen, major) {
+			fmt.Fprintf(os.Stderr, "NOT TESTED with Helm %s: -helm=%s, or make test-all, does\n", major, strings.Join(Majors(), ","))
+		}
+	}
+	return chosen, nil
 }
 
 func TestMain(m *testing.M) {
@@ -66,7 +91,10 @@ func runSuite(m *testing.M) (status int) {
 }
 
 func prepare(ctx context.Context, dir string) (err error) {
-	if suite.chart, err = Open(ctx, os.Stderr); err != nil {
+	if suite.helms, err = chosenHelms(); err != nil {
+		return err
+	}
+	if suite.chart, err = Open(ctx, os.Stderr, suite.helms...); err != nil {
 		return err
 	}
 	suite.drainer = filepath.Join(dir, "drainer")

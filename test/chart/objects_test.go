@@ -34,7 +34,7 @@ func forEachFile(t *testing.T, test func(t *testing.T, values string)) {
 // TestLint: Helm's own lint finds nothing, not even to warn of.
 func TestLint(t *testing.T) {
 	forEachFile(t, func(t *testing.T, values string) {
-		for _, major := range Majors() {
+		for _, major := range suite.helms {
 			out, err := suite.chart.Helm(t.Context(), major, "lint", "--strict", suite.chart.Dir(), "--values="+valuesFile(t, values))
 			if err != nil || strings.Contains(out, "[WARNING]") {
 				t.Errorf("Helm %s: %v\n%s", major, err, out)
@@ -48,7 +48,7 @@ func TestLint(t *testing.T) {
 func TestSameOutput(t *testing.T) {
 	forEachFile(t, func(t *testing.T, values string) {
 		first := map[string]any{}
-		for _, major := range Majors() {
+		for _, major := range suite.helms {
 			out := rendered(t, major, values)
 			if again := rendered(t, major, values); again != out {
 				t.Errorf("Helm %s renders\n%s\nand then\n%s", major, out, again)
@@ -135,7 +135,7 @@ func checkGrafanaDashboard(t *testing.T, content map[string]any) {
 // does not know.
 func TestDryRun(t *testing.T) {
 	forEachFile(t, func(t *testing.T, values string) {
-		for _, major := range Majors() {
+		for _, major := range suite.helms {
 			// Other names than those that TestInstall has in the cluster.
 			out, err := suite.chart.Helm(t.Context(), major, "template", "dry", suite.chart.Dir(), "--namespace=drainer",
 				"--values="+valuesFile(t, values), "--set=fullnameOverride=dry")

@@ -59,7 +59,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, major := range Majors() {
+			for _, major := range suite.helms {
 				_, err := suite.chart.Template(t.Context(), major, "--values="+valuesFile(t, test.values))
 				if err == nil {
 					t.Fatalf("Helm %s renders it", major)
@@ -94,7 +94,7 @@ func TestAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, major := range Majors() {
+			for _, major := range suite.helms {
 				rendered(t, major, values)
 			}
 		})

@@ -290,7 +290,7 @@ func TestNotes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, major := range Majors() {
+			for _, major := range suite.helms {
 				notes := notesOf(t, major, test.values)
 				for _, command := range []string{
 					"kubectl annotate node NODE drainer.dev/drain=CHG-1234\n",

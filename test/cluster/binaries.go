@@ -1,21 +1,19 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // binary is one program and how it is built.
@@ -24,20 +22,12 @@ type binary struct {
 	// module is the folder under build whose go.mod pins it.
 	module string
 	pkg    string
-	// ldflags are passed to the linker besides -s -w.
+	// ldflags are passed to the linker besides -s -w. They only set variables
+	// by -X, which does nothing to a program without that package: programs
+	// that are built together get each other's.
 	ldflags string
 	// tags are build tags.
 	tags string
-}
-
-// String goes into the key of the cache. It says no more of a program without
-// tags than before there were any, so that what is cached stays.
-func (b binary) String() string {
-	text := fmt.Sprintf("{%s %s %s %s}", b.name, b.module, b.pkg, b.ldflags)
-	if b.tags != "" {
-		text += " " + b.tags
-	}
-	return text
 }
 
 func (r kubernetesRelease) binary(name string) binary {
@@ -49,42 +39,65 @@ func (r kubernetesRelease) binary(name string) binary {
 	}
 }
 
+// kubectl is the one program that a cluster runs without.
+const kubectl = "kubectl"
+
+// binaries are the programs of a cluster. etcd and kwok come from the module of
+// the newest Kubernetes for every release: kwok needs a newer client-go than
+// an old one has.
 func binaries(r kubernetesRelease) []binary {
+	newest := knownKubernetes()[0].module
 	return []binary{
-		{name: "etcd", module: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
-		{name: "kwok", module: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok"},
+		{name: "etcd", module: newest, pkg: "go.etcd.io/etcd/server/v3"},
+		{name: "kwok", module: newest, pkg: "sigs.k8s.io/kwok/cmd/kwok"},
 		r.binary("kube-apiserver"),
 		r.binary("kube-controller-manager"),
 		r.binary("kube-scheduler"),
-		r.binary("kubectl"),
+		r.binary(kubectl),
 	}
+}
+
+// programs is a set of programs that share a folder in the cache.
+type programs struct {
+	// name is for people who look into the cache.
+	name string
+	// all decide the folder's name; those with a name in without are not built.
+	all     []binary
+	without []string
+	// finish makes what else belongs into the folder.
+	finish func(ctx context.Context, build, dir string) error
 }
 
 // Binaries returns the folder with the cluster's programs and builds those
 // that are missing, which takes minutes the first time. The folder is in the
 // user's cache and named after what goes in; two processes that ask at once
-// build once. Progress is written for a person.
+// build once. Progress is written for a person. With BinariesVariable set
+// nothing is built.
 func Binaries(ctx context.Context, progress io.Writer) (string, error) {
+	return clusterPrograms(ctx, progress)
+}
+
+// BinariesWithoutKubectl is Binaries for a cluster whose user needs no kubectl.
+func BinariesWithoutKubectl(ctx context.Context, progress io.Writer) (string, error) {
+	return clusterPrograms(ctx, progress, kubectl)
+}
+
+func clusterPrograms(ctx context.Context, progress io.Writer, without ...string) (string, error) {
 	release, err := chosenKubernetes()
 	if err != nil {
 		return "", err
 	}
-	return buildAll(ctx, release.version, binaries(release), progress, func(ctx context.Context, build, dir string) error {
-		return stages(ctx, build, filepath.Join(dir, stagesFile))
-	})
+	set := programs{name: release.version, all: binaries(release), without: without, finish: stages}
+	return set.build(ctx, progress)
 }
 
-// buildAll builds what is missing of a set of programs, finishes their folder
-// and returns it. The name is for people who look into the cache.
-func buildAll(
-	ctx context.Context, name string, all []binary, progress io.Writer,
-	finish func(ctx context.Context, build, dir string) error,
-) (string, error) {
+// build builds what is missing, finishes the folder and returns it.
+func (p programs) build(ctx context.Context, progress io.Writer) (string, error) {
 	build, err := buildFolder(ctx)
 	if err != nil {
 		return "", err
 	}
-	key, err := cacheKey(build, name, all)
+	key, err := cacheKey(build, p.name, p.all)
 	if err != nil {
 		return "", err
 	}
@@ -101,15 +114,23 @@ func buildAll(
 		return "", err
 	}
 	defer unlock()
-	for i, b := range all {
-		if _, err := os.Stat(filepath.Join(dir, b.name)); err == nil {
-			continue
-		}
-		if err := b.buildInto(ctx, build, dir, fmt.Sprintf("%s (%d of %d)", b.name, i+1, len(all)), progress); err != nil {
+	for _, g := range groups(p.missing(dir)) {
+		if err := g.build(ctx, build, dir, progress); err != nil {
 			return "", err
 		}
 	}
-	return dir, finish(ctx, build, dir)
+	return dir, p.finish(ctx, build, dir)
+}
+
+// missing are the programs that are wanted and not in the folder.
+func (p programs) missing(dir string) []binary {
+	var missing []binary
+	for _, b := range p.all {
+		if _, err := os.Stat(filepath.Join(dir, b.name)); err != nil && !slices.Contains(p.without, b.name) {
+			missing = append(missing, b)
+		}
+	}
+	return missing
 }
 
 // cacheFolder is where everything that outlives a checkout is kept.
@@ -169,81 +190,6 @@ func lock(path string, progress io.Writer) (unlock func(), err error) {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	return func() { f.Close() }, nil
-}
-
-func (b binary) buildInto(ctx context.Context, build, dir, what string, progress io.Writer) error {
-	fmt.Fprintf(progress, "building %s\n", what)
-	begun := time.Now()
-	part := filepath.Join(dir, b.name+".part")
-	command := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join(build, b.module), "-trimpath",
-		"-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-tags", b.tags, "-o", part, b.pkg)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
-	var output bytes.Buffer
-	command.Stdout, command.Stderr = &output, &output
-	stop := tell(progress, what, begun)
-	err := command.Run()
-	stop()
-	if err != nil {
-		return fmt.Errorf("building %s: %w\n%s", b.name, err, output.Bytes())
-	}
-	fmt.Fprintf(progress, "built %s in %s\n", what, time.Since(begun).Round(time.Second))
-	return os.Rename(part, filepath.Join(dir, b.name))
-}
-
-// tell says now and then that something still goes on.
-func tell(progress io.Writer, what string, begun time.Time) (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(15 * time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				fmt.Fprintf(progress, "  still building %s after %s\n", what, time.Since(begun).Round(time.Second))
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
-}
-
-const stagesFile = "stages.yaml"
-
-// stages collects kwok's own rules of how nodes and pods come and go.
-func stages(ctx context.Context, build, path string) error {
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	command := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok")
-	command.Dir = filepath.Join(build, "kwok")
-	command.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
-	out, err := command.Output()
-	if err != nil {
-		return fmt.Errorf("finding kwok's module: %w", err)
-	}
-	root := filepath.Join(strings.TrimSpace(string(out)), "kustomize", "stage")
-	var all bytes.Buffer
-	for _, set := range []string{"node/fast", "node/heartbeat-with-lease", "pod/general"} {
-		files, err := fs.Glob(os.DirFS(root), set+"/*.yaml")
-		if err != nil || len(files) == 0 {
-			return fmt.Errorf("kwok %s has no stages %s: %w", KwokVersion, set, err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "kustomization.yaml") {
-				continue
-			}
-			text, err := os.ReadFile(filepath.Join(root, file))
-			if err != nil {
-				return fmt.Errorf("reading a stage of kwok: %w", err)
-			}
-			all.WriteString("---\n")
-			all.Write(bytes.TrimSpace(text))
-			all.WriteString("\n")
-		}
-	}
-	return writeFile(path, all.Bytes())
 }
 
 // writeFile writes a file whole or not at all.

@@ -3,13 +3,13 @@ package cluster
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -17,9 +17,9 @@ import (
 // the Helm chart.
 type ChartTools struct{ dir string }
 
-// Helms are the paths of Helm, by its major version.
-func (c ChartTools) Helms() map[string]string {
-	return map[string]string{"v4": filepath.Join(c.dir, "helm4"), "v3": filepath.Join(c.dir, "helm3")}
+// Helm is the path of Helm of a major version, v4 or v3.
+func (c ChartTools) Helm(major string) string {
+	return filepath.Join(c.dir, "helm"+strings.TrimPrefix(major, "v"))
 }
 
 // HelmDocs is the path of the program that writes the chart's README.
@@ -42,6 +42,7 @@ func (c ChartTools) CRDs() []string {
 }
 
 const (
+	controllerGen    = "controller-gen"
 	monitoringFolder = "monitoring-crds"
 
 	// The Grafana operator's module cannot be built from what is public, but
@@ -52,31 +53,42 @@ const (
 	grafanaFile   = "grafana-dashboard-v5.24.0.yaml"
 )
 
+// HelmMajors are the major versions of Helm that there are.
+func HelmMajors() []string { return []string{"v4", "v3"} }
+
 func chartTools() []binary {
 	minor, _, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v1."), ".")
-	const helm3 = "-X helm.sh/helm/v3/"
+	const module, helm3 = "chart", "-X helm.sh/helm/v3/"
 	return []binary{
 		{
-			name: "helm4", module: "helm4", pkg: "helm.sh/helm/v4/cmd/helm",
+			name: "helm4", module: module, pkg: "helm.sh/helm/v4/cmd/helm",
 			ldflags: "-X helm.sh/helm/v4/internal/version.version=" + Helm4Version,
 		},
 		{
-			name: "helm3", module: "helm3", pkg: "helm.sh/helm/v3/cmd/helm",
+			name: "helm3", module: module, pkg: "helm.sh/helm/v3/cmd/helm",
 			// Helm's own releases say, too, for which Kubernetes they render.
 			ldflags: helm3 + "internal/version.version=" + Helm3Version + " " +
 				helm3 + "pkg/chartutil.k8sVersionMajor=1 " + helm3 + "pkg/chartutil.k8sVersionMinor=" + minor,
 		},
-		{name: "helm-docs", module: "helm-docs", pkg: "github.com/norwoodj/helm-docs/cmd/helm-docs"},
-		{name: "helm-schema", module: "helm-schema", pkg: "github.com/losisin/helm-values-schema-json/v2"},
-		{name: "controller-gen", module: "monitoring", pkg: "sigs.k8s.io/controller-tools/cmd/controller-gen"},
+		{name: "helm-docs", module: module, pkg: "github.com/norwoodj/helm-docs/cmd/helm-docs"},
+		{name: "helm-schema", module: module, pkg: "github.com/losisin/helm-values-schema-json/v2"},
+		{name: controllerGen, module: module, pkg: "sigs.k8s.io/controller-tools/cmd/controller-gen"},
 	}
 }
 
-// BuildChartTools builds those that are missing, in the way of Binaries.
-func BuildChartTools(ctx context.Context, progress io.Writer) (ChartTools, error) {
-	dir, err := buildAll(ctx, "chart", chartTools(), progress, func(ctx context.Context, build, dir string) error {
+// BuildChartTools builds those that are missing, in the way of Binaries. Of
+// Helm it builds the major versions that are named.
+func BuildChartTools(ctx context.Context, progress io.Writer, helms ...string) (ChartTools, error) {
+	var without []string
+	for _, major := range HelmMajors() {
+		if !slices.Contains(helms, major) {
+			without = append(without, "helm"+strings.TrimPrefix(major, "v"))
+		}
+	}
+	set := programs{name: "chart", all: chartTools(), without: without, finish: func(ctx context.Context, build, dir string) error {
 		return errors.Join(monitoringCRDs(ctx, build, dir), grafanaCRD(ctx, build, dir))
-	})
+	}}
+	dir, err := set.build(ctx, progress)
 	return ChartTools{dir}, err
 }
 
@@ -87,10 +99,10 @@ func monitoringCRDs(ctx context.Context, build, dir string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	command := exec.CommandContext(ctx, filepath.Join(dir, "controller-gen"), "crd:allowDangerousTypes=true",
+	command := exec.CommandContext(ctx, filepath.Join(dir, controllerGen), "crd:allowDangerousTypes=true",
 		"paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1", "output:dir="+path+".part")
-	command.Dir = filepath.Join(build, "monitoring")
-	command.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
+	command.Dir = filepath.Join(build, "chart")
+	command.Env = buildEnvironment()
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	if err := command.Run(); err != nil {
@@ -106,15 +118,11 @@ func grafanaCRD(ctx context.Context, build, dir string) error {
 		return nil
 	}
 	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", grafanaModule)
-	command.Dir = filepath.Join(build, "monitoring")
-	command.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
-	out, err := command.Output()
+	command.Dir = filepath.Join(build, "chart")
+	command.Env = buildEnvironment()
+	module, err := downloaded(command)
 	if err != nil {
-		return fmt.Errorf("downloading %s: %w\n%s", grafanaModule, err, out)
-	}
-	var module struct{ Dir, Sum string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		return fmt.Errorf("downloading %s: %w", grafanaModule, err)
+		return err
 	}
 	if module.Sum != grafanaSum {
 		return fmt.Errorf("%s has the sum %s, want %s", grafanaModule, module.Sum, grafanaSum)

@@ -35,6 +35,8 @@ type Cluster struct {
 type Options struct {
 	// Dir is made if it is missing.
 	Dir string
+	// WithoutKubectl is for who does not call Kubectl: it need not be built.
+	WithoutKubectl bool
 	// Outlive lets the cluster go on when this process ends.
 	Outlive bool
 	// Progress is written for a person.
@@ -44,7 +46,11 @@ type Options struct {
 // Start builds what is missing and starts a cluster in a folder where none
 // runs. Unless it is to outlive this process it ends with it.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
-	binaries, err := Binaries(ctx, o.Progress)
+	build := Binaries
+	if o.WithoutKubectl {
+		build = BinariesWithoutKubectl
+	}
+	binaries, err := build(ctx, o.Progress)
 	if err != nil {
 		return nil, err
 	}

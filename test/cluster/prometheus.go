@@ -9,8 +9,13 @@ import (
 // cluster's own programs. Nothing here discovers services by a cloud's API.
 func Prometheus(ctx context.Context, progress io.Writer) (string, error) {
 	const module, pkg, tags = "prometheus", "github.com/prometheus/prometheus/cmd/", "remove_all_sd"
-	return buildAll(ctx, "prometheus-"+PrometheusVersion, []binary{
-		{name: "prometheus", module: module, pkg: pkg + "prometheus", tags: tags},
-		{name: "promtool", module: module, pkg: pkg + "promtool", tags: tags},
-	}, progress, func(context.Context, string, string) error { return nil })
+	set := programs{
+		name: "prometheus-" + PrometheusVersion,
+		all: []binary{
+			{name: "prometheus", module: module, pkg: pkg + "prometheus", tags: tags},
+			{name: "promtool", module: module, pkg: pkg + "promtool", tags: tags},
+		},
+		finish: func(context.Context, string, string) error { return nil },
+	}
+	return set.build(ctx, progress)
 }

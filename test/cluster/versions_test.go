@@ -10,10 +10,10 @@ import (
 func TestVersions(t *testing.T) {
 	type pin struct{ module, requirement, version string }
 	pins := []pin{
-		{"etcd", "go.etcd.io/etcd/server/v3", EtcdVersion},
-		{"kwok", "sigs.k8s.io/kwok", KwokVersion},
-		{"helm4", "helm.sh/helm/v4", Helm4Version},
-		{"helm3", "helm.sh/helm/v3", Helm3Version},
+		{"kubernetes", "go.etcd.io/etcd/server/v3", EtcdVersion},
+		{"kubernetes", "sigs.k8s.io/kwok", KwokVersion},
+		{"chart", "helm.sh/helm/v4", Helm4Version},
+		{"chart", "helm.sh/helm/v3", Helm3Version},
 		{"prometheus", "github.com/prometheus/prometheus", PrometheusVersion},
 	}
 	for _, r := range knownKubernetes() {

@@ -21,7 +21,7 @@ func main() {
 }
 
 func generate(ctx context.Context) error {
-	c, err := chart.Open(ctx, os.Stderr)
+	c, err := chart.Open(ctx, os.Stderr, chart.Majors()[0])
 	if err != nil {
 		return err
 	}

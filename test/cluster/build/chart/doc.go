@@ -1,5 +1,5 @@
-// Package monitoring keeps the module of the Prometheus operator's types in
+// Package chart keeps the module of the Prometheus operator's types in
 // go.mod.
-package monitoring
+package chart
 
 import _ "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
