@@ -13,7 +13,17 @@ RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && CGO_ENABLED=1 go e
 # Where the image is pushed to, by whoever pushes it.
 IMAGE ?= ghcr.io/drainer-dev/drainer
 
-.PHONY: help build image demo bench chart dashboards pictures test test-unit test-e2e test-chart test-compat test-monitoring test-release lint format
+# How long a suite of tests may take. Its tests wait as long as that.
+TIMEOUT = 40m
+
+# The major versions of Helm that test-chart runs.
+HELM = v4
+
+# What only make test-all does. Faults, simulation and fuzzing belong here.
+SLOW_PARTS = test-compat test-release
+
+.PHONY: help build image demo bench chart dashboards pictures versions programs lint format \
+	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-release
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,8 +36,14 @@ build: ## Build bin/drainer
 image: ## Build the container image for this machine (needs Docker with BuildKit)
 	docker build --build-arg VERSION="$(VERSION)" --build-arg COMMIT="$(COMMIT)" -t "$(IMAGE):$(VERSION)" .
 
-demo: ## Show the main job on a local cluster, from annotation to hand-back
-	go run ./test/demo
+# Only variables on make's own command line lead to another cluster than the
+# local one: what is exported in a shell is easily forgotten there.
+given = $(findstring command line,$(origin $(1)))
+DEMO_FLAGS = $(if $(call given,DEMO_CONTEXT),-context="$$DEMO_CONTEXT") $(if $(call given,DEMO_NODES),-nodes="$$DEMO_NODES")
+
+demo: ## Show the main job on a local cluster, or on yours: make demo DEMO_CONTEXT=NAME DEMO_NODES="a b"
+	$(foreach v,DEMO_CONTEXT DEMO_NODES,$(if $(findstring environment,$(origin $(v))),@echo "$(v) in the environment is ignored; give it to make: make demo $(v)=..."))
+	go run ./test/demo $(DEMO_FLAGS)
 
 bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
 	go run ./test/bench -out docs
@@ -35,28 +51,36 @@ bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
 chart: ## Make the chart's README and schema, and deploy, anew from charts/drainer
 	go run -C test/chart ./generate
 
-test: lint test-unit test-release test-e2e test-chart test-monitoring ## Run everything: lint, unit and release tests; e2e, chart and monitoring on real parts
+test: ## Test what a change can break: lint, unit tests, and e2e, chart and monitoring on real programs
+	@MAKE="$(MAKE)" test/parts programs lint test-unit test-e2e test-chart test-monitoring
+
+test-all: ## Run every test: test with both major versions of Helm, the oldest Kubernetes, and the release
+	@MAKE="$(MAKE)" test/parts "programs HELM=v4,v3" lint test-unit test-e2e "test-chart HELM=v4,v3" test-monitoring $(SLOW_PARTS)
+
+programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
+	go run ./test/cluster/programs -helm=$(HELM) cluster chart prometheus
 
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler
 	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
 	go test $(RACE) -shuffle=on $$(go list ./... | grep -v /test/e2e)
 
 test-e2e: ## Run the e2e tests on a real control plane
-	go test -count=1 -timeout=20m -parallel=10 ./test/e2e
+	go test -count=1 -timeout=$(TIMEOUT) -parallel=10 ./test/e2e
 
 test-compat: ## Run the e2e tests on the oldest Kubernetes that drainer is tested against
+	DRAINER_TEST_KUBERNETES=1.34 go run ./test/cluster/programs cluster
 	DRAINER_TEST_KUBERNETES=1.34 $(MAKE) test-e2e
 
 test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that builds are reproducible
 	go vet -C test/release ./...
 	cd test/release && ../../bin/staticcheck ./...
-	go test -C test/release -count=1 ./...
+	go test -C test/release -count=1 -timeout=$(TIMEOUT) ./...
 
-test-chart: ## Run the tests of the Helm chart, on a real control plane
-	go test -C test/chart -count=1 -timeout=15m ./...
+test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4,v3 for both versions
+	go test -C test/chart -count=1 -timeout=$(TIMEOUT) . -helm=$(HELM)
 
-test-monitoring: bin/staticcheck ## Test dashboards, alerts and runbooks, with a real Prometheus
-	cd test/monitoring && go vet ./... && ../../bin/staticcheck ./... && go test -count=1 -timeout=15m ./...
+test-monitoring: ## Test dashboards, alerts and runbooks, with a real Prometheus
+	go test -C test/monitoring -count=1 -timeout=$(TIMEOUT) ./...
 
 dashboards: ## Write the chart's Grafana dashboards
 	cd test/monitoring && go run ./dashboards/generate
@@ -67,9 +91,12 @@ pictures: ## Draw the dashboards for docs/pictures; needs npm and Chromium
 
 lint: bin/staticcheck bin/gofumpt ## Check the code
 	@unformatted=$$(bin/gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	bin/staticcheck ./...
-	cd test/chart && go vet ./... && ../../bin/staticcheck ./...
+	for module in . test/chart test/monitoring; do \
+		(cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; \
+	done
+
+versions: ## Let all go.mod files agree, so that what they share is compiled once
+	go run ./test/cluster/align
 
 format: bin/gofumpt ## Format the code
 	bin/gofumpt -w .

@@ -87,6 +87,9 @@ func clusterPrograms(ctx context.Context, progress io.Writer, without ...string)
 	if err != nil {
 		return "", err
 	}
+	if given := os.Getenv(BinariesVariable); given != "" {
+		return prebuilt(ctx, given, release, progress)
+	}
 	set := programs{name: release.version, all: binaries(release), without: without, finish: stages}
 	return set.build(ctx, progress)
 }

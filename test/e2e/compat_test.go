@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -30,7 +31,9 @@ func TestKubernetesVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found.GitVersion != want {
-		t.Errorf("the API server is %s, want %s", found.GitVersion, want)
+	// Programs that were built elsewhere may be of another patch.
+	minor := want[:strings.LastIndex(want, ".")+1]
+	if !strings.HasPrefix(found.GitVersion, minor) {
+		t.Errorf("the API server is %s, want %sx", found.GitVersion, minor)
 	}
 }

@@ -109,7 +109,9 @@ func raise(ctx context.Context, dir string, versions map[string]string) error {
 // goMod is what go mod edit -json says of a go.mod.
 type goMod struct {
 	Require []struct{ Path, Version string }
-	Replace []struct{ Old, New struct{ Path, Version string } }
+	Replace []struct {
+		Old, New struct{ Path, Version string }
+	}
 }
 
 func read(ctx context.Context, dir string) (goMod, error) {
