@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -33,7 +32,7 @@ func (s *stage) newBareScene(ctx context.Context, name string, nodes int) (*bare
 		b.nodes = append(b.nodes, fmt.Sprintf("%s-%04d", name, i))
 	}
 	err := s.inParallel(nodes, func(i int) error {
-		return workload.Create(ctx, s.client, &corev1.Node{
+		return workload.Create(ctx, s.Client, &corev1.Node{
 			ObjectMeta: metav1.ObjectMeta{Name: b.nodes[i], Labels: map[string]string{"scenario": name}},
 			Status: corev1.NodeStatus{
 				Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Bench", LastHeartbeatTime: metav1.Now()}},
@@ -51,10 +50,10 @@ func (s *stage) newBareScene(ctx context.Context, name string, nodes int) (*bare
 func (b *bareScene) renew(ctx context.Context) error {
 	b.runs++
 	b.namespace, b.pods = fmt.Sprintf("bench-%03d", b.runs), 0
-	if err := workload.Create(ctx, b.client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.namespace}}); err != nil {
+	if err := workload.Create(ctx, b.Client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.namespace}}); err != nil {
 		return err
 	}
-	if err := daemon.InstallAccount(ctx, b.client, b.namespace); err != nil {
+	if err := daemon.InstallAccount(ctx, b.Client, b.namespace); err != nil {
 		return err
 	}
 	return (&run1{stage: b.stage, namespace: b.namespace}).account(ctx, "peer")
@@ -65,7 +64,7 @@ func (b *bareScene) fill(ctx context.Context, each int) error {
 	now, first := int64(0), b.pods
 	b.pods += each * len(b.nodes)
 	return b.inParallel(each*len(b.nodes), func(i int) error {
-		return workload.Create(ctx, b.client, &corev1.Pod{
+		return workload.Create(ctx, b.Client, &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: fmt.Sprintf("pod-%05d", first+i), Labels: map[string]string{workload.AppLabel: "bare"}},
 			Spec: corev1.PodSpec{
 				NodeName: b.nodes[i%len(b.nodes)], TerminationGracePeriodSeconds: &now,
@@ -125,27 +124,11 @@ func (b *bareScene) clear(ctx context.Context) error {
 	now := int64(0)
 	gone := metav1.DeleteOptions{GracePeriodSeconds: &now}
 	of := metav1.ListOptions{LabelSelector: "scenario=" + b.name}
-	if err := b.client.CoreV1().Pods(b.namespace).DeleteCollection(ctx, gone, metav1.ListOptions{}); err != nil {
+	if err := b.Client.CoreV1().Pods(b.namespace).DeleteCollection(ctx, gone, metav1.ListOptions{}); err != nil {
 		return fmt.Errorf("deleting the pods: %w", err)
 	}
-	if err := b.client.CoreV1().Nodes().DeleteCollection(ctx, gone, of); err != nil {
+	if err := b.Client.CoreV1().Nodes().DeleteCollection(ctx, gone, of); err != nil {
 		return fmt.Errorf("deleting the nodes: %w", err)
 	}
 	return nil
-}
-
-// await asks until it is so.
-func await(ctx context.Context, what string, is func() (bool, error)) error {
-	for {
-		yes, err := is()
-		if yes || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
-		// What other processes know can only be asked for.
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }

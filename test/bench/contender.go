@@ -31,7 +31,7 @@ const (
 
 // prepare gets a contender ready. What it returns drains, is timed, and need
 // not wait for the end; and takes the contender away.
-type prepare func(context.Context, *run1) (drain func(context.Context) error, end func() (Usage, error), err error)
+type prepare func(context.Context, *run1) (drain func(context.Context) error, end func(context.Context) (Usage, error), err error)
 
 // contenders are the ways to drain nodes.
 var contenders = map[string]prepare{
@@ -52,7 +52,7 @@ type Usage struct {
 	Plans, PlanMean, PlanP99 float64 `json:",omitempty"`
 }
 
-func nothing() (Usage, error) { return Usage{}, nil }
+func nothing(context.Context) (Usage, error) { return Usage{}, nil }
 
 func exponential(failures int) time.Duration {
 	d := 100 * time.Millisecond
@@ -73,7 +73,7 @@ func window(failures int) time.Duration {
 }
 
 // drainNodes lets drainer drain, with limits that do not bind.
-func drainNodes(ctx context.Context, r *run1) (func(context.Context) error, func() (Usage, error), error) {
+func drainNodes(ctx context.Context, r *run1) (func(context.Context) error, func(context.Context) (Usage, error), error) {
 	p, user, err := r.startDrainer(ctx, r.namespace, append(slices.Clone(noLimits), "--node-selector=scenario="+r.Name)...)
 	if err != nil {
 		return nil, nil, err
@@ -87,9 +87,9 @@ func drainNodes(ctx context.Context, r *run1) (func(context.Context) error, func
 		}
 		return nil
 	}
-	return drain, func() (Usage, error) {
+	return drain, func(ctx context.Context) (Usage, error) {
 		defer p.Kill()
-		return usageOf(p)
+		return usageOf(ctx, p)
 	}, nil
 }
 
@@ -97,11 +97,11 @@ func drainNodes(ctx context.Context, r *run1) (func(context.Context) error, func
 func (r *run1) peer(ctx context.Context) (kubeconfig string, err error) {
 	kubeconfig = filepath.Join(r.dir, r.namespace+".kubeconfig")
 	r.user = "system:serviceaccount:" + r.namespace + ":peer"
-	return kubeconfig, r.cluster.ServiceAccountKubeconfig(ctx, r.namespace, "peer", kubeconfig)
+	return kubeconfig, r.Cluster.ServiceAccountKubeconfig(ctx, r.namespace, "peer", kubeconfig)
 }
 
 // drainInParallel is what people do today.
-func drainInParallel(ctx context.Context, r *run1) (func(context.Context) error, func() (Usage, error), error) {
+func drainInParallel(ctx context.Context, r *run1) (func(context.Context) error, func(context.Context) (Usage, error), error) {
 	kubeconfig, err := r.peer(ctx)
 	return func(ctx context.Context) error {
 		failures := make(chan error, len(r.drained))
@@ -118,13 +118,13 @@ func drainInParallel(ctx context.Context, r *run1) (func(context.Context) error,
 	}, nothing, err
 }
 
-func drainInOneCommand(ctx context.Context, r *run1) (func(context.Context) error, func() (Usage, error), error) {
+func drainInOneCommand(ctx context.Context, r *run1) (func(context.Context) error, func(context.Context) (Usage, error), error) {
 	kubeconfig, err := r.peer(ctx)
 	return func(ctx context.Context) error { return r.kubectl(ctx, kubeconfig, r.drained...) }, nothing, err
 }
 
 func (r *run1) kubectl(ctx context.Context, kubeconfig string, nodes ...string) error {
-	command := exec.CommandContext(ctx, r.cluster.Kubectl(), append([]string{
+	command := exec.CommandContext(ctx, r.Cluster.Kubectl(), append([]string{
 		"--kubeconfig=" + kubeconfig, "drain", "--ignore-daemonsets", "--delete-emptydir-data",
 	}, nodes...)...)
 	command.Env = append(os.Environ(), "HOME="+r.dir)
@@ -137,7 +137,7 @@ func (r *run1) kubectl(ctx context.Context, kubeconfig string, nodes ...string) 
 // polling models an evictor that tries each pod again after the delay for its
 // n-th refusal, as controllers do that do not watch budgets.
 func polling(delay func(failures int) time.Duration) prepare {
-	return func(ctx context.Context, r *run1) (func(context.Context) error, func() (Usage, error), error) {
+	return func(ctx context.Context, r *run1) (func(context.Context) error, func(context.Context) (Usage, error), error) {
 		kubeconfig, err := r.peer(ctx)
 		if err != nil {
 			return nil, nil, err

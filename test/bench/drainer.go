@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
-	"time"
+	"os"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster/daemon"
 )
 
@@ -18,6 +18,9 @@ var noLimits = []string{
 	"--max-draining=100%", "--eviction-qps=0", fmt.Sprintf("--eviction-workers=%d", concurrency),
 	"--kube-api-qps=1000", "--kube-api-burst=1000",
 }
+
+// patience is for what is waited for and not measured.
+var patience = await.Waiter{Progress: os.Stderr}
 
 // requestID is the ID of every request.
 const requestID = "bench"
@@ -29,37 +32,22 @@ const concurrency = 50
 // it leads and its caches are filled, and who it is to the API server.
 func (s *stage) startDrainer(ctx context.Context, namespace string, flags ...string) (p *daemon.Process, user string, err error) {
 	s.started++
-	base := filepath.Join(s.dir, fmt.Sprintf("%s-%d", namespace, s.started))
-	if err := s.cluster.ServiceAccountKubeconfig(ctx, namespace, "drainer", base+".kubeconfig"); err != nil {
-		return nil, "", err
-	}
-	p, err = daemon.Start(s.drainer, base+".log", nil, append([]string{
-		"--kubeconfig=" + base + ".kubeconfig", "--leader-elect-resource-namespace=" + namespace,
-		"--pprof-bind-address=127.0.0.1:0",
-	}, flags...)...)
+	account := types.NamespacedName{Namespace: namespace, Name: "drainer"}
+	p, err = s.Run(ctx, account, fmt.Sprintf("%s-%d", namespace, s.started), nil, append([]string{"--pprof-bind-address=127.0.0.1:0"}, flags...)...)
 	if err != nil {
 		return nil, "", err
 	}
-	for !p.Ready() || !leads(p) {
-		select {
-		case <-ctx.Done():
-			p.Kill()
-			return nil, "", ctx.Err()
-		// Nobody tells when another process is ready.
-		case <-time.After(50 * time.Millisecond):
-		}
+	err = patience.Until(ctx, "drainer is ready and leads", await.True(func() bool { return p.Ready(ctx) && p.Leads(ctx) }))
+	if err != nil {
+		p.Kill()
+		return nil, "", err
 	}
 	return p, "system:serviceaccount:" + namespace + ":drainer", nil
 }
 
-func leads(p *daemon.Process) bool {
-	m, err := p.Metrics()
-	return err == nil && m.Sum("leader_election_master_status") == 1
-}
-
 // usageOf is what the process has used so far.
-func usageOf(p *daemon.Process) (Usage, error) {
-	m, err := p.Metrics()
+func usageOf(ctx context.Context, p *daemon.Process) (Usage, error) {
+	m, err := p.Metrics(ctx)
 	if err != nil {
 		return Usage{}, err
 	}
@@ -75,7 +63,7 @@ func (s *stage) request(ctx context.Context, node, id string) error {
 		value = fmt.Sprintf("%q", id)
 	}
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%s}}}`, api.DrainAnnotation, value)
-	if _, err := s.client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+	if _, err := s.Client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		return fmt.Errorf("annotating node %s: %w", node, err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster/daemon"
 )
 
@@ -59,7 +60,7 @@ func (b *bareScene) idleCost(ctx context.Context, then func() error) (rss, cpu f
 		return 0, 0, err
 	}
 	defer p.Kill()
-	before, err := usageOf(p)
+	before, err := usageOf(ctx, p)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -76,7 +77,7 @@ func usageAfter(ctx context.Context, p *daemon.Process, window time.Duration) (U
 	case <-ctx.Done():
 		return Usage{}, ctx.Err()
 	case <-time.After(window):
-		return usageOf(p)
+		return usageOf(ctx, p)
 	}
 }
 
@@ -85,7 +86,7 @@ func (b *bareScene) drainOne(ctx context.Context, i *Idle) error {
 	defer cancel()
 	node := b.nodes[idleNodes/2]
 	of := metav1.ListOptions{FieldSelector: "spec.nodeName=" + node}
-	pods, err := b.client.CoreV1().Pods(b.namespace).Watch(ctx, of)
+	pods, err := b.Client.CoreV1().Pods(b.namespace).Watch(ctx, of)
 	if err != nil {
 		return fmt.Errorf("watching the pods of node %s: %w", node, err)
 	}
@@ -98,10 +99,10 @@ func (b *bareScene) drainOne(ctx context.Context, i *Idle) error {
 		return err
 	}
 	i.OneNode = time.Since(begun).Seconds()
-	err = await(ctx, "node "+node+" is Drained", func() (bool, error) {
-		n, err := b.client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+	err = patience.Until(ctx, "node "+node+" is Drained", await.Holds(func() (bool, error) {
+		n, err := b.Client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
 		return err == nil && n.Annotations[api.DrainedAnnotation] == requestID, err
-	})
+	}))
 	i.OneNodeDrained = time.Since(begun).Seconds()
 	return err
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +18,7 @@ import (
 )
 
 func main() {
+	cluster.KeeperMain()
 	var (
 		chosen = flag.String("scenarios", "", "comma-separated names of scenarios; all without it")
 		runs   = flag.Int("runs", 3, "how often each contender runs at the most; medians are shown")
@@ -67,7 +67,7 @@ func run(ctx context.Context, o settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.cluster.Stop()) }()
+	defer func() { err = errors.Join(err, s.Stop()) }()
 	report, err := readReport(o.out)
 	if err != nil {
 		return err
@@ -150,20 +150,13 @@ func choose(names string) (map[string]bool, error) {
 
 // newStage starts the cluster and makes what all runs share.
 func newStage(ctx context.Context, dir string) (*stage, error) {
-	s := &stage{dir: dir, drainer: filepath.Join(dir, "drainer")}
-	if err := daemon.Build(ctx, s.drainer); err != nil {
-		return nil, err
-	}
-	c, err := cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: os.Stderr})
+	running, err := daemon.NewStage(ctx, dir, os.Stderr)
 	if err != nil {
 		return nil, err
 	}
-	s.cluster = c
-	if s.client, err = c.Client(); err != nil {
-		return nil, errors.Join(err, c.Stop())
-	}
-	if err := daemon.InstallClusterRole(ctx, s.client); err != nil {
-		return nil, errors.Join(err, c.Stop())
+	s := &stage{Stage: running, dir: dir}
+	if err := daemon.InstallClusterRole(ctx, s.Client); err != nil {
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/workload"
 )
@@ -72,12 +73,12 @@ func (r *run1) measure(ctx context.Context, contender string) (result Result, er
 	}
 	result = Result{Scenario: r.Name, Contender: contender, Drained: len(r.drained)}
 	o, err := r.drainUnderWatch(ctx, drain, contender == ours)
-	usage, endErr := end()
+	usage, endErr := end(ctx)
 	if err := errors.Join(err, endErr); err != nil {
 		return Result{}, err
 	}
 	result.Pods, result.Usage = len(o.pods), usage
-	if err := r.count(&result, o); err != nil {
+	if err := r.count(ctx, &result, o); err != nil {
 		return Result{}, err
 	}
 	result.summarize(o)
@@ -126,7 +127,7 @@ func (r *run1) observe(ctx context.Context) (*observer, watches, error) {
 	for _, node := range r.drained {
 		drained[node] = true
 	}
-	list, err := r.client.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{})
+	list, err := r.Client.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, none, fmt.Errorf("listing the pods: %w", err)
 	}
@@ -137,18 +138,18 @@ func (r *run1) observe(ctx context.Context) (*observer, watches, error) {
 		}
 	}
 	o.left = len(o.pods)
-	bare, err := r.client.PolicyV1().PodDisruptionBudgets(r.namespace).List(ctx, metav1.ListOptions{})
+	bare, err := r.Client.PolicyV1().PodDisruptionBudgets(r.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, none, fmt.Errorf("listing the budgets: %w", err)
 	}
 	o.allowed, o.capacity = budgetsOf(bare.Items), budgetsOf(bare.Items)
 	var w watches
-	w.pods, err = r.client.CoreV1().Pods(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+	w.pods, err = r.Client.CoreV1().Pods(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
 	if err == nil {
-		w.budgets, err = r.client.PolicyV1().PodDisruptionBudgets(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: bare.ResourceVersion})
+		w.budgets, err = r.Client.PolicyV1().PodDisruptionBudgets(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: bare.ResourceVersion})
 	}
 	if err == nil {
-		w.nodes, err = r.client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{LabelSelector: "scenario=" + r.Name, ResourceVersion: list.ResourceVersion})
+		w.nodes, err = r.Client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{LabelSelector: "scenario=" + r.Name, ResourceVersion: list.ResourceVersion})
 	}
 	if err != nil {
 		w.stop()
@@ -202,45 +203,42 @@ func (o *observer) follow(ctx context.Context, w watches, done <-chan error, sai
 }
 
 // count reads from the API server's own audit log what the contender asked for.
-func (r *run1) count(result *Result, o *observer) error {
+func (r *run1) count(ctx context.Context, result *Result, o *observer) error {
 	// The log may still be written: what has left has been admitted.
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		result.Evictions, result.Admitted, result.Refused, result.Gets, result.Lists = 0, 0, 0, 0, 0
-		admitted := 0
-		_, err := r.cluster.Audit(r.user, func(a *cluster.AuditEvent) bool {
-			if a.User.Username != r.user || a.ObjectRef.Resource != "pods" {
-				return false
-			}
-			switch {
-			case a.Eviction():
-				result.Evictions++
-				if a.ResponseStatus.Code == 429 {
-					result.Refused++
-				}
-				if a.ResponseStatus.Code/100 == 2 {
-					result.Admitted++
-				}
-				if l := o.byName[a.ObjectRef.Name]; l != nil && a.ResponseStatus.Code/100 == 2 {
-					l.admitted = a.Done.Sub(o.begun)
-					admitted++
-				}
-			case a.Verb == "get":
-				result.Gets++
-			case a.Verb == "list":
-				result.Lists++
-			}
-			return false
-		})
-		switch {
-		case err != nil:
-			return err
-		case admitted >= len(o.pods):
-			return nil
-		case time.Now().After(deadline):
-			return fmt.Errorf("the audit log has %d admitted evictions for %d pods", admitted, len(o.pods))
+	return patience.Until(ctx, "the audit log has the evictions of all pods", func() error {
+		admitted, err := r.countOnce(result, o)
+		if err == nil && admitted < len(o.pods) {
+			err = await.NotYet("it has %d for %d pods", admitted, len(o.pods))
 		}
-		// The log is a file of another process: nobody tells when it grows.
-		time.Sleep(100 * time.Millisecond)
-	}
+		return err
+	})
+}
+
+// countOnce returns how many of the pods that had to leave were admitted.
+func (r *run1) countOnce(result *Result, o *observer) (admitted int, err error) {
+	result.Evictions, result.Admitted, result.Refused, result.Gets, result.Lists = 0, 0, 0, 0, 0
+	_, err = r.Cluster.AuditOf(r.user, func(a *cluster.AuditEvent) bool {
+		switch {
+		case a.ObjectRef.Resource != "pods":
+		case a.Eviction():
+			result.Evictions++
+			if a.ResponseStatus.Code == 429 {
+				result.Refused++
+			}
+			if a.ResponseStatus.Code/100 != 2 {
+				break
+			}
+			result.Admitted++
+			if l := o.byName[a.ObjectRef.Name]; l != nil {
+				l.admitted = a.Done.Sub(o.begun)
+				admitted++
+			}
+		case a.Verb == "get":
+			result.Gets++
+		case a.Verb == "list":
+			result.Lists++
+		}
+		return false
+	})
+	return admitted, err
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster"
 )
 
@@ -80,7 +81,7 @@ func (b *bareScene) heapPerPod(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	defer p.Kill()
-	before, err := p.HeapBytes()
+	before, err := p.HeapBytes(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -89,20 +90,20 @@ func (b *bareScene) heapPerPod(ctx context.Context) (float64, error) {
 			return 0, err
 		}
 	}
-	err = await(ctx, "all pods are watched", func() (bool, error) {
-		m, err := p.Metrics()
+	err = patience.Until(ctx, "all pods are watched", await.Holds(func() (bool, error) {
+		m, err := p.Metrics(ctx)
 		return err == nil && m.Sum("drainer_node_pods") >= float64(b.pods), err
-	})
+	}))
 	if err != nil {
 		return 0, err
 	}
-	after, err := p.HeapBytes()
+	after, err := p.HeapBytes(ctx)
 	if err != nil {
 		return 0, err
 	}
 	p.Kill()
 	now := int64(0)
-	err = b.client.CoreV1().Pods(b.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
+	err = b.Client.CoreV1().Pods(b.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
 	return (float64(after) - float64(before)) / float64(b.pods), errors.Join(err, b.release(ctx))
 }
 
@@ -122,11 +123,11 @@ func (b *bareScene) rateOf(ctx context.Context, r *Rate, evict func(context.Cont
 		return 0, err
 	}
 	var first, last time.Time
-	err = await(ctx, "the audit log has all evictions", func() (bool, error) {
+	err = patience.Until(ctx, "the audit log has all evictions", await.Holds(func() (bool, error) {
 		admitted := 0
 		first, last = time.Time{}, time.Time{}
-		_, err := b.cluster.Audit(user, func(a *cluster.AuditEvent) bool {
-			if a.User.Username == user && a.Eviction() && a.ResponseStatus.Code/100 == 2 {
+		_, err := b.Cluster.AuditOf(user, func(a *cluster.AuditEvent) bool {
+			if a.Eviction() && a.ResponseStatus.Code/100 == 2 {
 				admitted++
 				if first.IsZero() || a.Received.Before(first) {
 					first = a.Received
@@ -138,7 +139,7 @@ func (b *bareScene) rateOf(ctx context.Context, r *Rate, evict func(context.Cont
 			return false
 		})
 		return admitted == b.pods, err
-	})
+	}))
 	if err != nil {
 		return 0, err
 	}
@@ -157,20 +158,20 @@ func (b *bareScene) evictByDrainer(ctx context.Context, r *Rate) (string, error)
 		}
 	}
 	// A watch here would take the processor's time from drainer alone.
-	err = await(ctx, "the pods are gone", func() (bool, error) {
-		left, err := b.client.CoreV1().Pods(b.namespace).List(ctx, metav1.ListOptions{Limit: 1})
+	err = patience.Until(ctx, "the pods are gone", await.Holds(func() (bool, error) {
+		left, err := b.Client.CoreV1().Pods(b.namespace).List(ctx, metav1.ListOptions{Limit: 1})
 		return err == nil && len(left.Items) == 0, err
-	})
+	}))
 	if err != nil {
 		return "", err
 	}
-	r.Usage, err = usageOf(p)
+	r.Usage, err = usageOf(ctx, p)
 	return user, err
 }
 
 func (b *bareScene) evictByLoop(ctx context.Context, _ *Rate) (string, error) {
 	kubeconfig := filepath.Join(b.dir, b.namespace+"-peer.kubeconfig")
-	if err := b.cluster.ServiceAccountKubeconfig(ctx, b.namespace, "peer", kubeconfig); err != nil {
+	if err := b.Cluster.ServiceAccountKubeconfig(ctx, b.namespace, "peer", kubeconfig); err != nil {
 		return "", err
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)

@@ -96,7 +96,7 @@ func (b *bareScene) reactions(ctx context.Context) (latencies, error) {
 }
 
 func (b *bareScene) watchNodes(ctx context.Context) (watch.Interface, error) {
-	w, err := b.client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{LabelSelector: "scenario=" + b.name})
+	w, err := b.Client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{LabelSelector: "scenario=" + b.name})
 	if err != nil {
 		return nil, fmt.Errorf("watching the nodes: %w", err)
 	}
@@ -123,7 +123,7 @@ func (b *bareScene) cordonOnRequest(ctx context.Context) error {
 			continue
 		}
 		patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%v}}`, asked)
-		_, err := b.client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		_, err := b.Client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("cordoning node %s: %w", node.Name, err)
 		}

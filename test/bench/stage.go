@@ -13,19 +13,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 
-	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
 // stage is where all runs take place.
 type stage struct {
-	dir     string
-	drainer string
-	cluster *cluster.Cluster
-	client  *kubernetes.Clientset
+	*daemon.Stage
+	dir string
 	// runs numbers the runs, each of which has a namespace of its own, and
 	// started the processes of drainer.
 	runs, started int
@@ -36,7 +33,7 @@ func (s *stage) play(ctx context.Context, sc Scenario, o settings) ([]Result, er
 	var nodes []string
 	for i := range sc.Nodes {
 		nodes = append(nodes, fmt.Sprintf("%s-%02d", sc.Name, i))
-		if err := workload.Create(ctx, s.client, workload.Node(nodes[i], map[string]string{"scenario": sc.Name})); err != nil {
+		if err := workload.Create(ctx, s.Client, workload.Node(nodes[i], map[string]string{"scenario": sc.Name})); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +53,7 @@ func (s *stage) play(ctx context.Context, sc Scenario, o settings) ([]Result, er
 		}
 	}
 	for _, node := range nodes {
-		if err := s.client.CoreV1().Nodes().Delete(ctx, node, metav1.DeleteOptions{}); err != nil {
+		if err := s.Client.CoreV1().Nodes().Delete(ctx, node, metav1.DeleteOptions{}); err != nil {
 			return nil, fmt.Errorf("deleting node %s: %w", node, err)
 		}
 	}
@@ -87,10 +84,10 @@ type run1 struct {
 }
 
 func (r *run1) set(ctx context.Context) error {
-	if err := workload.Create(ctx, r.client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.namespace}}); err != nil {
+	if err := workload.Create(ctx, r.Client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.namespace}}); err != nil {
 		return err
 	}
-	if err := daemon.InstallAccount(ctx, r.client, r.namespace); err != nil {
+	if err := daemon.InstallAccount(ctx, r.Client, r.namespace); err != nil {
 		return err
 	}
 	if err := r.account(ctx, "peer"); err != nil {
@@ -111,11 +108,12 @@ func (r *run1) set(ctx context.Context) error {
 		if r.guarded(i) {
 			objects = append(objects, workload.MaxUnavailable(r.namespace, name, name, r.MaxUnavailable))
 		}
-		if err := workload.Create(ctx, r.client, objects...); err != nil {
+		if err := workload.Create(ctx, r.Client, objects...); err != nil {
 			return err
 		}
 	}
-	if err := r.awaitCalm(ctx); err != nil {
+	err := patience.Until(ctx, "every pod is ready and every budget says so", await.Holds(func() (bool, error) { return r.calm(ctx) }))
+	if err != nil {
 		return err
 	}
 	if r.Gathered {
@@ -127,10 +125,10 @@ func (r *run1) set(ctx context.Context) error {
 // account makes a ServiceAccount that may do everything, for a peer.
 func (r *run1) account(ctx context.Context, name string) error {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: name}}
-	if _, err := r.client.CoreV1().ServiceAccounts(r.namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
+	if _, err := r.Client.CoreV1().ServiceAccounts(r.namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("creating the peer's account: %w", err)
 	}
-	_, err := r.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+	_, err := r.Client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "peer-" + r.namespace},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: name}},
@@ -141,23 +139,9 @@ func (r *run1) account(ctx context.Context, name string) error {
 	return nil
 }
 
-// awaitCalm waits until every pod is ready and every budget says so.
-func (r *run1) awaitCalm(ctx context.Context) error {
-	for {
-		calm, err := r.calm(ctx)
-		if calm || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
+// calm is true when every pod is ready and every budget says so.
 func (r *run1) calm(ctx context.Context) (bool, error) {
-	sets, err := r.client.AppsV1().Deployments(r.namespace).List(ctx, metav1.ListOptions{})
+	sets, err := r.Client.AppsV1().Deployments(r.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return false, fmt.Errorf("listing the apps: %w", err)
 	}
@@ -166,7 +150,7 @@ func (r *run1) calm(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	budgets, err := r.client.PolicyV1().PodDisruptionBudgets(r.namespace).List(ctx, metav1.ListOptions{})
+	budgets, err := r.Client.PolicyV1().PodDisruptionBudgets(r.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return false, fmt.Errorf("listing the budgets: %w", err)
 	}
@@ -181,33 +165,23 @@ func (r *run1) calm(ctx context.Context) (bool, error) {
 // clear takes everything away and waits until it is gone.
 func (r *run1) clear(ctx context.Context) error {
 	foreground, now := metav1.DeletePropagationBackground, int64(0)
-	if err := r.client.CoreV1().Namespaces().Delete(ctx, r.namespace, metav1.DeleteOptions{PropagationPolicy: &foreground}); err != nil {
+	if err := r.Client.CoreV1().Namespaces().Delete(ctx, r.namespace, metav1.DeleteOptions{PropagationPolicy: &foreground}); err != nil {
 		return fmt.Errorf("deleting the namespace: %w", err)
 	}
-	_ = r.client.CoreV1().Pods(r.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
+	_ = r.Client.CoreV1().Pods(r.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
 	if err := r.cordon(ctx, r.drained, false); err != nil {
 		return err
 	}
-	for {
-		pods, err := r.client.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{Limit: 1})
-		if err != nil {
-			return fmt.Errorf("waiting for the pods to go: %w", err)
-		}
-		if len(pods.Items) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+	return patience.Until(ctx, "the pods are gone", await.Holds(func() (bool, error) {
+		pods, err := r.Client.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{Limit: 1})
+		return err == nil && len(pods.Items) == 0, err
+	}))
 }
 
 func (r *run1) cordon(ctx context.Context, nodes []string, yes bool) error {
 	for _, node := range nodes {
 		patch := fmt.Sprintf(`{"spec":{"unschedulable":%v},"metadata":{"annotations":{"drainer.dev/drain":null,"drainer.dev/status":null,"drainer.dev/drained":null}}}`, yes)
-		if _, err := r.client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		if _, err := r.Client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 			return fmt.Errorf("setting up node %s: %w", node, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -59,6 +60,46 @@ type AuditEvent struct {
 // Eviction is true for a POST to pods/eviction.
 func (e *AuditEvent) Eviction() bool {
 	return e.Verb == "create" && e.ObjectRef.Resource == "pods" && e.ObjectRef.Subresource == "eviction"
+}
+
+// Permission is what the request needs, as Permissions writes it.
+func (e *AuditEvent) Permission() string {
+	return permission(e.Verb, e.ObjectRef.APIGroup, e.ObjectRef.Resource, e.ObjectRef.Subresource)
+}
+
+// Forbidden is true for a request that was refused for want of a permission.
+func (e *AuditEvent) Forbidden() bool {
+	return e.Annotations["authorization.k8s.io/decision"] == "forbid"
+}
+
+// Permissions lists what the rules of roles grant, one verb on one resource
+// each.
+func Permissions(rules []rbacv1.PolicyRule) []string {
+	var all []string
+	for _, rule := range rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					all = append(all, permission(verb, group, resource, ""))
+				}
+			}
+		}
+	}
+	return all
+}
+
+func permission(verb, group, resource, subresource string) string {
+	if subresource != "" {
+		resource += "/" + subresource
+	}
+	return fmt.Sprintf("%s %s.%s", verb, resource, group)
+}
+
+// AuditOf is what the user asked the API server for, as far as keep wants it.
+// A request is in the log only after it has been answered, maybe a moment
+// later.
+func (c *Cluster) AuditOf(user string, keep func(*AuditEvent) bool) ([]AuditEvent, error) {
+	return c.Audit(user, func(e *AuditEvent) bool { return e.User.Username == user && keep(e) })
 }
 
 // Audit reads the audit log and returns the finished requests, and the begun

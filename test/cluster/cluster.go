@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"drainer.dev/drainer/test/await"
 )
 
 // Cluster is a running cluster.
@@ -44,8 +46,12 @@ type Options struct {
 }
 
 // Start builds what is missing and starts a cluster in a folder where none
-// runs. Unless it is to outlive this process it ends with it.
+// runs. Unless it is to outlive this process it ends with it. The program must
+// have called KeeperMain.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
+	if !mayKeep {
+		return nil, errNoKeeper
+	}
 	build := Binaries
 	if o.WithoutKubectl {
 		build = BinariesWithoutKubectl
@@ -68,18 +74,18 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("removing the audit log of the cluster before: %w", err)
 	}
 	c := &Cluster{Dir: dir, Binaries: binaries}
-	if err := c.startKeeper(o.Outlive); err != nil {
+	if err := c.startKeeper(ctx, o); err != nil {
 		return nil, err
 	}
 	return c, c.readCA()
 }
 
-func (c *Cluster) startKeeper(outlive bool) error {
+func (c *Cluster) startKeeper(ctx context.Context, o Options) error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
 	}
-	text, err := json.Marshal(order{Dir: c.Dir, Binaries: c.Binaries, Outlive: outlive})
+	text, err := json.Marshal(order{Dir: c.Dir, Binaries: c.Binaries, Outlive: o.Outlive})
 	if err != nil {
 		return fmt.Errorf("writing the keeper's order: %w", err)
 	}
@@ -103,16 +109,32 @@ func (c *Cluster) startKeeper(outlive bool) error {
 	if err := c.keeper.Start(); err != nil {
 		return fmt.Errorf("starting the cluster's keeper: %w", err)
 	}
-	var r report
-	if err := json.NewDecoder(said).Decode(&r); err != nil {
-		r.Error = fmt.Sprintf("%v; %s", err, lastLines(log.Name(), 10))
-	}
-	if r.State == nil {
+	// The keeper then says what the cluster was waiting for.
+	defer context.AfterFunc(ctx, func() { _ = c.keeper.Process.Signal(syscall.SIGTERM) })()
+	state, err := hear(json.NewDecoder(said), o.Progress)
+	if err != nil {
 		_ = c.keeper.Wait()
-		return fmt.Errorf("starting a cluster in %s: %s", c.Dir, r.Error)
+		return fmt.Errorf("starting a cluster in %s: %w; %s", c.Dir, err, lastLines(log.Name(), 10))
 	}
-	c.State = *r.State
+	c.State = *state
 	return nil
+}
+
+// hear passes on what the keeper says until the cluster runs.
+func hear(reports *json.Decoder, progress io.Writer) (*State, error) {
+	for {
+		var r report
+		if err := reports.Decode(&r); err != nil {
+			return nil, fmt.Errorf("the cluster's keeper ended: %w", err)
+		}
+		switch {
+		case r.State != nil:
+			return r.State, nil
+		case r.Error != "":
+			return nil, errors.New(r.Error)
+		}
+		fmt.Fprint(progress, r.Progress)
+	}
 }
 
 // Open finds the cluster that runs in a folder.
@@ -149,13 +171,13 @@ func (c *Cluster) Stop() error {
 		_ = c.keeper.Wait()
 		return nil
 	}
-	return c.AwaitEnd()
+	return c.AwaitEnd(context.Background(), os.Stderr)
 }
 
-// AwaitEnd returns once the cluster's processes have ended.
-func (c *Cluster) AwaitEnd() error {
-	// The keeper holds this lock as long as it lives.
-	unlock, err := lock(filepath.Join(c.Dir, ".lock"), io.Discard)
+// AwaitEnd returns once the cluster's processes have ended. Progress is written
+// for a person.
+func (c *Cluster) AwaitEnd(ctx context.Context, progress io.Writer) error {
+	unlock, err := lockFolder(ctx, c.Dir, await.Waiter{Progress: progress})
 	if err != nil {
 		return err
 	}

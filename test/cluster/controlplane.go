@@ -12,13 +12,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"drainer.dev/drainer/test/await"
 )
 
 // KwokLabel is on the nodes that kwok plays the kubelet of; its value is
@@ -52,10 +53,8 @@ type controlPlane struct {
 
 // startControlPlane returns once the API server is ready. The caller stops
 // what was returned also when there is an error.
-func startControlPlane(ctx context.Context, dir, binaries string) (*controlPlane, error) {
+func startControlPlane(ctx context.Context, dir, binaries string, patience await.Waiter) (*controlPlane, error) {
 	p := &controlPlane{dir: dir, binaries: binaries, failed: make(chan error, 1)}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
 	if err := os.MkdirAll(filepath.Join(dir, "logs"), 0o755); err != nil {
 		return p, fmt.Errorf("making the cluster's folder: %w", err)
 	}
@@ -88,7 +87,7 @@ func startControlPlane(ctx context.Context, dir, binaries string) (*controlPlane
 	for _, start := range []func() error{
 		func() error { return p.startEtcd(ports[1], ports[2]) },
 		func() error { return p.startAPIServer(ports[0], ports[1]) },
-		func() error { return p.waitReady(ctx, ca) },
+		func() error { return p.waitReady(ctx, ca, patience) },
 		p.startControllers,
 		func() error { return p.writeState() },
 	} {
@@ -201,31 +200,28 @@ func (p *controlPlane) stop() {
 	_ = os.RemoveAll(p.path("etcd"))
 }
 
-func (p *controlPlane) waitReady(ctx context.Context, ca []byte) error {
+func (p *controlPlane) waitReady(ctx context.Context, ca []byte, patience await.Waiter) error {
 	client, err := kubernetes.NewForConfig(&rest.Config{
 		Host: p.state.URL, BearerToken: p.state.AdminToken, QPS: -1, TLSClientConfig: rest.TLSClientConfig{CAData: ca},
 	})
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	for {
+	return patience.Until(ctx, "the API server is ready", func() error {
+		select {
+		case err := <-p.failed:
+			return err
+		default:
+		}
 		err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 		if err == nil {
 			_, err = client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{})
 		}
-		if err == nil {
-			return nil
+		if err != nil {
+			return await.NotYet("%v; the end of its log:\n%s", err, lastLines(p.path("logs/kube-apiserver.log"), 3))
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the API server did not become ready (%w); the end of its log:\n%s",
-				err, lastLines(p.path("logs/kube-apiserver.log"), 20))
-		case failed := <-p.failed:
-			return failed
-		// There is nobody to tell us yet.
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+		return nil
+	})
 }
 
 func (p *controlPlane) writeState() error {

@@ -4,6 +4,5 @@
 //
 // A cluster is looked after by a process of its own, which ends it when the
 // process that started it ends, however that happens. That keeper is the
-// running program itself, started once more: package initialisation takes over
-// there (see keeper.go).
+// running program itself, started once more: KeeperMain is its main function.
 package cluster

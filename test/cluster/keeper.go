@@ -3,15 +3,18 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"drainer.dev/drainer/test/await"
 )
 
-// keeperVariable turns a process of any program that links this package into
-// the keeper of a cluster. Its value is an order as JSON.
+// keeperVariable makes KeeperMain keep a cluster. Its value is an order as
+// JSON.
 const keeperVariable = "DRAINER_CLUSTER_KEEPER"
 
 // order says what a keeper is to keep.
@@ -22,17 +25,31 @@ type order struct {
 	Outlive bool
 }
 
-// report is what the keeper says, once, on its standard output.
+// report is what the keeper says on its standard output: lines for a person
+// until the cluster runs, or why it does not.
 type report struct {
-	State *State `json:",omitempty"`
-	Error string `json:",omitempty"`
+	State    *State `json:",omitempty"`
+	Error    string `json:",omitempty"`
+	Progress string `json:",omitempty"`
 }
 
-func init() {
+// mayKeep is true once KeeperMain has been called.
+var mayKeep bool
+
+// KeeperMain is the main function of a cluster's keeper, which is a process of
+// the program that starts the cluster. It returns at once in any other process,
+// and never in a keeper. Call it first in main or TestMain of a program that
+// calls Start: what comes before it happens in the keeper, too.
+func KeeperMain() {
 	if text := os.Getenv(keeperVariable); text != "" {
 		os.Exit(keep(text))
 	}
+	mayKeep = true
 }
+
+// errNoKeeper is of a program that starts a cluster and does not call
+// KeeperMain.
+var errNoKeeper = errors.New("cluster.KeeperMain was not called: call it first in main or TestMain, because the cluster is kept by another process of this program")
 
 // keep starts the cluster, says so, and ends it when asked to or when whoever
 // started it is gone.
@@ -41,10 +58,10 @@ func keep(text string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	say := func(r report) { _ = json.NewEncoder(os.Stdout).Encode(r) }
+	fail := func(err error) int { say(report{Error: err.Error()}); return 1 }
 	var o order
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
-		say(report{Error: err.Error()})
-		return 1
+		return fail(fmt.Errorf("reading %s: %w", keeperVariable, err))
 	}
 	if !o.Outlive {
 		alive, gone := context.WithCancel(ctx)
@@ -54,17 +71,16 @@ func keep(text string) int {
 			gone()
 		}()
 	}
-	unlock, err := lock(o.Dir+"/.lock", io.Discard)
+	patience := await.Waiter{Progress: progress(say)}
+	unlock, err := lockFolder(ctx, o.Dir, patience)
 	if err != nil {
-		say(report{Error: err.Error()})
-		return 1
+		return fail(err)
 	}
 	defer unlock()
-	plane, err := startControlPlane(ctx, o.Dir, o.Binaries)
+	plane, err := startControlPlane(ctx, o.Dir, o.Binaries, patience)
 	defer plane.stop()
 	if err != nil {
-		say(report{Error: err.Error()})
-		return 1
+		return fail(err)
 	}
 	say(report{State: &plane.state})
 	select {
@@ -74,4 +90,33 @@ func keep(text string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+}
+
+// progress passes lines on to whoever started the keeper.
+type progress func(report)
+
+func (p progress) Write(line []byte) (int, error) {
+	p(report{Progress: string(line)})
+	return len(line), nil
+}
+
+// lockFolder waits for the lock that a cluster's keeper holds as long as it
+// lives, and takes it.
+func lockFolder(ctx context.Context, dir string, patience await.Waiter) (unlock func(), err error) {
+	f, err := os.OpenFile(dir+"/.lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("opening the cluster's lock: %w", err)
+	}
+	err = patience.Until(ctx, "the cluster in "+dir+" has ended", func() error {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return await.NotYet("its keeper runs")
+		}
+		return err
+	})
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
 }

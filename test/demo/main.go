@@ -26,6 +26,7 @@ import (
 const request = "CHG-1234"
 
 func main() {
+	cluster.KeeperMain()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx)
 	stop()
@@ -75,7 +76,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	say("Stopping drainer with SIGTERM")
-	if status, _, err := drainer.Terminate(); err != nil || status != 0 {
+	if status, _, err := drainer.Terminate(ctx); err != nil || status != 0 {
 		return fmt.Errorf("drainer exited with %d: %w", status, err)
 	}
 	say("Done in %s", time.Since(begun).Round(100*time.Millisecond))
@@ -104,7 +105,7 @@ func startDrainer(ctx context.Context, c *cluster.Cluster, client kubernetes.Int
 		fmt.Sprintf("--max-draining=%d", drained),
 	}
 	say("Starting drainer %s %s", flags[1], flags[2])
-	return daemon.Start(program, filepath.Join(dir, "drainer.log"), nil, flags...)
+	return daemon.Start(ctx, program, filepath.Join(dir, "drainer.log"), nil, flags...)
 }
 
 func demonstrate(ctx context.Context, client kubernetes.Interface, drainer *daemon.Process) error {
@@ -118,7 +119,7 @@ func demonstrate(ctx context.Context, client kubernetes.Interface, drainer *daem
 	defer cancel()
 	show := newScreen(os.Stdout)
 	if err := watchNodes(ctx, client, func(seen map[string]view) (bool, error) {
-		metrics, err := drainer.Metrics()
+		metrics, err := drainer.Metrics(ctx)
 		if err != nil {
 			return false, err
 		}

@@ -98,7 +98,7 @@ func shorten(text string, most int) string {
 
 // summarize prints what happened, from the nodes and from /metrics.
 func summarize(ctx context.Context, client kubernetes.Interface, drainer *daemon.Process) error {
-	metrics, err := drainer.Metrics()
+	metrics, err := drainer.Metrics(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,11 @@ package daemon
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"math"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -36,8 +34,9 @@ type Process struct {
 }
 
 // Start runs the program with the flags, and with free ports and a log in
-// JSON. It returns once the ports are known.
-func Start(program, log string, environment []string, flags ...string) (*Process, error) {
+// JSON. It returns once the ports are known. The process goes on when the
+// context ends.
+func Start(ctx context.Context, program, log string, environment []string, flags ...string) (*Process, error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, fmt.Errorf("making drainer's log: %w", err)
@@ -64,7 +63,11 @@ func Start(program, log string, environment []string, flags ...string) (*Process
 		p.err = p.command.Wait()
 	}()
 	profiled := slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--pprof-bind-address=") })
-	return p, p.awaitPorts(served, profiled)
+	if err := p.awaitPorts(ctx, served, profiled); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return p, nil
 }
 
 // endpoint is a line of the log that says where something is served.
@@ -85,7 +88,7 @@ func copyLog(from io.Reader, to io.Writer, served chan<- endpoint) {
 	}
 }
 
-func (p *Process) awaitPorts(served <-chan endpoint, profiled bool) error {
+func (p *Process) awaitPorts(ctx context.Context, served <-chan endpoint, profiled bool) error {
 	for p.metrics == "" || p.health == "" || profiled && p.pprof == "" {
 		select {
 		case e := <-served:
@@ -99,6 +102,8 @@ func (p *Process) awaitPorts(served <-chan endpoint, profiled bool) error {
 			}
 		case <-p.ended:
 			return fmt.Errorf("drainer ended at once: %w; see %s", p.err, p.Log)
+		case <-ctx.Done():
+			return fmt.Errorf("waiting until drainer says its ports: %w; see %s", context.Cause(ctx), p.Log)
 		}
 	}
 	return nil
@@ -119,8 +124,12 @@ func (p *Process) Signal(s os.Signal) error {
 }
 
 // Wait returns the exit status once the process has ended.
-func (p *Process) Wait() (int, error) {
-	<-p.ended
+func (p *Process) Wait(ctx context.Context) (int, error) {
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		return 0, fmt.Errorf("waiting for drainer's end: %w; see %s", context.Cause(ctx), p.Log)
+	}
 	var exit *exec.ExitError
 	if p.err != nil && !errors.As(p.err, &exit) {
 		return 0, fmt.Errorf("waiting for drainer: %w", p.err)
@@ -130,12 +139,12 @@ func (p *Process) Wait() (int, error) {
 
 // Terminate asks the process to end, and returns its exit status and how long
 // it took.
-func (p *Process) Terminate() (status int, took time.Duration, err error) {
+func (p *Process) Terminate(ctx context.Context) (status int, took time.Duration, err error) {
 	begun := time.Now()
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return 0, 0, err
 	}
-	status, err = p.Wait()
+	status, err = p.Wait(ctx)
 	return status, time.Since(begun), err
 }
 
@@ -143,8 +152,8 @@ func (p *Process) Terminate() (status int, took time.Duration, err error) {
 func (p *Process) Health() string { return p.health }
 
 // Ready is true if /readyz says so.
-func (p *Process) Ready() bool {
-	response, err := http.Get("http://" + p.health + "/readyz")
+func (p *Process) Ready(ctx context.Context) bool {
+	response, err := get(ctx, "http://"+p.health+"/readyz")
 	if err != nil {
 		return false
 	}
@@ -154,8 +163,8 @@ func (p *Process) Ready() bool {
 
 // HeapBytes collects garbage and returns what is left on the heap. The process
 // must have been started with --pprof-bind-address.
-func (p *Process) HeapBytes() (uint64, error) {
-	response, err := http.Get("http://" + p.pprof + "/debug/pprof/heap?gc=1&debug=1")
+func (p *Process) HeapBytes(ctx context.Context) (uint64, error) {
+	response, err := get(ctx, "http://"+p.pprof+"/debug/pprof/heap?gc=1&debug=1")
 	if err != nil {
 		return 0, fmt.Errorf("reading drainer's heap profile: %w", err)
 	}
@@ -173,8 +182,8 @@ func (p *Process) HeapBytes() (uint64, error) {
 func (p *Process) MetricsAddress() string { return p.metrics }
 
 // Metrics reads /metrics.
-func (p *Process) Metrics() (Metrics, error) {
-	response, err := http.Get("http://" + p.metrics + "/metrics")
+func (p *Process) Metrics(ctx context.Context) (Metrics, error) {
+	response, err := get(ctx, "http://"+p.metrics+"/metrics")
 	if err != nil {
 		return nil, fmt.Errorf("reading drainer's metrics: %w", err)
 	}
@@ -187,54 +196,16 @@ func (p *Process) Metrics() (Metrics, error) {
 	return families, nil
 }
 
-// Metrics is what /metrics said, by name.
-type Metrics map[string]*dto.MetricFamily
-
-// Sum adds up the counters and gauges of the name that have all the labels,
-// given as names and values in turn. A histogram counts its observations.
-func (m Metrics) Sum(name string, labels ...string) float64 {
-	sum := 0.
-	for _, metric := range m[name].GetMetric() {
-		if hasLabels(metric, labels) {
-			sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
-		}
+func get(ctx context.Context, url string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
 	}
-	return sum
+	return http.DefaultClient.Do(request)
 }
 
-// Histogram adds up the histograms of the name: how many observations there
-// are, their mean, and the upper bound of the bucket with the quantile.
-func (m Metrics) Histogram(name string, quantile float64) (count, mean, upper float64) {
-	sum := 0.
-	buckets := map[float64]float64{}
-	for _, metric := range m[name].GetMetric() {
-		h := metric.GetHistogram()
-		count += float64(h.GetSampleCount())
-		sum += h.GetSampleSum()
-		for _, b := range h.GetBucket() {
-			buckets[b.GetUpperBound()] += float64(b.GetCumulativeCount())
-		}
-	}
-	if count == 0 {
-		return 0, 0, 0
-	}
-	for _, bound := range slices.Sorted(maps.Keys(buckets)) {
-		if buckets[bound] >= quantile*count {
-			return count, sum / count, bound
-		}
-	}
-	return count, sum / count, math.Inf(1)
-}
-
-func hasLabels(metric *dto.Metric, wanted []string) bool {
-	has := map[string]string{}
-	for _, l := range metric.GetLabel() {
-		has[l.GetName()] = l.GetValue()
-	}
-	for i := 0; i < len(wanted); i += 2 {
-		if has[wanted[i]] != wanted[i+1] {
-			return false
-		}
-	}
-	return true
+// Leads is true if the process says that it holds the lease.
+func (p *Process) Leads(ctx context.Context) bool {
+	m, err := p.Metrics(ctx)
+	return err == nil && m.Sum("leader_election_master_status") == 1
 }

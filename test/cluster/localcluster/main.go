@@ -19,6 +19,7 @@ import (
 )
 
 func main() {
+	cluster.KeeperMain()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {

@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"drainer.dev/drainer/test/cluster"
+)
+
+// Stage is a local cluster, and drainer built to run beside it.
+type Stage struct {
+	Cluster *cluster.Cluster
+	Client  *kubernetes.Clientset
+	// Drainer is the path of the program.
+	Drainer string
+}
+
+// NewStage starts a cluster in a folder while it builds drainer there. Nothing
+// is left to stop if there is an error.
+func NewStage(ctx context.Context, dir string, progress io.Writer) (*Stage, error) {
+	// First, so that what both need is compiled once.
+	if _, err := cluster.Binaries(ctx, progress); err != nil {
+		return nil, err
+	}
+	s := &Stage{Drainer: filepath.Join(dir, "drainer")}
+	built := make(chan error, 1)
+	go func() { built <- Build(ctx, s.Drainer) }()
+	var err error
+	s.Cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: progress})
+	if err := errors.Join(err, <-built); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	if s.Client, err = s.Cluster.Client(); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// Stop ends the cluster. It may be called on a stage that was not made.
+func (s *Stage) Stop() error {
+	if s == nil || s.Cluster == nil {
+		return nil
+	}
+	return s.Cluster.Stop()
+}
+
+// Log is where the process of the name writes its log.
+func (s *Stage) Log(name string) string { return filepath.Join(s.Cluster.Dir, "logs", name+".log") }
+
+// Run starts drainer as a ServiceAccount. The name is for its log.
+func (s *Stage) Run(ctx context.Context, account types.NamespacedName, name string, environment []string, flags ...string) (*Process, error) {
+	kubeconfig := filepath.Join(s.Cluster.Dir, "logs", name+".kubeconfig")
+	if err := s.Cluster.ServiceAccountKubeconfig(ctx, account.Namespace, account.Name, kubeconfig); err != nil {
+		return nil, err
+	}
+	return Start(ctx, s.Drainer, s.Log(name), environment, append([]string{
+		"--kubeconfig=" + kubeconfig, "--leader-elect-resource-namespace=" + account.Namespace,
+	}, flags...)...)
+}
+
+// ExpireLease lets the lease of a drainer that was killed run out after a
+// second, and not after the rest of its term.
+func (s *Stage) ExpireLease(ctx context.Context, namespace string) error {
+	_, err := s.Client.CoordinationV1().Leases(namespace).Patch(ctx, "drainer", types.MergePatchType,
+		[]byte(`{"spec":{"leaseDurationSeconds":1}}`), metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("letting the lease in %s run out: %w", namespace, err)
+	}
+	return nil
+}
