@@ -1,119 +1,37 @@
 package e2e
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/watch"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
-// setReady plays kubelet: it says whether a pod is ready.
-func (e *env) setReady(pod *corev1.Pod, ready corev1.ConditionStatus) {
-	e.Helper()
-	e.patchPodStatus(pod, map[string]any{"conditions": []map[string]any{{"type": "Ready", "status": ready}}})
-}
-
-// makeUnready plays kubelet until it is believed: kwok may not have seen yet
-// that it made the pod ready itself, and does so once more.
-func (e *env) makeUnready(pod *corev1.Pod) {
-	e.Helper()
-	unready := func() bool {
-		p, err := suite.world.pods.Pods(pod.Namespace).Get(pod.Name)
-		return err == nil && !podReady(p)
-	}
-	for {
-		e.setReady(pod, corev1.ConditionFalse)
-		await(e.T, pod.Name+" is unready", unready)
-		calm := time.NewTimer(2 * time.Second)
-		for stays := true; stays; stays = unready() {
-			next := suite.world.next()
-			select {
-			case <-next:
-			case <-calm.C:
-				return
-			}
-		}
-		calm.Stop()
-	}
-}
-
-func (e *env) patchPodStatus(pod *corev1.Pod, status any) {
-	e.Helper()
-	patch, err := json.Marshal(map[string]any{"status": status})
-	if err != nil {
-		e.Fatal(err)
-	}
-	if _, err := suite.client.CoreV1().Pods(pod.Namespace).Patch(e.Context(), pod.Name, types.StrategicMergePatchType, patch,
-		metav1.PatchOptions{}, "status"); err != nil {
-		e.Fatal(err)
-	}
-}
-
-// editBudget sets maxUnavailable.
-func (e *env) editBudget(name, maxUnavailable string) {
-	e.Helper()
-	value := intstr.Parse(maxUnavailable)
-	e.patchBudget(name, map[string]any{"maxUnavailable": &value})
-}
-
-func (e *env) patchBudget(name string, spec map[string]any) {
-	e.Helper()
-	patch, err := json.Marshal(map[string]any{"spec": spec})
-	if err != nil {
-		e.Fatal(err)
-	}
-	if _, err := suite.client.PolicyV1().PodDisruptionBudgets(e.namespace).Patch(e.Context(), name, types.MergePatchType, patch,
-		metav1.PatchOptions{}); err != nil {
-		e.Fatal(err)
-	}
-}
-
-func (e *env) deleteBudget(name string) {
-	e.Helper()
-	if err := suite.client.PolicyV1().PodDisruptionBudgets(e.namespace).Delete(e.Context(), name, metav1.DeleteOptions{}); err != nil {
-		e.Fatal(err)
-	}
-}
-
-// blockedBy is true if the status names a blocker of the app with the reason.
-func (e *env) blockedBy(node, app, reason string) bool {
-	e.Helper()
-	return slices.ContainsFunc(e.status(node).Blockers, func(b api.Blocker) bool {
-		return b.Reason == reason && strings.HasPrefix(b.Pod, e.namespace+"/"+app)
-	})
-}
-
-func (e *env) awaitBlocked(node, app, reason string) {
-	e.Helper()
-	await(e.T, fmt.Sprintf("%s is blocked by %s", app, reason), func() bool { return e.blockedBy(node, app, reason) })
-}
-
 // TestBudgetExhausted: drainer waits without a refused POST, names the budget
-// and its numbers, and goes on within a second of the budget's return.
+// and its numbers, and goes on within a second of the budget's return, beyond
+// what the machine needs.
 func TestBudgetExhausted(t *testing.T) {
 	e := setup(t, 3)
-	e.create(workload.Deployment(e.spec("web", 6)), workload.MaxUnavailable(e.namespace, "web-pdb", "web", "1"))
-	e.awaitReady("web", 6)
-	sick := e.pods("web")[0]
-	node := e.nodes[slices.IndexFunc(e.nodes, func(n string) bool { return n != sick.Spec.NodeName && len(e.podsOn(n, "web")) > 0 })]
-	e.makeUnready(sick)
+	sick := workload.Pod(byHand(e.spec("sick", 1)), e.nodes[0])
+	sick.Labels[workload.AppLabel] = "web"
+	e.create(workload.Deployment(e.spec("web", 5)), sick, workload.MinAvailable(e.namespace, "web-pdb", "web", "5"))
+	e.awaitReady("web", 5)
+	e.awaitBound("web", 6)
+	e.run(sick, corev1.ConditionFalse)
 	e.awaitBudget("web-pdb", func(s policyv1.PodDisruptionBudgetStatus) bool {
-		return s.CurrentHealthy == 5 && s.DisruptionsAllowed == 0
+		return s.CurrentHealthy == 5 && s.ExpectedPods == 6 && s.DisruptionsAllowed == 0
 	})
+	node := e.nodes[1]
+	if len(e.podsOn(node, "web")) == 0 {
+		node = e.nodes[2]
+	}
 
 	e.start()
 	e.request(node, "budget")
@@ -128,38 +46,18 @@ func TestBudgetExhausted(t *testing.T) {
 	}
 	e.awaitEvent(e.namespace, e.podsOn(node, "web")[0].Name, "Blocked")
 
-	e.setReady(sick, corev1.ConditionTrue)
+	bare := e.measureReaction("web-pdb")
+	e.run(sick, corev1.ConditionTrue)
 	e.awaitDrained(node, "budget")
-	posts := e.evictions()
+	posts := e.sentFor("web")
 	if bad := refused(posts); len(bad) > 0 {
 		t.Errorf("%d of %d evictions were refused", len(bad), len(posts))
 	}
-	returned := e.budgetReturned("web-pdb")
-	if waited := posts[0].Received.Sub(returned); waited > time.Second {
-		t.Errorf("the first eviction came %v after the budget's return", waited)
-	} else {
-		t.Logf("the first eviction came %v after the budget's return", waited)
+	waited, least := posts[0].Received.Sub(e.budgetReturned("web-pdb", posts[0].Received)), bare.took()
+	t.Logf("the first eviction came %v after the budget's return, a bare reaction %v", waited, least)
+	if most := time.Second + 10*least; waited > most {
+		t.Errorf("the first eviction came %v after the budget's return, want %v at the most", waited, most)
 	}
-}
-
-// budgetReturned is when the disruption controller wrote the last status that
-// allowed something after one that allowed nothing, before the first eviction.
-func (e *env) budgetReturned(name string) time.Time {
-	e.Helper()
-	first := e.evictions()[0].Received
-	writes, err := suite.cluster.Audit(`"poddisruptionbudgets"`, func(a *cluster.AuditEvent) bool {
-		return a.ObjectRef.Namespace == e.namespace && a.ObjectRef.Name == name && a.ResponseStatus.Code == 200 &&
-			a.Received.Before(first)
-	})
-	if err != nil || len(writes) == 0 {
-		e.Fatalf("no write of the status of budget %s: %v", name, err)
-	}
-	last := writes[len(writes)-1]
-	var b policyv1.PodDisruptionBudget
-	if err := json.Unmarshal(last.ResponseObject, &b); err != nil || b.Status.DisruptionsAllowed == 0 {
-		e.Fatalf("the last status before the first eviction allows nothing: %+v, %v", b.Status, err)
-	}
-	return last.Received
 }
 
 // TestBudgetNeverAllows: what can leave leaves, the budget is not violated, and
@@ -187,7 +85,7 @@ func TestBudgetNeverAllows(t *testing.T) {
 	}
 	e.editBudget("db-pdb", "1")
 	// The replacements cannot run anywhere, so the budget has to grow again.
-	await(t, "one pod of db leaves", func() bool { return e.status(node).Pods.Gone == 5 })
+	awaitState(t, "one pod of db leaves", func() bool { return e.status(node).Pods.Gone == 5 })
 	e.editBudget("db-pdb", "2")
 	e.awaitDrained(node, "never")
 	if bad := refused(e.evictions()); len(bad) > 0 {
@@ -205,7 +103,7 @@ func TestStuckPodIsProven(t *testing.T) {
 	drainer := e.start("--stuck-after=3s")
 	e.request(node, "stuck")
 	poll(t, "the refusal is counted", func() bool {
-		return drainer.metric("drainer_eviction_requests_total", "code", "429", "reason", "budget_exhausted") == 1
+		return drainer.metric("drainer_eviction_requests_total", "code", "429", "reason", "budget_exhausted") >= 1
 	})
 	poll(t, "the pods are called stuck", func() bool {
 		return drainer.metric("drainer_stuck_pods", "reason", "budget_never_allows") == 3
@@ -216,8 +114,12 @@ func TestStuckPodIsProven(t *testing.T) {
 	e.awaitEvent(e.namespace, e.pods("db")[0].Name, "Stuck")
 	e.awaitBlocked(node, "db", "budget_never_allows")
 	watchFor(t, 3*time.Second, "the drain waits", func() bool { return e.status(node).Pods.Blocked == 3 })
-	if posts := e.evictions(); len(posts) != 1 || posts[0].ResponseStatus.Code != 429 {
-		t.Errorf("%d evictions were sent, want one that is refused", len(posts))
+	// The next is due after 5 minutes, and there may be no hurry here.
+	posts := e.sentFor("db")
+	for i, p := range posts {
+		if p.ResponseStatus.Code != 429 || i > 0 && p.Received.Sub(posts[i-1].Received) < 5*time.Minute {
+			t.Errorf("eviction %d at %v was answered %d, want one in 5 minutes that is refused", i+1, p.Received, p.ResponseStatus.Code)
+		}
 	}
 }
 
@@ -264,7 +166,8 @@ func TestTwoBudgets(t *testing.T) {
 	poll(t, "the old set is asked for again", func() bool { return asked() == 6 })
 	e.deleteBudget("pdb-b")
 	e.awaitDrained(node, "two")
-	if n := len(refused(e.evictions())); n != 6 {
+	// Those, the 2 pods of web that leave, and the 3 of other.
+	if n := len(refused(e.awaitEvictions(6 + 2 + 3))); n != 6 {
 		t.Errorf("%d evictions were refused, want 6", n)
 	}
 }
@@ -281,7 +184,7 @@ func TestBudgetThatNeverSyncs(t *testing.T) {
 	e.awaitReady("before", 1)
 	e.awaitReady("after", 1)
 	e.create(workload.MaxUnavailable(e.namespace, "after-pdb", "after", "1"))
-	await(t, "the budgets fail to sync", func() bool {
+	awaitState(t, "the budgets fail to sync", func() bool {
 		return !slices.ContainsFunc([]string{"before-pdb", "after-pdb"}, func(name string) bool {
 			b := e.budget(name)
 			return b == nil || !slices.ContainsFunc(b.Status.Conditions, func(c metav1.Condition) bool {
@@ -292,7 +195,7 @@ func TestBudgetThatNeverSyncs(t *testing.T) {
 	drainer := e.start("--stuck-after=2s")
 	e.request(node, "unsynced")
 	e.awaitBlocked(node, "before", "budget_sync_failed")
-	await(t, "the pod of after is blocked by its budget's state, too", func() bool {
+	awaitState(t, "the pod of after is blocked by its budget's state, too", func() bool {
 		return e.blockedBy(node, "after", "budget_unsynced") || e.blockedBy(node, "after", "budget_sync_failed")
 	})
 	answer, not := "budget_sync_failed", "budget_exhausted"
@@ -326,19 +229,21 @@ func TestUnreadyPods(t *testing.T) {
 	policy := policyv1.AlwaysAllow
 	always.Spec.UnhealthyPodEvictionPolicy = &policy
 	e.create(
-		always, workload.Deployment(on(e.spec("always", 2), node)),
-		workload.MinAvailable(e.namespace, "strict-pdb", "strict", "2"), workload.Deployment(on(e.spec("strict", 2), node)),
+		always, workload.Deployment(on(byHand(e.spec("always", 2)), node)),
+		workload.MinAvailable(e.namespace, "strict-pdb", "strict", "2"), workload.Deployment(on(byHand(e.spec("strict", 2)), node)),
 	)
 	for _, app := range []string{"always", "strict"} {
-		e.awaitReady(app, 2)
-		for _, pod := range e.pods(app) {
-			e.makeUnready(pod)
+		for _, pod := range e.awaitBound(app, 2) {
+			e.run(pod, corev1.ConditionFalse)
 		}
-		e.awaitBudget(app+"-pdb", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.CurrentHealthy == 0 })
+		awaitState(t, "the pods of "+app+" run", func() bool {
+			return !slices.ContainsFunc(e.pods(app), func(p *corev1.Pod) bool { return p.Status.Phase != corev1.PodRunning })
+		})
+		e.awaitBudget(app+"-pdb", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.ExpectedPods == 2 && s.CurrentHealthy == 0 })
 	}
 	e.start()
 	e.request(node, "unready")
-	await(t, "the pods under AlwaysAllow leave", func() bool { return e.status(node).Pods.Gone == 2 })
+	awaitState(t, "the pods under AlwaysAllow leave", func() bool { return e.status(node).Pods.Gone == 2 })
 	e.awaitBlocked(node, "strict", "budget_exhausted")
 	for _, p := range e.evictions() {
 		if !strings.HasPrefix(p.ObjectRef.Name, "always") || p.ResponseStatus.Code != 201 {
@@ -353,15 +258,14 @@ func TestUnreadyPods(t *testing.T) {
 func TestPendingAndFinishedPods(t *testing.T) {
 	e := setup(t, 2)
 	node := e.nodes[0]
-	pending := e.spec("pending", 1)
-	pending.Start = time.Hour
+	pending := byHand(e.spec("pending", 1))
 	e.create(
 		workload.MaxUnavailable(e.namespace, "pending-pdb", "pending", "0"), workload.Deployment(on(pending, node)),
 		workload.MinAvailable(e.namespace, "finished-pdb", "finished", "5"), workload.Pod(e.spec("finished", 1), node),
 	)
 	e.awaitReady("finished", 1)
 	e.patchPodStatus(e.pods("finished")[0], map[string]any{"phase": "Succeeded"})
-	await(t, "the pending pod is bound and the finished one finished", func() bool {
+	awaitState(t, "the pending pod is bound and the finished one finished", func() bool {
 		return len(e.podsOn(node, "pending")) == 1 && e.pods("finished")[0].Status.Phase == corev1.PodSucceeded
 	})
 	for _, name := range []string{"pending-pdb", "finished-pdb"} {
@@ -370,99 +274,7 @@ func TestPendingAndFinishedPods(t *testing.T) {
 	e.start()
 	e.request(node, "inert")
 	e.awaitDrained(node, "inert")
-	if posts := e.evictions(); len(posts) != 2 || len(refused(posts)) > 0 {
+	if posts := e.awaitEvictions(2); len(posts) != 2 || len(refused(posts)) > 0 {
 		t.Errorf("%d evictions were sent, %d refused; want 2 and none", len(posts), len(refused(posts)))
-	}
-}
-
-// TestManyNodes: 20 nodes at once under shared budgets, watched from outside.
-func TestManyNodes(t *testing.T) {
-	const apps, replicas, drained = 6, 30, 20
-	e := setup(t, 30)
-	var names []string
-	for i := range apps {
-		name := fmt.Sprintf("app-%d", i)
-		names = append(names, name)
-		e.create(workload.Deployment(e.spec(name, replicas)), workload.MaxUnavailable(e.namespace, name, name, "10%"))
-	}
-	for _, name := range names {
-		e.awaitReady(name, replicas)
-		e.awaitBudget(name, func(s policyv1.PodDisruptionBudgetStatus) bool { return s.DisruptionsAllowed == 3 })
-	}
-	guard := e.watchHealth(names, replicas-3)
-	drainer := e.start()
-	begun := time.Now()
-	for _, node := range e.nodes[:drained] {
-		e.request(node, "many")
-	}
-	for _, node := range e.nodes[:drained] {
-		e.awaitDrained(node, "many")
-	}
-	makespan := time.Since(begun)
-	if violations := guard(); len(violations) > 0 {
-		t.Errorf("budgets were violated: %v", violations)
-	}
-	posts := e.evictions()
-	admitted := int(drainer.metric("drainer_eviction_requests_total", "code", "201"))
-	if admitted != len(posts)-len(refused(posts)) {
-		t.Errorf("%d admitted evictions counted, the audit log has %d", admitted, len(posts)-len(refused(posts)))
-	}
-	t.Logf("%d nodes drained in %.1fs with %d evictions, %d of them refused", drained, makespan.Seconds(), len(posts), len(refused(posts)))
-	for _, p := range refused(posts) {
-		t.Logf("%s was answered %d: %s", p.ObjectRef.Name, p.ResponseStatus.Code, p.ResponseObject)
-	}
-}
-
-// watchHealth watches, with a watch of its own, that no app ever has fewer
-// than least healthy pods. The function it returns ends the watch.
-func (e *env) watchHealth(apps []string, least int) func() []string {
-	e.Helper()
-	list, err := suite.client.CoreV1().Pods(e.namespace).List(e.Context(), metav1.ListOptions{})
-	if err != nil {
-		e.Fatal(err)
-	}
-	w, err := suite.client.CoreV1().Pods(e.namespace).Watch(e.Context(), metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	if err != nil {
-		e.Fatal(err)
-	}
-	healthy := map[string]map[types.UID]bool{}
-	for _, app := range apps {
-		healthy[app] = map[types.UID]bool{}
-	}
-	see := func(p *corev1.Pod, exists bool) {
-		if pods := healthy[p.Labels[workload.AppLabel]]; exists && podReady(p) {
-			pods[p.UID] = true
-		} else {
-			delete(pods, p.UID)
-		}
-	}
-	for i := range list.Items {
-		see(&list.Items[i], true)
-	}
-	var violations []string
-	var stopped atomic.Bool
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for event := range w.ResultChan() {
-			p, ok := event.Object.(*corev1.Pod)
-			if stopped.Load() {
-				return
-			}
-			if !ok {
-				violations = append(violations, fmt.Sprintf("the watch broke: %v", event))
-				return
-			}
-			see(p, event.Type != watch.Deleted)
-			if app := p.Labels[workload.AppLabel]; len(healthy[app]) < least {
-				violations = append(violations, fmt.Sprintf("%s had %d healthy pods after %s of %s", app, len(healthy[app]), event.Type, p.Name))
-			}
-		}
-	}()
-	return func() []string {
-		stopped.Store(true)
-		w.Stop()
-		<-done
-		return violations
 	}
 }

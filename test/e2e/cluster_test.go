@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/suite"
 )
 
 // strayCluster makes a process of this program start a cluster in the folder
@@ -38,7 +39,8 @@ func TestClusterEndsWithItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	command := exec.Command(program)
+	ctx := suite.Context(t)
+	command := exec.CommandContext(ctx, program)
 	command.Env = append(os.Environ(), strayCluster+"="+dir)
 	command.Stderr = os.Stderr
 	if _, err := command.StdinPipe(); err != nil {
@@ -59,14 +61,14 @@ func TestClusterEndsWithItsProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.URL != strings.TrimSpace(url) || c.URL == suite.cluster.URL {
+	if c.URL != strings.TrimSpace(url) || c.URL == shared.Cluster.URL {
 		t.Errorf("the cluster is at %s, its process says %s", c.URL, url)
 	}
 	if err := command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = command.Wait()
-	if err := c.AwaitEnd(); err != nil {
+	if err := c.AwaitEnd(ctx, suite.Progress(t)); err != nil {
 		t.Fatal(err)
 	}
 	if response, err := http.Get(c.URL + "/readyz"); err == nil {

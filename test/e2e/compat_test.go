@@ -12,7 +12,7 @@ import (
 // serverBefore is true on a server older than the minor, like 1.35.
 func serverBefore(t *testing.T, minor string) bool {
 	t.Helper()
-	found, err := suite.client.Discovery().ServerVersion()
+	found, err := shared.Client.Discovery().ServerVersion()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestKubernetesVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := suite.client.Discovery().ServerVersion()
+	found, err := shared.Client.Discovery().ServerVersion()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,22 +2,27 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync/atomic"
-	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/cluster/workload"
+	"drainer.dev/drainer/test/suite"
 )
 
 // process is a running drainer whose troubles fail the test.
 type process struct {
 	*daemon.Process
-	t *testing.T
+	env *env
 }
 
 var processes atomic.Int32
@@ -26,14 +31,10 @@ var processes atomic.Int32
 // Later flags win.
 func (e *env) start(flags ...string) process {
 	e.Helper()
-	base := filepath.Join(suite.cluster.Dir, "logs", fmt.Sprintf("drainer-%03d-%s", processes.Add(1), e.namespace))
-	if err := suite.cluster.ServiceAccountKubeconfig(e.Context(), e.namespace, "drainer", base+".kubeconfig"); err != nil {
-		e.Fatal(err)
-	}
-	p, err := daemon.Start(suite.drainer, base+".log", e.environment, append([]string{
-		"--kubeconfig=" + base + ".kubeconfig", "--node-selector=" + poolLabel + "=" + e.pool,
-		"--leader-elect-resource-namespace=" + e.namespace,
-		"--max-draining=100%", "--settle=1s", "--v=2",
+	account := types.NamespacedName{Namespace: e.namespace, Name: "drainer"}
+	name := fmt.Sprintf("drainer-%03d-%s", processes.Add(1), e.namespace)
+	p, err := shared.Run(e.Context(), account, name, e.environment, append([]string{
+		"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--settle=1s", "--v=2",
 	}, flags...)...)
 	if err != nil {
 		e.Fatal(err)
@@ -44,26 +45,41 @@ func (e *env) start(flags ...string) process {
 			e.Logf("the end of %s:\n%s", p.Log, tail(p.Log, 40))
 		}
 	})
-	return process{p, e.T}
+	return process{p, e}
 }
 
-// terminate asks the process to end.
-func (p process) terminate() (int, time.Duration) {
-	p.t.Helper()
-	status, took, err := p.Terminate()
+// terminate asks the process to end, and returns its exit status and how long
+// it took.
+func (p process) terminate() (status int, took time.Duration) {
+	p.env.Helper()
+	err := suite.While(p.env, "drainer ends after SIGTERM", func(ctx context.Context) (err error) {
+		status, took, err = p.Terminate(ctx)
+		return err
+	})
 	if err != nil {
-		p.t.Fatal(err)
+		p.env.Fatal(err)
 	}
 	return status, took
 }
 
+// crash kills the process, and lets its lease run out.
+func (p process) crash() {
+	p.env.Helper()
+	p.Kill()
+	if err := shared.ExpireLease(p.env.Context(), p.env.namespace); err != nil {
+		p.env.Fatal(err)
+	}
+}
+
+func (p process) leads() bool { return p.Leads(p.env.Context()) }
+
 // metric is the sum over the series of the name that have the labels, given as
 // names and values in turn.
 func (p process) metric(name string, labels ...string) float64 {
-	p.t.Helper()
-	m, err := p.Metrics()
+	p.env.Helper()
+	m, err := p.Metrics(p.env.Context())
 	if err != nil {
-		p.t.Fatal(err)
+		p.env.Fatal(err)
 	}
 	return m.Sum(name, labels...)
 }
@@ -71,7 +87,7 @@ func (p process) metric(name string, labels ...string) float64 {
 // runToEnd runs drainer and returns what it wrote and its exit status.
 func (e *env) runToEnd(args ...string) (string, int) {
 	e.Helper()
-	command := exec.CommandContext(e.Context(), suite.drainer, args...)
+	command := exec.CommandContext(e.Context(), shared.Drainer, args...)
 	out, err := command.CombinedOutput()
 	var status *exec.ExitError
 	if err != nil && !errors.As(err, &status) {
@@ -87,4 +103,37 @@ func tail(path string, lines int) string {
 	}
 	all := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
+}
+
+// drainerPods makes pods for processes of drainer to be in, each on a node of
+// its own, and a budget as the chart's.
+func (e *env) drainerPods(replicas int) []*corev1.Pod {
+	e.Helper()
+	spec := e.spec("drainer", replicas)
+	spec.Pod = func(p *corev1.PodTemplateSpec) {
+		p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+				TopologyKey:   corev1.LabelHostname,
+				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{workload.AppLabel: "drainer"}},
+			}},
+		}}
+	}
+	e.create(workload.Deployment(spec), workload.MaxUnavailable(e.namespace, "drainer", "drainer", "1"))
+	e.awaitReady("drainer", replicas)
+	return e.pods("drainer")
+}
+
+// startIn runs drainer as if in a pod.
+func (e *env) startIn(pod *corev1.Pod, flags ...string) process {
+	e.Helper()
+	e.environment = []string{"POD_UID=" + string(pod.UID)}
+	return e.start(flags...)
+}
+
+// slowWeb is a workload of n pods on the first node.
+func (e *env) slowWeb(n int) string {
+	e.Helper()
+	e.create(workload.Deployment(on(e.spec("web", n), e.nodes[0])))
+	e.awaitReady("web", n)
+	return e.nodes[0]
 }

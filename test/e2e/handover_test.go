@@ -4,36 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"drainer.dev/drainer/test/cluster/workload"
 )
-
-// drainerPods makes pods for processes of drainer to be in, each on a node of
-// its own, and a budget as the chart's.
-func (e *env) drainerPods(replicas int) []*corev1.Pod {
-	e.Helper()
-	spec := e.spec("drainer", replicas)
-	spec.Pod = func(p *corev1.PodTemplateSpec) {
-		p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
-				TopologyKey:   corev1.LabelHostname,
-				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{workload.AppLabel: "drainer"}},
-			}},
-		}}
-	}
-	e.create(workload.Deployment(spec), workload.MaxUnavailable(e.namespace, "drainer", "drainer", "1"))
-	e.awaitReady("drainer", replicas)
-	return e.pods("drainer")
-}
-
-// startIn runs drainer as if in a pod.
-func (e *env) startIn(pod *corev1.Pod, flags ...string) process {
-	e.Helper()
-	e.environment = []string{"POD_UID=" + string(pod.UID)}
-	return e.start(flags...)
-}
 
 // TestHandOver: a leader whose own pod is the last on its node hands the lease
 // over to another replica, which evicts that pod.
@@ -44,9 +16,9 @@ func TestHandOver(t *testing.T) {
 	e.create(workload.Deployment(on(e.spec("web", 3), node)))
 	e.awaitReady("web", 3)
 	leader := e.startIn(own)
-	poll(t, "the first one leads", func() bool { return leader.metric("leader_election_master_status") == 1 })
+	poll(t, "the first one leads", leader.leads)
 	standby := e.startIn(pods[1])
-	poll(t, "the other stands by", standby.Ready)
+	poll(t, "the other stands by", standby.ready)
 
 	e.request(node, "handover")
 	e.awaitDrained(node, "handover")
@@ -62,17 +34,13 @@ func TestHandOver(t *testing.T) {
 	if sent := e.evictions(); sent[len(sent)-1].ObjectRef.Name != own.Name {
 		t.Errorf("%s was evicted last, want %s", sent[len(sent)-1].ObjectRef.Name, own.Name)
 	}
-	if !leader.Ready() {
-		t.Error("the process that handed over is not ready to take over again")
-	}
-	if n := leader.metric("drainer_nodes", "phase", "Drained"); n != 0 {
-		t.Errorf("the process that handed over still counts %v nodes", n)
-	}
+	poll(t, "the process that handed over is ready to take over again", leader.ready)
+	poll(t, "it counts no nodes any more", func() bool { return leader.metric("drainer_nodes", "phase", "Drained") == 0 })
 	// It does when the other ends.
 	if status, _ := standby.terminate(); status != 0 {
 		t.Errorf("the other exited with %d", status)
 	}
-	poll(t, "the first one leads again", func() bool { return leader.metric("leader_election_master_status") == 1 })
+	poll(t, "the first one leads again", leader.leads)
 	e.cancel(node)
 	e.awaitReleased(node)
 }
@@ -88,10 +56,10 @@ func TestOwnPodAlone(t *testing.T) {
 		spare = e.nodes[1]
 	}
 	e.kubectl("cordon", spare)
-	await(t, "the person's cordon", func() bool { return e.cordoned(spare) })
+	awaitState(t, "the person's cordon", func() bool { return e.cordoned(spare) })
 	e.startIn(own, "--allow-last-node")
 	e.request(node, "alone")
-	await(t, "the node says why its last pod stays", func() bool {
+	awaitState(t, "the node says why its last pod stays", func() bool {
 		return strings.Contains(e.message(node), own.Name) && strings.Contains(e.message(node), "no node takes a new pod")
 	})
 	if n := len(e.evictions()); n != 0 {

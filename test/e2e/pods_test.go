@@ -1,13 +1,11 @@
 package e2e
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster/workload"
@@ -26,7 +24,7 @@ func TestRecreatedPod(t *testing.T) {
 	e.awaitDrained(node, "stateful")
 	e.awaitReady("db", 3)
 	seen := map[string]int{}
-	for _, p := range e.evictions() {
+	for _, p := range e.awaitEvictions(before) {
 		seen[p.ObjectRef.Name]++
 	}
 	if len(seen) != before {
@@ -43,14 +41,12 @@ func TestRecreatedPod(t *testing.T) {
 func TestFinalizer(t *testing.T) {
 	e := setup(t, 2)
 	node := e.nodes[0]
-	spec := on(e.spec("held", 1), node)
-	spec.Pod = func(t *corev1.PodTemplateSpec) { t.Finalizers = []string{"example.com/hold"} }
-	e.create(workload.Deployment(spec))
+	e.create(workload.Deployment(held(on(e.spec("held", 1), node))))
 	e.awaitReady("held", 1)
 	pod := e.pods("held")[0]
 	drainer := e.start("--stuck-after=1s")
 	e.request(node, "finalizer")
-	await(t, "the pod is terminating", func() bool { return len(e.terminating("held")) == 1 })
+	awaitState(t, "the pod is terminating", func() bool { return len(e.terminating("held")) == 1 })
 	// kwok leaves pods with finalizers alone: the containers end by our hand.
 	e.patchPodStatus(pod, map[string]any{"containerStatuses": []map[string]any{{
 		"name": "main", "image": "x", "ready": false, "restartCount": 0,
@@ -59,22 +55,16 @@ func TestFinalizer(t *testing.T) {
 	poll(t, "the pod is stuck by its finalizer", func() bool {
 		return drainer.metric("drainer_stuck_pods", "reason", "finalizer") == 1
 	})
-	await(t, "the node says so", func() bool {
+	awaitState(t, "the node says so", func() bool {
 		return e.blockedBy(node, "held", "finalizer") && e.status(node).Pods.Terminating == 1
 	})
 	e.awaitEvent(e.namespace, pod.Name, "Stuck")
 	if e.condition(node, corev1.NodeDrained).Status != corev1.ConditionFalse {
 		t.Error("the node is reported drained")
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"finalizers": nil}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := suite.client.CoreV1().Pods(e.namespace).Patch(t.Context(), pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	e.removeFinalizers(pod.Name)
 	e.awaitDrained(node, "finalizer")
-	if n := len(e.evictions()); n != 1 {
+	if n := len(e.awaitEvictions(1)); n != 1 {
 		t.Errorf("%d evictions were sent, want 1", n)
 	}
 }
@@ -106,13 +96,13 @@ func TestLatePod(t *testing.T) {
 	e.start("--bare-pods=Evict")
 	e.request(node, "late")
 	e.awaitDrained(node, "late")
-	late := e.spec("late", 1)
-	late.Stop = 3 * time.Second
-	e.create(workload.Pod(late, node))
-	await(t, "the promise is taken back", func() bool {
+	e.create(workload.Pod(held(e.spec("late", 1)), node))
+	awaitState(t, "the promise is taken back", func() bool {
 		return e.node(node).Annotations[api.DrainedAnnotation] == "" &&
 			e.condition(node, corev1.NodeDrained).Status == corev1.ConditionFalse
 	})
+	awaitState(t, "the pod is evicted", func() bool { return len(e.terminating("late")) == 1 })
+	e.removeFinalizers("late")
 	e.awaitDrained(node, "late")
 	if left := e.stillOn(node, "late"); len(left) > 0 {
 		t.Errorf("the late pod is still there: %v", left)
@@ -134,10 +124,14 @@ func TestReturningPod(t *testing.T) {
 	e.request(node, "return")
 	e.awaitBlocked(node, "boomerang", "returning")
 	e.awaitPhase(node, api.Blocked)
-	if n := len(e.evictions()); n > 4 {
-		t.Errorf("%d evictions were sent: that is a fight", n)
+	// The first is the drain's, the second the first of a pod that came back.
+	sent := e.sentFor("boomerang")
+	for i := 2; i < len(sent); i++ {
+		if gap := sent[i].Received.Sub(sent[i-1].Received); gap < 10*time.Second {
+			t.Errorf("eviction %d came %v after the one before: that is a fight", i+1, gap)
+		}
 	}
-	if err := suite.client.AppsV1().Deployments(e.namespace).Delete(t.Context(), "boomerang", metav1.DeleteOptions{}); err != nil {
+	if err := shared.Client.AppsV1().Deployments(e.namespace).Delete(e.Context(), "boomerang", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	e.awaitDrained(node, "return")

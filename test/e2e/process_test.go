@@ -1,86 +1,35 @@
 package e2e
 
 import (
-	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
+	"drainer.dev/drainer/test/suite"
 )
 
-// shortLease lets another process take over soon after a crash.
-var shortLease = []string{
-	"--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms",
-}
-
-func (e *env) lease() *coordinationv1.Lease {
-	e.Helper()
-	lease, err := suite.client.CoordinationV1().Leases(e.namespace).Get(e.Context(), "drainer", metav1.GetOptions{})
-	if err != nil {
-		e.Fatal(err)
-	}
-	return lease
-}
-
-func (e *env) holder() string {
-	e.Helper()
-	if lease := e.lease(); lease.Spec.HolderIdentity != nil {
-		return *lease.Spec.HolderIdentity
-	}
-	return ""
-}
-
-// checkOnce fails the test unless pods of the number were sent, and none was
-// admitted twice. A request that its process did not live to see answered may
-// have been carried out all the same.
-func (e *env) checkOnce(pods int) {
-	e.Helper()
-	sent, admitted := map[string]bool{}, map[string]int{}
-	for _, p := range e.evictions() {
-		sent[p.ObjectRef.Name] = true
-		if p.ResponseStatus.Code/100 == 2 {
-			admitted[p.ObjectRef.Name]++
-		}
-	}
-	if len(sent) != pods {
-		e.Errorf("%d pods were sent, want %d", len(sent), pods)
-	}
-	for name, n := range admitted {
-		if n > 1 {
-			e.Errorf("%s was evicted %d times", name, n)
-		}
-	}
-}
-
-// slowWeb is a workload of n pods on the first node.
-func (e *env) slowWeb(n int) string {
-	e.Helper()
-	e.create(workload.Deployment(on(e.spec("web", n), e.nodes[0])))
-	e.awaitReady("web", n)
-	return e.nodes[0]
-}
+// slowly leaves time to see a drain under way.
+var slowly = []string{"--eviction-qps=2", "--eviction-burst=1"}
 
 // TestRestart: after kill -9 a new process goes on where the old one was.
 func TestRestart(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(20)
-	slow := append([]string{"--eviction-qps=4", "--eviction-burst=1"}, shortLease...)
-	first := e.start(slow...)
+	first := e.start(slowly...)
 	e.request(node, "restart")
-	await(t, "some pods are evicted", func() bool { return len(e.terminating("web")) >= 3 })
+	e.awaitLeaving(node, "web", 20, 3)
 	started := e.status(node).StartedAt
-	first.Kill()
-	e.start(slow...)
+	first.crash()
+	e.start(slowly...)
 	e.awaitDrained(node, "restart")
 	status := e.status(node)
 	if started == nil || status.StartedAt == nil || !status.StartedAt.Equal(*started) {
@@ -96,21 +45,18 @@ func TestRestart(t *testing.T) {
 func TestTwoReplicas(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(20)
-	slow := append([]string{"--eviction-qps=4", "--eviction-burst=1"}, shortLease...)
-	leader := e.start(slow...)
-	poll(t, "the first one leads", func() bool { return leader.metric("leader_election_master_status") == 1 })
-	standby := e.start(slow...)
-	poll(t, "both are ready", func() bool { return leader.Ready() && standby.Ready() })
-	if standby.metric("leader_election_master_status") != 0 {
+	leader := e.start(slowly...)
+	poll(t, "the first one leads", leader.leads)
+	standby := e.start(slowly...)
+	poll(t, "both are ready", func() bool { return leader.ready() && standby.ready() })
+	if standby.leads() {
 		t.Fatal("both lead")
 	}
 	e.request(node, "replicas")
-	await(t, "some pods are evicted", func() bool { return len(e.terminating("web")) >= 3 })
-	leader.Kill()
+	e.awaitLeaving(node, "web", 20, 3)
+	leader.crash()
 	e.awaitDrained(node, "replicas")
-	if standby.metric("leader_election_master_status") != 1 {
-		t.Error("the standby finished the drain without leading")
-	}
+	poll(t, "the standby leads", standby.leads)
 	e.checkOnce(20)
 }
 
@@ -119,19 +65,18 @@ func TestTwoReplicas(t *testing.T) {
 func TestFrozenLeader(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(20)
-	slow := append([]string{"--eviction-qps=4", "--eviction-burst=1"}, shortLease...)
-	frozen := e.start(slow...)
+	frozen := e.start(slowly...)
 	e.request(node, "frozen")
-	await(t, "some pods are evicted", func() bool { return len(e.terminating("web")) >= 3 })
+	e.awaitLeaving(node, "web", 20, 3)
 	if err := frozen.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	standby := e.start(slow...)
-	poll(t, "the other takes over", func() bool { return standby.metric("leader_election_master_status") == 1 })
+	standby := e.start(slowly...)
+	poll(t, "the other takes over", standby.leads)
 	if err := frozen.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	if status, err := frozen.Wait(); err != nil || status != 1 {
+	if status, err := frozen.Wait(e.Context()); err != nil || status != 1 {
 		t.Errorf("the frozen leader exited with %d, %v; want 1", status, err)
 	}
 	e.awaitDrained(node, "frozen")
@@ -148,21 +93,22 @@ func TestTerminate(t *testing.T) {
 	second := e.start()
 	e.request(node, "terminate")
 	for range 3 {
-		<-asked
+		suite.Receive(t, "three evictions are under way", asked)
 	}
 	leader, standby := first, second
-	if second.metric("leader_election_master_status") == 1 {
+	if second.leads() {
 		leader, standby = second, first
 		t.Log("the second process leads")
 	}
 	holder := e.holder()
-	// The evictions under way end 2 s after the signal.
-	time.AfterFunc(2*time.Second, slow.open)
+	// The evictions under way are answered 2 s after the signal, or later.
+	var answered atomic.Bool
+	time.AfterFunc(2*time.Second, func() { answered.Store(true); slow.open() })
 	status, took := leader.terminate()
-	if status != 0 || took > 10*time.Second {
-		t.Errorf("drainer exited with %d after %v, want 0 within 10 s", status, took)
+	if status != 0 {
+		t.Errorf("drainer exited with %d, want 0", status)
 	}
-	if took < 1500*time.Millisecond {
+	if !answered.Load() && took < 8*time.Second {
 		t.Errorf("drainer exited after %v and did not wait for the evictions under way", took)
 	}
 	if now := e.holder(); now == holder {
@@ -179,14 +125,18 @@ func TestTerminateHung(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(3)
 	hung, asked := e.hold("web")
+	idle := e.start()
+	poll(t, "it leads", idle.leads)
 	first := e.start()
+	// What a process needs here and now that has nothing to wait for.
+	_, least := idle.terminate()
 	e.request(node, "hung")
 	for range 3 {
-		<-asked
+		suite.Receive(t, "three evictions are under way", asked)
 	}
 	status, took := first.terminate()
-	if status != 0 || took > 10*time.Second || took < 7*time.Second {
-		t.Errorf("drainer exited with %d after %v, want 0 after 8 s to 10 s", status, took)
+	if most := 10*time.Second + 10*least; status != 0 || took < 8*time.Second || took > most {
+		t.Errorf("drainer exited with %d after %v, want 0 after 8 s to %v", status, took, most)
 	}
 	hung.open()
 	e.start()
@@ -202,9 +152,9 @@ func TestUnknownOutcome(t *testing.T) {
 	hung, asked := e.hold("web")
 	drainer := e.start("--eviction-timeout=1s")
 	e.request(node, "unknown")
-	<-asked
+	suite.Receive(t, "the eviction is under way", asked)
 	poll(t, "the outcome is unknown", func() bool {
-		return drainer.metric("drainer_eviction_requests_total", "code", "error", "reason", "unknown") == 1
+		return drainer.metric("drainer_eviction_requests_total", "code", "error", "reason", "unknown") >= 1
 	})
 	poll(t, "the pod is looked up", func() bool {
 		return len(e.audit(func(a *cluster.AuditEvent) bool { return a.Verb == "get" && a.ObjectRef.Resource == "pods" })) > 0
@@ -259,7 +209,7 @@ func TestPermissions(t *testing.T) {
 	e.environment = []string{"KUBE_FEATURE_WatchListClient=false"}
 	e.start("--max-draining=1", "--eviction-timeout=1s")
 	e.request(node, "permissions")
-	e.awaitPhase(node, api.Draining)
+	e.awaitStarted(node)
 	e.request(queued, "permissions")
 	e.awaitPhase(queued, api.Queued)
 	clusterRole, err := daemon.Manifest[*rbacv1.ClusterRole]()
@@ -270,41 +220,6 @@ func TestPermissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	granted := grants(slices.Concat(clusterRole.Rules, role.Rules))
-	unused := granted
-	t.Cleanup(func() {
-		for _, p := range unused {
-			t.Logf("never used: %s", p)
-		}
-	})
 	// The budget that blocks is read after 36 s at the latest.
-	poll(t, "every permission is used", func() bool {
-		used := map[string]bool{}
-		for _, a := range e.audit(func(*cluster.AuditEvent) bool { return true }) {
-			used[permission(a.Verb, a.ObjectRef.APIGroup, a.ObjectRef.Resource, a.ObjectRef.Subresource)] = true
-		}
-		unused = slices.DeleteFunc(slices.Clone(granted), func(p string) bool { return used[p] })
-		return len(unused) == 0
-	})
-}
-
-func permission(verb, group, resource, subresource string) string {
-	if subresource != "" {
-		resource += "/" + subresource
-	}
-	return fmt.Sprintf("%s %s.%s", verb, resource, group)
-}
-
-func grants(rules []rbacv1.PolicyRule) []string {
-	var all []string
-	for _, rule := range rules {
-		for _, group := range rule.APIGroups {
-			for _, resource := range rule.Resources {
-				for _, verb := range rule.Verbs {
-					all = append(all, permission(verb, group, resource, ""))
-				}
-			}
-		}
-	}
-	return all
+	suite.AwaitUsed(t, shared.Cluster, e.user(), slices.Concat(clusterRole.Rules, role.Rules))
 }

@@ -1,8 +1,8 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -10,44 +10,34 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster/workload"
+	"drainer.dev/drainer/test/suite"
 )
-
-func (e *env) kubectl(args ...string) {
-	e.Helper()
-	out, err := exec.CommandContext(e.Context(), suite.cluster.Kubectl(),
-		append([]string{"--kubeconfig=" + suite.cluster.Kubeconfig()}, args...)...).CombinedOutput()
-	if err != nil {
-		e.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-}
-
-func (e *env) cordoned(node string) bool { return e.node(node).Spec.Unschedulable }
 
 // TestPause: nothing is sent while the request is paused.
 func TestPause(t *testing.T) {
-	e := setup(t, 2)
+	e := setup(t, 3)
 	node := e.nodes[0]
-	e.create(workload.Deployment(on(e.spec("web", 20), node)))
-	e.awaitReady("web", 20)
-	e.start("--eviction-qps=5", "--eviction-burst=1")
+	e.twoOfTen(node)
+	e.start()
 	e.request(node, "pause")
-	await(t, "some pods are evicted", func() bool { return len(e.terminating("web")) >= 2 })
+	e.awaitLeaving(node, "web", 10, 2)
 	e.annotate(node, api.PausedAnnotation, "true")
 	e.awaitPhase(node, api.Paused)
-	paused := time.Now()
-	watchFor(t, 3*time.Second, "the node stays paused and cordoned", func() bool {
-		return e.status(node).Phase == api.Paused && e.cordoned(node)
-	})
-	e.checkNoneSince(paused)
+	e.checkNothingSent(node)
+	if e.status(node).Phase != api.Paused {
+		t.Errorf("the node is %s after a while, want Paused", e.status(node).Phase)
+	}
 	if c := e.condition(node, corev1.NodeDrainInProgress); c.Status != corev1.ConditionTrue {
 		t.Errorf("DrainInProgress = %s while paused, want True", c.Status)
 	}
 	e.annotate(node, api.PausedAnnotation, "")
 	e.awaitDrained(node, "pause")
+	e.checkOnce(10 + 3)
 }
 
 // TestTimeout: Wait says so and goes on, Stop gives up and stays cordoned.
@@ -91,13 +81,16 @@ func TestNotBefore(t *testing.T) {
 	e := setup(t, 2)
 	node := e.nodes[0]
 	e.start()
-	at := time.Now().Add(4 * time.Second).Truncate(time.Second)
-	e.annotate(node, api.DrainAnnotation, "later", api.NotBeforeAnnotation, at.UTC().Format(time.RFC3339))
+	begins := func(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+	at := time.Now().Add(24 * time.Hour)
+	e.annotate(node, api.DrainAnnotation, "later", api.NotBeforeAnnotation, begins(at))
 	e.awaitPhase(node, api.Queued)
-	if message := e.message(node); !strings.Contains(message, at.UTC().Format(time.RFC3339)) {
+	if message := e.message(node); !strings.Contains(message, begins(at)) {
 		t.Errorf("the condition says %q and not when it begins", message)
 	}
-	await(t, "the drain begins", func() bool {
+	at = time.Now().Add(3 * time.Second).Truncate(time.Second)
+	e.annotate(node, api.NotBeforeAnnotation, begins(at))
+	awaitState(t, "the drain begins", func() bool {
 		if time.Now().Before(at) && e.cordoned(node) {
 			t.Fatal("the node was cordoned too early")
 		}
@@ -131,7 +124,7 @@ func TestInvalidRequest(t *testing.T) {
 	} {
 		id := fmt.Sprintf("bad-%d", i)
 		e.annotate(node, api.DrainAnnotation, id, bad[0], bad[1])
-		await(t, bad[0]+"="+bad[1]+" is refused", func() bool {
+		awaitState(t, bad[0]+"="+bad[1]+" is refused", func() bool {
 			s := e.status(node)
 			return s.Request == id && s.Phase == api.InvalidRequest && strings.Contains(e.message(node), bad[0]) &&
 				e.condition(node, corev1.NodeDrainInProgress).Status == corev1.ConditionFalse
@@ -154,18 +147,15 @@ func TestInvalidRequest(t *testing.T) {
 
 // TestInvalidDuringDrain: a drain under way pauses and keeps its cordon.
 func TestInvalidDuringDrain(t *testing.T) {
-	e := setup(t, 2)
+	e := setup(t, 3)
 	node := e.nodes[0]
-	e.create(workload.Deployment(on(e.spec("web", 20), node)))
-	e.awaitReady("web", 20)
-	e.start("--eviction-qps=5", "--eviction-burst=1")
+	e.twoOfTen(node)
+	e.start()
 	e.request(node, "typo")
-	await(t, "some pods are evicted", func() bool { return len(e.terminating("web")) >= 2 })
+	e.awaitLeaving(node, "web", 10, 2)
 	e.annotate(node, "drainer.dev/pause", "true")
 	e.awaitPhase(node, api.InvalidRequest)
-	invalid := time.Now()
-	watchFor(t, 2*time.Second, "the cordon stays", func() bool { return e.cordoned(node) })
-	e.checkNoneSince(invalid)
+	e.checkNothingSent(node)
 	e.annotate(node, "drainer.dev/pause", "")
 	e.awaitDrained(node, "typo")
 }
@@ -197,75 +187,33 @@ func TestNewRequest(t *testing.T) {
 	e.start()
 	e.request(node, "first")
 	e.awaitDrained(node, "first")
-	w, err := suite.client.CoreV1().Nodes().Watch(t.Context(), metav1.SingleObject(metav1.ObjectMeta{
-		Name: node, ResourceVersion: e.node(node).ResourceVersion,
-	}))
+	w, err := follow(e.Context(), e.node(node).ResourceVersion, func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
+		return shared.Client.CoreV1().Nodes().Watch(ctx, o)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Stop()
 	e.request(node, "second")
-	timeout := time.After(patience)
 	for {
-		select {
-		case event := <-w.ResultChan():
-			n, ok := event.Object.(*corev1.Node)
-			if !ok || event.Type == watch.Error {
-				t.Fatalf("the watch broke: %v", event)
-			}
-			status, err := api.ParseStatus(n.Annotations[api.StatusAnnotation])
-			if err != nil {
-				t.Fatal(err)
-			}
-			drained := n.Annotations[api.DrainedAnnotation]
-			if status.Request == "second" && drained == "first" {
-				t.Fatal("drained says the old ID under the new request")
-			}
-			if drained == "second" {
-				return
-			}
-		case <-timeout:
-			t.Fatal("the second request was not carried out")
+		event := suite.Receive(t, "the second request is carried out", w.ResultChan())
+		n, ok := event.Object.(*corev1.Node)
+		if !ok {
+			t.Fatalf("the watch broke: %v", event)
+		}
+		status, err := api.ParseStatus(n.Annotations[api.StatusAnnotation])
+		if err != nil {
+			t.Fatal(err)
+		}
+		drained := n.Annotations[api.DrainedAnnotation]
+		if status.Request == "second" && drained == "first" {
+			t.Fatal("drained says the old ID under the new request")
+		}
+		if drained == "second" {
+			return
 		}
 	}
-}
-
-// TestHumanCordon: a cordon made by a person before the drain survives it.
-func TestHumanCordon(t *testing.T) {
-	e := setup(t, 3)
-	node := e.nodes[0]
-	e.kubectl("cordon", node)
-	await(t, "the person's cordon", func() bool { return e.cordoned(node) })
-	e.start()
-	e.request(node, "human")
-	e.awaitDrained(node, "human")
-	e.cancel(node)
-	e.awaitReleased(node)
-	watchFor(t, time.Second, "the person's cordon stays", func() bool { return e.cordoned(node) })
-}
-
-// TestHumanUncordon: while the request stands the cordon is put back.
-func TestHumanUncordon(t *testing.T) {
-	e := setup(t, 2)
-	node := e.nodes[0]
-	e.create(workload.Deployment(on(e.spec("db", 1), node)), workload.MaxUnavailable(e.namespace, "db", "db", "0"))
-	e.awaitReady("db", 1)
-	e.start()
-	e.request(node, "uncordon")
-	await(t, "the cordon", func() bool { return e.cordoned(node) })
-	// The first one is put right at once, maybe before anybody sees it.
-	e.kubectl("uncordon", node)
-	e.awaitEvent(metav1.NamespaceDefault, node, "CordonRestored")
-	await(t, "the cordon is put back", func() bool { return e.cordoned(node) })
-	e.kubectl("uncordon", node)
-	await(t, "the uncordon is seen", func() bool { return !e.cordoned(node) })
-	uncordoned := time.Now()
-	await(t, "the cordon is put back again", func() bool { return e.cordoned(node) })
-	if waited := time.Since(uncordoned); waited < 3*time.Second {
-		t.Errorf("the second cordon came after %v: that is a fight", waited)
-	}
-	e.editBudget("db", "1")
-	e.awaitDrained(node, "uncordon")
 }
 
 // TestNodeDeleted: a node that is gone ends its drain; one of the same name is
@@ -278,13 +226,13 @@ func TestNodeDeleted(t *testing.T) {
 	drainer := e.start()
 	e.request(node, "deleted")
 	e.awaitBlocked(node, "db", "budget_never_allows")
-	if err := suite.client.CoreV1().Nodes().Delete(t.Context(), node, metav1.DeleteOptions{}); err != nil {
+	if err := shared.Client.CoreV1().Nodes().Delete(e.Context(), node, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	poll(t, "the end is counted", func() bool { return drainer.metric("drainer_drains_total", "result", "node_deleted") == 1 })
 	poll(t, "the gauges of the node are gone", func() bool { return drainer.metric("drainer_node_pods", "node", node) == 0 })
 	e.create(workload.Node(node, map[string]string{poolLabel: e.pool}))
-	await(t, "the new node is ready", func() bool { return e.node(node) != nil && ready(e.node(node)) })
+	awaitState(t, "the new node is ready", func() bool { return e.node(node) != nil && ready(e.node(node)) })
 	e.request(node, "again")
 	e.awaitBlocked(node, "db", "budget_never_allows")
 	e.editBudget("db", "1")
@@ -298,7 +246,8 @@ func TestNodeDeleted(t *testing.T) {
 func TestAllNodes(t *testing.T) {
 	const limit = 2
 	e := setup(t, 5)
-	e.create(workload.Deployment(e.spec("web", 10)), workload.MaxUnavailable(e.namespace, "web", "web", "50%"))
+	// No drain ends before the queue has been looked at.
+	e.create(workload.Deployment(e.spec("web", 10)), workload.MaxUnavailable(e.namespace, "web", "web", "0"))
 	e.awaitReady("web", 10)
 	drainer := e.start(fmt.Sprintf("--max-draining=%d", limit))
 	for _, node := range e.nodes {
@@ -316,16 +265,22 @@ func TestAllNodes(t *testing.T) {
 	inPhase := func(phase api.Phase) []string {
 		return slices.DeleteFunc(slices.Clone(e.nodes), func(n string) bool { return e.status(n).Phase != phase })
 	}
-	await(t, "some wait for a slot", func() bool {
-		return slices.ContainsFunc(inPhase(api.Queued), func(n string) bool { return strings.Contains(e.message(n), "place 1 in the queue") })
+	queued := ""
+	awaitState(t, "a node is the next in the queue", func() bool {
+		nodes := inPhase(api.Queued)
+		i := slices.IndexFunc(nodes, func(n string) bool { return strings.Contains(e.message(n), "place 1 in the queue") })
+		if i >= 0 {
+			queued = nodes[i]
+		}
+		return i >= 0
 	})
-	queued := inPhase(api.Queued)[0]
-	await(t, "a queued node gets the taint", func() bool {
-		return e.status(queued).Phase != api.Queued || slices.ContainsFunc(e.node(queued).Spec.Taints, func(t corev1.Taint) bool {
+	awaitState(t, "it gets the taint", func() bool {
+		return slices.ContainsFunc(e.node(queued).Spec.Taints, func(t corev1.Taint) bool {
 			return t.Key == api.QueuedTaint && t.Effect == corev1.TaintEffectPreferNoSchedule
 		})
 	})
-	await(t, "all but the last are drained", func() bool {
+	e.editBudget("web", "50%")
+	awaitState(t, "all but the last are drained", func() bool {
 		if n := draining(); n > limit {
 			t.Fatalf("%d nodes are draining at once, at most %d are allowed", n, limit)
 		}
@@ -335,7 +290,7 @@ func TestAllNodes(t *testing.T) {
 	if len(last) != 1 {
 		t.Fatalf("%d nodes are queued, want the last one", len(last))
 	}
-	await(t, "the last node says why it waits", func() bool { return strings.Contains(e.message(last[0]), "last schedulable Ready node") })
+	awaitState(t, "the last node says why it waits", func() bool { return strings.Contains(e.message(last[0]), "last schedulable Ready node") })
 	watchFor(t, 2*time.Second, "the last node takes pods", func() bool { return !e.cordoned(last[0]) })
 	if n := drainer.metric("drainer_nodes", "phase", "Drained"); int(n) != len(e.nodes)-1 {
 		t.Errorf("drainer_nodes says %v drained", n)
@@ -345,6 +300,6 @@ func TestAllNodes(t *testing.T) {
 	}
 	for _, node := range e.nodes {
 		e.awaitReleased(node)
-		await(t, "the node is schedulable", func() bool { return !e.cordoned(node) })
+		e.awaitSchedulable(node)
 	}
 }

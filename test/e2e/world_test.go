@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"testing"
-	"time"
 
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -64,57 +62,4 @@ func (w *world) next() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.changed
-}
-
-// patience is how long a test waits for what must come.
-const patience = 90 * time.Second
-
-// await waits until ok, which is asked again after every change of a node, pod
-// or budget.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	for {
-		next := suite.world.next()
-		if ok() {
-			return
-		}
-		select {
-		case <-next:
-		case <-timeout.C:
-			t.Fatalf("waited %v in vain: %s", patience, what)
-		}
-	}
-}
-
-// poll waits until ok, which is asked now and then: for metrics and the audit
-// log, which nobody can watch.
-func poll(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain: %s", patience, what)
-		}
-	}
-}
-
-// watchFor keeps looking for the time, at every change, that ok stays true.
-func watchFor(t *testing.T, d time.Duration, what string, ok func() bool) {
-	t.Helper()
-	end := time.NewTimer(d)
-	defer end.Stop()
-	for {
-		next := suite.world.next()
-		if !ok() {
-			t.Fatalf("did not stay true: %s", what)
-		}
-		select {
-		case <-next:
-		case <-end.C:
-			return
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -84,20 +85,22 @@ func While(t testing.TB, what string, do func(context.Context) error) error {
 	return await.Waiter{Progress: Progress(t)}.While(Context(t), what, do)
 }
 
-// Run makes a command for the context, runs it and returns what it wrote. The
-// error has that, too.
+// Run runs a command that is made for the context, and returns what it wrote.
+// The error has that, too.
 func Run(t testing.TB, command func(context.Context) *exec.Cmd) (string, error) {
 	t.Helper()
+	ctx := Context(t)
+	c := command(ctx)
+	// What it started may hold its output open after its end.
+	c.WaitDelay = 10 * time.Second
+	name := strings.Join(append([]string{filepath.Base(c.Path)}, c.Args[1:]...), " ")
 	var out []byte
-	name := ""
-	err := While(t, "a command", func(ctx context.Context) (err error) {
-		c := command(ctx)
-		name = strings.Join(append([]string{c.Path}, c.Args[1:]...), " ")
+	err := await.Waiter{Progress: Progress(t)}.While(ctx, name, func(context.Context) (err error) {
 		out, err = c.CombinedOutput()
 		return err
 	})
 	if err != nil {
-		return string(out), fmt.Errorf("%s: %w\n%s", name, err, out)
+		err = fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
-	return string(out), nil
+	return string(out), err
 }
