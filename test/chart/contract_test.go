@@ -6,19 +6,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster/workload"
+	"drainer.dev/drainer/test/suite"
 )
 
 const (
@@ -34,23 +33,23 @@ func TestContract(t *testing.T) {
 	onCluster(t)
 	for i := range 3 {
 		node := workload.Node(contractNode(i), map[string]string{pool: contractNamespace})
-		if err := workload.Create(t.Context(), suite.client, node); err != nil {
+		if err := workload.Create(t.Context(), shared.Client, node); err != nil {
 			t.Fatal(err)
 		}
 	}
 	contractPods(t)
 	holdEvictions(t)
-	helm(t, Majors()[0], "install", contractNamespace, suite.chart.Dir(), "--namespace="+contractNamespace, "--wait", "--timeout=90s",
+	helm(t, Majors()[0], "install", contractNamespace, shared.chart.Dir(), "--namespace="+contractNamespace, "--wait", helmPatience,
 		"--set=drain.nodeSelector="+pool+"="+contractNamespace, "--set=drain.maxDraining=1", "--set=eviction.timeout=1s")
 	// Servers before 1.34 do not stream lists: there list is needed.
 	startInstalled(t, contractNamespace, "contract-drainer", []string{"KUBE_FEATURE_WatchListClient=false"})
 
 	request(t, contractNode(0))
-	awaitPhase(t, contractNode(0), api.Draining)
+	awaitStatus(t, contractNode(0), "being drained", func(s api.Status) bool { return s.StartedAt != nil })
 	request(t, contractNode(1))
-	awaitPhase(t, contractNode(1), api.Queued)
+	awaitStatus(t, contractNode(1), "queued", func(s api.Status) bool { return s.Phase == api.Queued })
 
-	roles := suite.client.RbacV1()
+	roles := shared.Client.RbacV1()
 	clusterRole, err := roles.ClusterRoles().Get(t.Context(), "contract-drainer", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -59,28 +58,10 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unused := grants(slices.Concat(clusterRole.Rules, role.Rules))
-	if len(unused) < 10 {
-		t.Fatalf("the roles grant only %v", unused)
-	}
-	t.Cleanup(func() {
-		for _, permission := range unused {
-			t.Logf("never used: %s", permission)
-		}
-	})
+	const user = "system:serviceaccount:contract:contract-drainer"
 	// The budget that blocks is read after 36 s at the latest.
-	await(t, "every permission is used", func() bool {
-		for _, a := range contractAudit(t) {
-			used := permission(a.Verb, a.ObjectRef.APIGroup, a.ObjectRef.Resource, a.ObjectRef.Subresource)
-			unused = slices.DeleteFunc(unused, func(p string) bool { return p == used })
-		}
-		return len(unused) == 0
-	})
-	for _, a := range contractAudit(t) {
-		if a.ResponseStatus.Code == http.StatusForbidden || a.Annotations["authorization.k8s.io/decision"] == "forbid" {
-			t.Errorf("the chart's roles do not allow to %s %s", a.Verb, a.RequestURI)
-		}
-	}
+	suite.AwaitUsed(t, shared.Cluster, user, slices.Concat(clusterRole.Rules, role.Rules))
+	suite.CheckAllowed(t, shared.Cluster, user)
 }
 
 func contractNode(i int) string { return fmt.Sprintf("%s-%d", contractNamespace, i) }
@@ -105,14 +86,14 @@ func contractPods(t *testing.T) {
 			},
 		}
 	}
-	err := workload.Create(t.Context(), suite.client,
+	err := workload.Create(t.Context(), shared.Client,
 		workload.Deployment(spec("db")), workload.MaxUnavailable(contractNamespace, "db", "db", "0"), workload.Deployment(spec("web")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the pods run", func() bool {
+	awaitClaim(t, "the pods run", func() bool {
 		for _, name := range []string{"db", "web"} {
-			d, err := suite.client.AppsV1().Deployments(contractNamespace).Get(t.Context(), name, metav1.GetOptions{})
+			d, err := shared.Client.AppsV1().Deployments(contractNamespace).Get(t.Context(), name, metav1.GetOptions{})
 			if err != nil || d.Status.ReadyReplicas != 1 {
 				return false
 			}
@@ -148,7 +129,7 @@ func holdEvictions(t *testing.T) {
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: contractNamespace}},
 		}},
 	}
-	hooks := suite.client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	hooks := shared.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	if _, err := hooks.Create(t.Context(), configuration, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -157,48 +138,26 @@ func holdEvictions(t *testing.T) {
 func request(t *testing.T, node string) {
 	t.Helper()
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"contract"}}}`, api.DrainAnnotation)
-	_, err := suite.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := shared.Client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func awaitPhase(t *testing.T, node string, phase api.Phase) {
+// awaitStatus waits until the node's status says so. Nobody may see what it says
+// only for a while.
+func awaitStatus(t *testing.T, node, what string, says func(api.Status) bool) {
 	t.Helper()
-	await(t, "node "+node+" is "+string(phase), func() bool {
-		n, err := suite.client.CoreV1().Nodes().Get(t.Context(), node, metav1.GetOptions{})
-		return err == nil && strings.Contains(n.Annotations[api.StatusAnnotation], string(phase))
-	})
-}
-
-// contractAudit is what drainer asked the API server for.
-func contractAudit(t *testing.T) []cluster.AuditEvent {
-	t.Helper()
-	const user = "system:serviceaccount:contract:contract-drainer"
-	events, err := suite.cluster.Audit(user, func(a *cluster.AuditEvent) bool { return a.User.Username == user })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return events
-}
-
-func permission(verb, group, resource, subresource string) string {
-	if subresource != "" {
-		resource += "/" + subresource
-	}
-	return fmt.Sprintf("%s %s.%s", verb, resource, group)
-}
-
-func grants(rules []rbacv1.PolicyRule) []string {
-	var all []string
-	for _, rule := range rules {
-		for _, group := range rule.APIGroups {
-			for _, resource := range rule.Resources {
-				for _, verb := range rule.Verbs {
-					all = append(all, permission(verb, group, resource, ""))
-				}
-			}
+	suite.Await(t, nil, "node "+node+" is "+what, func() error {
+		n, err := shared.Client.CoreV1().Nodes().Get(suite.Context(t), node, metav1.GetOptions{})
+		if err != nil {
+			return err
 		}
-	}
-	return all
+		text := n.Annotations[api.StatusAnnotation]
+		status, err := api.ParseStatus(text)
+		if text == "" || err == nil && !says(status) {
+			return await.NotYet("its status is %q", text)
+		}
+		return err
+	})
 }

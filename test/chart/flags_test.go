@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"drainer.dev/drainer/test/suite"
 )
 
 // withoutValue are the flags that the chart does not set, and why.
@@ -20,7 +22,8 @@ var withoutValue = map[string]string{
 // itself; a default that is zero is not said.
 func programFlags(t *testing.T) map[string]string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), suite.drainer, "--help").Output()
+	onCluster(t)
+	out, err := exec.CommandContext(suite.Context(t), shared.Drainer, "--help").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +86,7 @@ func TestFlags(t *testing.T) {
 			delete(missing, name)
 		}
 	}
-	readme, err := os.ReadFile(filepath.Join(suite.chart.Dir(), "README.md"))
+	readme, err := os.ReadFile(filepath.Join(shared.chart.Dir(), "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +128,9 @@ func TestDefaults(t *testing.T) {
 // for want of a cluster.
 func TestFlagsAccepted(t *testing.T) {
 	t.Parallel()
+	onCluster(t)
 	for file, values := range ciFiles(t) {
-		command := exec.CommandContext(t.Context(), suite.drainer,
+		command := exec.CommandContext(suite.Context(t), shared.Drainer,
 			append(renderedArgs(t, values), "--kubeconfig=/does/not/exist")...)
 		out, err := command.CombinedOutput()
 		if err == nil || command.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "/does/not/exist") {

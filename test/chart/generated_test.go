@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"drainer.dev/drainer/test/suite"
 )
 
 // TestGenerated: making the generated files anew changes nothing.
 func TestGenerated(t *testing.T) {
 	t.Parallel()
-	files, err := suite.chart.Generated(t.Context())
+	files, err := shared.chart.Generated(suite.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +24,7 @@ func TestGenerated(t *testing.T) {
 		t.Fatalf("only %d files are generated", len(files))
 	}
 	for path, want := range files {
-		got, err := os.ReadFile(filepath.Join(suite.chart.Checkout, path))
+		got, err := os.ReadFile(filepath.Join(shared.chart.Checkout, path))
 		if err != nil {
 			t.Error(err)
 			continue
@@ -37,7 +39,7 @@ func TestGenerated(t *testing.T) {
 // without values, but for the namespace and what only Helm says.
 func TestDeploy(t *testing.T) {
 	t.Parallel()
-	kustomized := kubectl(t, "", "kustomize", filepath.Join(suite.chart.Checkout, "deploy"))
+	kustomized := kubectl(t, "", "kustomize", filepath.Join(shared.chart.Checkout, "deploy"))
 	got := map[string]*unstructured.Unstructured{}
 	for _, o := range parse(t, kustomized) {
 		got[nameOf(o)] = o

@@ -2,17 +2,20 @@ package chart
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+
+	"drainer.dev/drainer/test/suite"
 )
 
 // quickPods are annotations by which the fake kubelet starts a pod at once.
@@ -21,24 +24,27 @@ const quickPods = `podAnnotations.pod-create\.stage\.kwok\.x-k8s\.io/delay=50ms,
 	`podAnnotations.pod-ready\.stage\.kwok\.x-k8s\.io/delay=50ms,` +
 	`podAnnotations.pod-ready\.stage\.kwok\.x-k8s\.io/jitter-delay=50ms`
 
+// helmPatience lets Helm wait until the suite's time ends it.
+const helmPatience = "--timeout=24h"
+
 // TestInstall: real Helm installs the chart, tests it, changes every value and
 // back, and takes it away without a trace.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	onCluster(t)
-	await(t, "the namespaces are furnished", furnished)
-	for _, major := range suite.helms {
+	awaitClaim(t, "the namespaces are furnished", furnished)
+	for _, major := range shared.helms {
 		t.Run(major, func(t *testing.T) {
 			t.Cleanup(func() {
 				if t.Failed() {
 					// The next version of Helm is to begin anew.
-					_, _ = suite.chart.Helm(context.Background(), major, "uninstall", "drainer", "--namespace=drainer",
-						"--kubeconfig="+suite.cluster.Kubeconfig())
+					_, _ = shared.chart.Helm(context.Background(), major, "uninstall", "drainer", "--namespace=drainer",
+						"--kubeconfig="+shared.Cluster.Kubeconfig())
 				}
 			})
 			before := inventory(t)
 			args := []string{
-				"drainer", suite.chart.Dir(), "--namespace=drainer", "--wait", "--timeout=90s", "--set=" + quickPods,
+				"drainer", shared.chart.Dir(), "--namespace=drainer", "--wait", helmPatience, "--set=" + quickPods,
 			}
 			notes := helm(t, major, append([]string{"install"}, args...)...)
 			if !strings.Contains(notes, "kubectl annotate node NODE drainer.dev/drain=CHG-1234") {
@@ -56,9 +62,9 @@ func TestInstall(t *testing.T) {
 				helm(t, major, append([]string{"upgrade", "--reset-values", "--values=" + values}, args...)...)
 				checkInstalled(t, major, values)
 			}
-			helm(t, major, "uninstall", "drainer", "--namespace=drainer", "--wait", "--timeout=90s")
+			helm(t, major, "uninstall", "drainer", "--namespace=drainer", "--wait", helmPatience)
 			left := []string{}
-			await(t, "only the lease is left", func() bool {
+			awaitClaim(t, "only the lease is left", func() bool {
 				left = slices.DeleteFunc(inventory(t), func(name string) bool { return slices.Contains(before, name) })
 				return slices.Equal(left, []string{"leases/drainer/drainer"})
 			})
@@ -72,11 +78,11 @@ func TestInstall(t *testing.T) {
 func furnished() bool {
 	for _, n := range namespaces {
 		ctx := context.Background()
-		_, err := suite.client.CoreV1().ServiceAccounts(n).Get(ctx, "default", metav1.GetOptions{})
+		_, err := shared.Client.CoreV1().ServiceAccounts(n).Get(ctx, "default", metav1.GetOptions{})
 		if err != nil {
 			return false
 		}
-		if _, err := suite.client.CoreV1().ConfigMaps(n).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{}); err != nil {
+		if _, err := shared.Client.CoreV1().ConfigMaps(n).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{}); err != nil {
 			return false
 		}
 	}
@@ -90,7 +96,7 @@ func checkInstalled(t *testing.T, major, values string) {
 	if values != "" {
 		args = append(args, "--values="+values)
 	}
-	text, err := suite.chart.Template(t.Context(), major, args...)
+	text, err := shared.chart.Template(suite.Context(t), major, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +124,7 @@ func checkInstalled(t *testing.T, major, values string) {
 			t.Logf("there are\n%s\nrendered are\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}()
-	await(t, "the objects are those that are rendered", func() bool {
+	awaitClaim(t, "the objects are those that are rendered", func() bool {
 		got = ofRelease(t)
 		return slices.Equal(got, want)
 	})
@@ -128,9 +134,8 @@ func checkInstalled(t *testing.T, major, values string) {
 // asks for, with the address of a real drainer.
 func helmTest(t *testing.T, major, address string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	pods := suite.client.CoreV1().Pods("drainer")
+	ctx := suite.Context(t)
+	pods := shared.Client.CoreV1().Pods("drainer")
 	watch, err := pods.Watch(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=drainer-test"})
 	if err != nil {
 		t.Fatal(err)
@@ -145,10 +150,10 @@ func helmTest(t *testing.T, major, address string) {
 				return
 			}
 		}
-		played <- ctx.Err()
+		played <- fmt.Errorf("the watch of the test's pod ended: %w", ctx.Err())
 	}()
-	helm(t, major, "test", "drainer", "--namespace=drainer", "--timeout=60s")
-	if err := <-played; err != nil {
+	helm(t, major, "test", "drainer", "--namespace=drainer", helmPatience)
+	if err := suite.Receive(t, "the test's pod has run", played); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := pods.Get(t.Context(), "drainer-test", metav1.GetOptions{}); !missing(err) {
@@ -172,12 +177,13 @@ func play(ctx context.Context, t *testing.T, pod *corev1.Pod, address string) er
 		}
 	}
 	phase := corev1.PodSucceeded
-	if out, err := exec.CommandContext(ctx, suite.drainer, args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, shared.Drainer, args...).CombinedOutput(); err != nil {
 		t.Errorf("drainer %v: %v\n%s", args, err, out)
 		phase = corev1.PodFailed
 	}
-	pod.Status.Phase = phase
-	_, err := suite.client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	// The fake kubelet may still write to the pod.
+	_, err := shared.Client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType,
+		fmt.Appendf(nil, `{"status":{"phase":%q}}`, phase), metav1.PatchOptions{}, "status")
 	return err
 }
 
@@ -213,11 +219,11 @@ func inventory(t *testing.T) []string {
 // list tells of all objects of all kinds that have the labels.
 func list(t *testing.T, labels string, tell func(r metav1.APIResource, namespace, name string)) {
 	t.Helper()
-	client, err := dynamic.NewForConfig(suite.cluster.Config())
+	client, err := dynamic.NewForConfig(shared.Cluster.Config())
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds, err := suite.client.Discovery().ServerPreferredResources()
+	kinds, err := shared.Client.Discovery().ServerPreferredResources()
 	if err != nil {
 		t.Fatal(err)
 	}

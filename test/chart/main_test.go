@@ -8,29 +8,25 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
-	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/suite"
 )
 
-// suite is what all tests share.
-var suite struct {
+// shared is what all tests share.
+var shared struct {
 	chart *Chart
 	// helms are the major versions of Helm that the tests run.
-	helms   []string
-	cluster *cluster.Cluster
-	client  *kubernetes.Clientset
-	// drainer is the path of the program that the chart installs.
-	drainer string
-	// started starts the cluster unless that was done, for those tests that
-	// need one.
-	started func() error
+	helms []string
+	// Stage has what the chart installs, and where; see onCluster.
+	*daemon.Stage
+	// staged is closed when Stage is made, or err says why it is not.
+	staged chan struct{}
+	err    error
 }
 
 // helms chooses the versions of Helm: the newest alone takes half as long.
@@ -55,68 +51,40 @@ func chosenHelms() ([]string, error) {
 	return chosen, nil
 }
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(runSuite(m))
-}
+func TestMain(m *testing.M) { suite.Main(m, "chart", prepare, end) }
 
-func runSuite(m *testing.M) (status int) {
-	dir, err := os.MkdirTemp("", "drainer-chart-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+// prepare starts the cluster while the first tests run, which need none.
+func prepare(ctx context.Context, dir string) (err error) {
+	if shared.helms, err = chosenHelms(); err != nil {
+		return err
 	}
-	defer func() {
-		if status == 0 {
-			_ = os.RemoveAll(dir)
-		} else {
-			fmt.Fprintln(os.Stderr, "The cluster's logs, its audit log and the logs of drainer are in", dir)
+	if shared.chart, err = Open(ctx, os.Stderr, shared.helms...); err != nil {
+		return err
+	}
+	shared.staged = make(chan struct{})
+	go func() {
+		defer close(shared.staged)
+		if shared.Stage, shared.err = daemon.NewStage(ctx, dir, os.Stderr); shared.err == nil {
+			shared.err = furnish(ctx)
 		}
 	}()
-	ctx := context.Background()
-	if err := prepare(ctx, dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	suite.started = sync.OnceValue(func() error { return startCluster(ctx, dir) })
-	status = m.Run()
-	if suite.cluster == nil {
-		return status
-	}
-	if err := suite.cluster.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
+	return nil
 }
 
-func prepare(ctx context.Context, dir string) (err error) {
-	if suite.helms, err = chosenHelms(); err != nil {
-		return err
+func end() error {
+	if shared.staged == nil {
+		return nil
 	}
-	if suite.chart, err = Open(ctx, os.Stderr, suite.helms...); err != nil {
-		return err
-	}
-	suite.drainer = filepath.Join(dir, "drainer")
-	return daemon.Build(ctx, suite.drainer)
+	<-shared.staged
+	return shared.Stop()
 }
 
-func startCluster(ctx context.Context, dir string) (err error) {
-	suite.cluster, err = cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: os.Stderr})
-	if err != nil {
-		return err
-	}
-	if suite.client, err = suite.cluster.Client(); err != nil {
-		return err
-	}
-	return furnish(ctx)
-}
-
-// onCluster is for a test that needs the cluster.
+// onCluster is for a test that needs the cluster, or drainer.
 func onCluster(t *testing.T) {
 	t.Helper()
-	if err := suite.started(); err != nil {
-		t.Fatal(err)
+	suite.Receive(t, "the cluster runs", shared.staged)
+	if shared.err != nil {
+		t.Fatal(shared.err)
 	}
 }
 
@@ -185,7 +153,7 @@ func render(t *testing.T, values string) objects {
 
 func rendered(t *testing.T, major, values string) string {
 	t.Helper()
-	out, err := suite.chart.Template(t.Context(), major, "--values="+valuesFile(t, values))
+	out, err := shared.chart.Template(suite.Context(t), major, "--values="+valuesFile(t, values))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +191,7 @@ func at(o *unstructured.Unstructured, path ...any) any {
 // ciFiles are the files of values that come with the chart, by their name.
 func ciFiles(t *testing.T) map[string]string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(suite.chart.Dir(), "ci", "*-values.yaml"))
+	paths, err := filepath.Glob(filepath.Join(shared.chart.Dir(), "ci", "*-values.yaml"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("the chart has no ci/*-values.yaml: %v", err)
 	}

@@ -17,6 +17,8 @@ import (
 	podsecurity "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
+
+	"drainer.dev/drainer/test/suite"
 )
 
 // forEachFile runs a test for every file of values that comes with the chart.
@@ -34,8 +36,8 @@ func forEachFile(t *testing.T, test func(t *testing.T, values string)) {
 // TestLint: Helm's own lint finds nothing, not even to warn of.
 func TestLint(t *testing.T) {
 	forEachFile(t, func(t *testing.T, values string) {
-		for _, major := range suite.helms {
-			out, err := suite.chart.Helm(t.Context(), major, "lint", "--strict", suite.chart.Dir(), "--values="+valuesFile(t, values))
+		for _, major := range shared.helms {
+			out, err := shared.chart.Helm(suite.Context(t), major, "lint", "--strict", shared.chart.Dir(), "--values="+valuesFile(t, values))
 			if err != nil || strings.Contains(out, "[WARNING]") {
 				t.Errorf("Helm %s: %v\n%s", major, err, out)
 			}
@@ -48,7 +50,7 @@ func TestLint(t *testing.T) {
 func TestSameOutput(t *testing.T) {
 	forEachFile(t, func(t *testing.T, values string) {
 		first := map[string]any{}
-		for _, major := range suite.helms {
+		for _, major := range shared.helms {
 			out := rendered(t, major, values)
 			if again := rendered(t, major, values); again != out {
 				t.Errorf("Helm %s renders\n%s\nand then\n%s", major, out, again)
@@ -135,9 +137,9 @@ func checkGrafanaDashboard(t *testing.T, content map[string]any) {
 // does not know.
 func TestDryRun(t *testing.T) {
 	forEachFile(t, func(t *testing.T, values string) {
-		for _, major := range suite.helms {
+		for _, major := range shared.helms {
 			// Other names than those that TestInstall has in the cluster.
-			out, err := suite.chart.Helm(t.Context(), major, "template", "dry", suite.chart.Dir(), "--namespace=drainer",
+			out, err := shared.chart.Helm(suite.Context(t), major, "template", "dry", shared.chart.Dir(), "--namespace=drainer",
 				"--values="+valuesFile(t, values), "--set=fullnameOverride=dry")
 			if err != nil {
 				t.Fatal(err)
@@ -214,7 +216,7 @@ func TestUnrestricted(t *testing.T) {
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	all := render(t, "{dashboards: {sidecar: {enabled: true}, grafanaOperator: {enabled: true}}}")
-	paths, err := filepath.Glob(filepath.Join(suite.chart.Dir(), "dashboards", "*.json"))
+	paths, err := filepath.Glob(filepath.Join(shared.chart.Dir(), "dashboards", "*.json"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("the chart has no dashboards: %v", err)
 	}
@@ -243,7 +245,7 @@ func TestFiles(t *testing.T) {
 // what is installed.
 func TestChartFile(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(suite.chart.Dir(), "Chart.yaml"))
+	text, err := os.ReadFile(filepath.Join(shared.chart.Dir(), "Chart.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

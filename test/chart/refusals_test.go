@@ -3,6 +3,8 @@ package chart
 import (
 	"strings"
 	"testing"
+
+	"drainer.dev/drainer/test/suite"
 )
 
 // TestRefusals: a value that is wrong is refused with its name, what was
@@ -59,8 +61,8 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, major := range suite.helms {
-				_, err := suite.chart.Template(t.Context(), major, "--values="+valuesFile(t, test.values))
+			for _, major := range shared.helms {
+				_, err := shared.chart.Template(suite.Context(t), major, "--values="+valuesFile(t, test.values))
 				if err == nil {
 					t.Fatalf("Helm %s renders it", major)
 				}
@@ -94,7 +96,7 @@ func TestAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, major := range suite.helms {
+			for _, major := range shared.helms {
 				rendered(t, major, values)
 			}
 		})

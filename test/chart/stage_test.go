@@ -5,18 +5,19 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
+	"drainer.dev/drainer/test/suite"
 )
 
 // namespaces are those that the values under ci install into.
@@ -29,21 +30,21 @@ func furnish(ctx context.Context) error {
 		node := workload.Node(fmt.Sprintf("node-%d", i), map[string]string{
 			corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
 		})
-		if err := workload.Create(ctx, suite.client, node); err != nil {
+		if err := workload.Create(ctx, shared.Client, node); err != nil {
 			return err
 		}
 	}
 	for _, name := range namespaces {
-		err := workload.Create(ctx, suite.client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		err := workload.Create(ctx, shared.Client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 			Name: name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 		}})
 		if err != nil {
 			return err
 		}
 	}
-	for _, file := range suite.chart.CRDs() {
+	for _, file := range shared.chart.CRDs() {
 		for _, args := range [][]string{
-			{"create", "--filename=" + file}, {"wait", "--for=condition=Established", "--timeout=60s", "--filename=" + file},
+			{"create", "--filename=" + file}, {"wait", "--for=condition=Established", "--timeout=24h", "--filename=" + file},
 		} {
 			if out, err := kubectlCommand(ctx, args...).CombinedOutput(); err != nil {
 				return fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
@@ -54,8 +55,8 @@ func furnish(ctx context.Context) error {
 }
 
 func kubectlCommand(ctx context.Context, args ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, suite.cluster.Kubectl(), args...)
-	command.Env = append(os.Environ(), "KUBECONFIG="+suite.cluster.Kubeconfig())
+	command := exec.CommandContext(ctx, shared.Cluster.Kubectl(), args...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+shared.Cluster.Kubeconfig())
 	return command
 }
 
@@ -63,46 +64,42 @@ func kubectlCommand(ctx context.Context, args ...string) *exec.Cmd {
 func kubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	onCluster(t)
-	command := kubectlCommand(t.Context(), args...)
-	command.Stdin = strings.NewReader(stdin)
-	var trouble strings.Builder
-	command.Stderr = &trouble
-	out, err := command.Output()
+	out, err := suite.Run(t, func(ctx context.Context) *exec.Cmd {
+		command := kubectlCommand(ctx, args...)
+		command.Stdin = strings.NewReader(stdin)
+		return command
+	})
 	if err != nil {
-		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, trouble.String())
+		t.Fatal(err)
 	}
-	return string(out)
+	return out
 }
 
 // helm runs Helm against the cluster.
-func helm(t *testing.T, major string, args ...string) string {
+func helm(t *testing.T, major string, args ...string) (out string) {
 	t.Helper()
 	onCluster(t)
-	out, err := suite.chart.Helm(t.Context(), major, append(args, "--kubeconfig="+suite.cluster.Kubeconfig())...)
+	err := suite.While(t, "helm "+strings.Join(args, " "), func(ctx context.Context) (err error) {
+		out, err = shared.chart.Helm(ctx, major, append(args, "--kubeconfig="+shared.Cluster.Kubeconfig())...)
+		return err
+	})
 	if err != nil {
 		t.Fatalf("Helm %s: %v\n%s", major, err, out)
 	}
 	return out
 }
 
-// await waits until the claim holds.
-func await(t *testing.T, claim string, holds func() bool) {
+// awaitClaim waits until the claim holds. What is waited for are several objects,
+// logs and metrics at once, and nothing tells of all of them.
+func awaitClaim(t *testing.T, claim string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(90 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", claim)
-		}
-		// What is waited for are several objects, logs and metrics at once,
-		// and nothing tells of all of them.
-		time.Sleep(100 * time.Millisecond)
-	}
+	suite.Await(t, nil, claim, await.True(holds))
 }
 
 // container is the installed Deployment's, as the API server has it.
 func container(t *testing.T, namespace, deployment string) corev1.Container {
 	t.Helper()
-	d, err := suite.client.AppsV1().Deployments(namespace).Get(t.Context(), deployment, metav1.GetOptions{})
+	d, err := shared.Client.AppsV1().Deployments(namespace).Get(t.Context(), deployment, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,20 +111,15 @@ func container(t *testing.T, namespace, deployment string) corev1.Container {
 // come after those of the Deployment.
 func startInstalled(t *testing.T, namespace, deployment string, environment []string, flags ...string) *daemon.Process {
 	t.Helper()
-	d, err := suite.client.AppsV1().Deployments(namespace).Get(t.Context(), deployment, metav1.GetOptions{})
+	d, err := shared.Client.AppsV1().Deployments(namespace).Get(t.Context(), deployment, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := filepath.Join(suite.cluster.Dir, "logs", strings.ReplaceAll(t.Name(), "/", "-"))
-	account := d.Spec.Template.Spec.ServiceAccountName
-	if err := suite.cluster.ServiceAccountKubeconfig(t.Context(), namespace, account, base+".kubeconfig"); err != nil {
-		t.Fatal(err)
-	}
-	flags = slices.Concat(d.Spec.Template.Spec.Containers[0].Args, flags, []string{
-		"--kubeconfig=" + base + ".kubeconfig",
-		"--metrics-bind-address=127.0.0.1:0", "--health-bind-address=127.0.0.1:0", "--logging-format=json",
-	})
-	p, err := daemon.Start(suite.drainer, base+".log", append(environment, "POD_NAMESPACE="+namespace), flags...)
+	account := types.NamespacedName{Namespace: namespace, Name: d.Spec.Template.Spec.ServiceAccountName}
+	p, err := shared.Run(suite.Context(t), account, strings.ReplaceAll(t.Name(), "/", "-"), append(environment, "POD_NAMESPACE="+namespace),
+		slices.Concat(d.Spec.Template.Spec.Containers[0].Args, flags, []string{
+			"--metrics-bind-address=127.0.0.1:0", "--health-bind-address=127.0.0.1:0", "--logging-format=json",
+		})...)
 	if err != nil {
 		t.Fatal(err)
 	}

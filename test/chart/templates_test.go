@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"drainer.dev/drainer/test/suite"
 )
 
 // TestToggles: every switch makes and takes away just the kinds that it is for.
@@ -183,7 +185,7 @@ func TestNames(t *testing.T) {
 		{"infra", "fullnameOverride=evictor", "evictor"},
 		{strings.Repeat("a", 53), "nameOverride=" + strings.Repeat("b", 20), strings.Repeat("a", 53) + "-" + strings.Repeat("b", 9)},
 	} {
-		out, err := suite.chart.Helm(t.Context(), Majors()[0], "template", test.release, suite.chart.Dir(), "--set="+test.values)
+		out, err := shared.chart.Helm(suite.Context(t), Majors()[0], "template", test.release, shared.chart.Dir(), "--set="+test.values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +292,7 @@ func TestNotes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, major := range suite.helms {
+			for _, major := range shared.helms {
 				notes := notesOf(t, major, test.values)
 				for _, command := range []string{
 					"kubectl annotate node NODE drainer.dev/drain=CHG-1234\n",
@@ -320,13 +322,13 @@ func TestNotes(t *testing.T) {
 func notesOf(t *testing.T, major, values string) string {
 	t.Helper()
 	args := []string{
-		"install", "notes", suite.chart.Dir(), "--namespace=drainer", "--dry-run=client", "--values=" + valuesFile(t, values),
+		"install", "notes", shared.chart.Dir(), "--namespace=drainer", "--dry-run=client", "--values=" + valuesFile(t, values),
 	}
 	if major == "v3" {
 		onCluster(t)
-		args = append(args, "--kubeconfig="+suite.cluster.Kubeconfig())
+		args = append(args, "--kubeconfig="+shared.Cluster.Kubeconfig())
 	}
-	out, err := suite.chart.Helm(t.Context(), major, args...)
+	out, err := shared.chart.Helm(suite.Context(t), major, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

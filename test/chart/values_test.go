@@ -11,12 +11,14 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"drainer.dev/drainer/test/suite"
 )
 
 // defaults are values.yaml.
 func defaults(t *testing.T) map[string]any {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(suite.chart.Dir(), "values.yaml"))
+	text, err := os.ReadFile(filepath.Join(shared.chart.Dir(), "values.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,7 @@ type node struct {
 
 func valuesSchema(t *testing.T) *node {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(suite.chart.Dir(), "values.schema.json"))
+	text, err := os.ReadFile(filepath.Join(shared.chart.Dir(), "values.schema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +139,7 @@ func TestEveryValue(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				out, err := suite.chart.Template(t.Context(), Majors()[0], "--values="+valuesFile(t, string(text)))
+				out, err := shared.chart.Template(suite.Context(t), Majors()[0], "--values="+valuesFile(t, string(text)))
 				// What is refused by a template is used by it, too.
 				if err != nil || out != baseline[name] {
 					return

@@ -78,21 +78,22 @@ func TestThrottling(t *testing.T) {
 	e.awaitBudget("web", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.DisruptionsAllowed == 20 })
 	seats, _ := e.hold("web")
 	e.limitEvictions()
-	// Two workers are left to be refused.
-	drainer := e.start("--eviction-workers=3")
+	const workers = 6
+	drainer := e.start(fmt.Sprintf("--eviction-workers=%d", workers))
 	throttled := func() []cluster.AuditEvent {
 		return slices.DeleteFunc(e.evictions(), func(a cluster.AuditEvent) bool { return a.ResponseStatus.Code != 429 })
 	}
 	e.request(node, "throttled")
 	e.awaitBlocked(node, "web", "throttled")
-	poll(t, "drainer tries again and again", func() bool { return len(throttled()) >= 6 })
+	poll(t, "drainer tries again and again", func() bool { return len(throttled()) >= workers+3 })
 	if e.blockedBy(node, "web", "budget_exhausted") {
 		t.Error("a throttled eviction is charged to the budget")
 	}
-	// At first both, then one at a time, each after the Retry-After of 1 s.
+	// At first every worker without a seat, then one at a time, each after the
+	// Retry-After of 1 s.
 	tries := throttled()
 	slices.SortFunc(tries, func(a, b cluster.AuditEvent) int { return a.Received.Compare(b.Received) })
-	for i := 2; i < len(tries); i++ {
+	for i := workers; i < len(tries); i++ {
 		if gap := tries[i].Received.Sub(tries[i-1].Received); gap < time.Second {
 			t.Errorf("try %d came %v after the one before: they do not slow down together", i+1, gap)
 		}

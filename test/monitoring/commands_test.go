@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"drainer.dev/drainer/test/monitoring/stage"
+	"drainer.dev/drainer/test/suite"
 )
 
 // changes are the commands that would change the scene; --dry-run=server has
@@ -21,7 +23,7 @@ var changes = regexp.MustCompile(`^kubectl (annotate|patch|delete|taint) `)
 // testRunbooks runs every command and every query of the runbooks against the
 // stage. What reads drainer's log cannot be run: its pods are only played.
 func (l *live) testRunbooks(t *testing.T) {
-	pods, err := l.stage.Client.CoreV1().Pods("shop").List(t.Context(), metav1.ListOptions{
+	pods, err := l.stage.Client.CoreV1().Pods("shop").List(l.ctx, metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", stage.Stuck).String(),
 	})
 	if err != nil || len(pods.Items) == 0 {
@@ -38,7 +40,7 @@ func (l *live) testRunbooks(t *testing.T) {
 			}
 			for _, block := range blocks(text, "promql") {
 				for expr := range strings.Lines(block) {
-					if _, err := l.prometheus.Now(t.Context(), strings.TrimSpace(expr), time.Now()); err != nil {
+					if _, err := l.prometheus.Now(l.ctx, strings.TrimSpace(expr), time.Now()); err != nil {
 						t.Errorf("%s: %v", expr, err)
 					}
 				}
@@ -55,9 +57,12 @@ func runCommand(t *testing.T, environment []string, line string) {
 	if changes.MatchString(line) {
 		line += " --dry-run=server"
 	}
-	command := exec.CommandContext(t.Context(), "sh", "-euc", line)
-	command.Env = environment
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Errorf("%s: %v\n%s", line, err, out)
+	_, err := suite.Run(t, func(ctx context.Context) *exec.Cmd {
+		command := exec.CommandContext(ctx, "sh", "-euc", line)
+		command.Env = environment
+		return command
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

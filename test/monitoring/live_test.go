@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/monitoring/dashboards"
 	"drainer.dev/drainer/test/monitoring/stage"
+	"drainer.dev/drainer/test/suite"
 )
 
 // The jobs that scrape. The two first scrape the same replicas.
@@ -29,6 +31,8 @@ const (
 // live is a drain under way, watched by Prometheus.
 type live struct {
 	*testing.T
+	// ctx ends with the test, and shortly before the suite's time does.
+	ctx        context.Context
 	stage      *stage.Stage
 	prometheus *stage.Prometheus
 	begun      time.Time
@@ -49,28 +53,14 @@ func TestLive(t *testing.T) {
 
 func setUp(t *testing.T) *live {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "drainer-monitoring-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("logs are in %s", dir)
-		} else {
-			_ = os.RemoveAll(dir)
-		}
-	})
-	l := &live{T: t}
-	l.stage, err = stage.Start(t.Context(), dir)
-	t.Cleanup(func() { l.must(l.stage.Stop()) })
+	l := &live{T: t, ctx: suite.Context(t)}
+	var err error
+	l.stage, err = stage.Start(l.ctx, folder)
 	l.must(err)
-	l.must(l.stage.CreateScene(t.Context()))
-	flags := []string{
-		"--stuck-after=2s", "--settle=1s", "--max-draining=100%",
-		"--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms",
-	}
+	t.Cleanup(func() { l.must(l.stage.Stop()) })
+	l.must(l.stage.CreateScene(l.ctx))
 	for _, name := range []string{"drainer-0", "drainer-1"} {
-		l.must(l.stage.Run(t.Context(), name, flags...))
+		l.must(l.stage.Replicate(l.ctx, name, "--stuck-after=2s", "--settle=1s", "--max-draining=100%"))
 	}
 	crowd := httptest.NewServer(exporter(crowdOf(200)))
 	t.Cleanup(crowd.Close)
@@ -79,7 +69,7 @@ func setUp(t *testing.T) *live {
 	address := func(s *httptest.Server) map[string]string {
 		return map[string]string{"drainer-0": strings.TrimPrefix(s.URL, "http://")}
 	}
-	l.prometheus, err = stage.StartPrometheus(t.Context(), filepath.Join(dir, "prometheus"), time.Second, shortened(t), []stage.Job{
+	l.prometheus, err = stage.StartPrometheus(l.ctx, filepath.Join(folder, "prometheus"), time.Second, shortened(t), []stage.Job{
 		{Name: plainJob, Targets: l.stage.Targets()},
 		{Name: honouredJob, HonorLabels: true, Targets: l.stage.Targets()},
 		{Name: crowdJob, Targets: address(crowd)},
@@ -87,7 +77,7 @@ func setUp(t *testing.T) *live {
 	})
 	l.must(err)
 	t.Cleanup(l.prometheus.Stop)
-	l.must(l.stage.AwaitScene(l.patience()))
+	l.must(l.stage.AwaitScene(l.ctx))
 	return l
 }
 
@@ -114,16 +104,16 @@ func (l *live) must(err error) {
 	}
 }
 
-// patience is for what must come.
-func (l *live) patience() context.Context {
-	ctx, cancel := context.WithTimeout(l.Context(), 90*time.Second)
-	l.Cleanup(cancel)
-	return ctx
-}
-
-func (l *live) await(what string, ok func() (bool, error)) {
-	l.Helper()
-	l.must(stage.Await(l.patience(), what, ok))
+// await waits until ok, which says otherwise why not.
+func (l *live) await(t *testing.T, what string, ok func() (bool, error)) {
+	t.Helper()
+	suite.Await(t, nil, what, func() error {
+		yes, why := ok()
+		if yes {
+			return nil
+		}
+		return await.NotYet("%v", why)
+	})
 }
 
 // awaitSeries waits until an expression gives as many series, and returns
@@ -131,9 +121,9 @@ func (l *live) await(what string, ok func() (bool, error)) {
 func (l *live) awaitSeries(expr string, n int) []stage.Series {
 	l.Helper()
 	var got []stage.Series
-	l.await(fmt.Sprintf("there are %d series of %s", n, expr), func() (bool, error) {
+	l.await(l.T, fmt.Sprintf("there are %d series of %s", n, expr), func() (bool, error) {
 		var err error
-		got, err = l.prometheus.Now(l.Context(), expr, time.Now())
+		got, err = l.prometheus.Now(l.ctx, expr, time.Now())
 		return len(got) == n, fmt.Errorf("there are %d, error %v", len(got), err)
 	})
 	return got
@@ -142,17 +132,19 @@ func (l *live) awaitSeries(expr string, n int) []stage.Series {
 // drainAll asks for all drains and waits until they are where they end up.
 func (l *live) drainAll() {
 	l.Helper()
-	l.awaitSeries(`drainer_build_info{job="`+plainJob+`"}`, 2)
+	for _, job := range []string{plainJob, honouredJob} {
+		l.awaitSeries(`drainer_build_info{job="`+job+`"}`, 2)
+	}
 	l.begun = time.Now()
 	for node, annotations := range stage.Requests(time.Now()) {
-		l.must(l.stage.Annotate(l.Context(), node, annotations))
+		l.must(l.stage.Annotate(l.ctx, node, annotations))
 	}
 	for node, phase := range map[string]api.Phase{
 		stage.Quick: api.Drained, stage.Stuck: api.Blocked, stage.Overdue: api.Draining, stage.Exhausted: api.Blocked,
 		stage.Timed: api.TimedOut, stage.Waiting: api.Queued, stage.Paused: api.Paused, stage.Mistaken: api.InvalidRequest,
 	} {
-		l.await(fmt.Sprintf("node %s is %s", node, phase), func() (bool, error) {
-			got, err := l.stage.Phase(l.Context(), node)
+		l.await(l.T, fmt.Sprintf("node %s is %s", node, phase), func() (bool, error) {
+			got, err := l.stage.Phase(l.ctx, node)
 			return got == phase, fmt.Errorf("it is %q, error %v", got, err)
 		})
 	}
@@ -176,21 +168,16 @@ func (l *live) choices(job string) dashboards.Choices {
 }
 
 // ask evaluates a query like Grafana does.
-func (l *live) ask(t *testing.T, q dashboards.Query, c dashboards.Choices) []stage.Series {
-	t.Helper()
-	expr := c.Fill(q.Target.Expr)
-	at := time.Now()
-	var got []stage.Series
-	var err error
+func (l *live) ask(q dashboards.Query, c dashboards.Choices) ([]stage.Series, error) {
 	if q.Target.Instant {
-		got, err = l.prometheus.Now(t.Context(), expr, at)
-	} else {
-		got, err = l.prometheus.Over(t.Context(), expr, l.begun, at, time.Second)
+		return l.askNow(q, c)
 	}
-	if err != nil {
-		t.Errorf("%s: %v", expr, err)
-	}
-	return got
+	return l.prometheus.Over(l.ctx, c.Fill(q.Target.Expr), l.begun, time.Now(), time.Second)
+}
+
+// askNow evaluates a query for this moment.
+func (l *live) askNow(q dashboards.Query, c dashboards.Choices) ([]stage.Series, error) {
+	return l.prometheus.Now(l.ctx, c.Fill(q.Target.Expr), time.Now())
 }
 
 // emptyOnPurpose are queries that have nothing to show on this stage, by
@@ -206,29 +193,60 @@ func (l *live) testDashboards(t *testing.T) {
 	for name, d := range dashboards.All() {
 		for _, q := range d.Queries() {
 			key := fmt.Sprintf("%s/%s/%s", name, q.Panel, q.Target.RefID)
-			plain := l.askBoth(t, key, q)
-			_, empty := emptyOnPurpose[key]
-			if (len(plain) == 0) != empty {
-				t.Errorf("%s gives %d series, empty on purpose: %v\n%s", key, len(plain), empty, l.choices(plainJob).Fill(q.Target.Expr))
-			}
+			plain := l.awaitData(t, key, q)
 			checkLegend(t, key, q, plain)
+			l.compareJobs(t, key, q)
 		}
 	}
 }
 
-// askBoth asks with either way of scraping until the answers are the same: the
-// two scrape at moments of their own.
-func (l *live) askBoth(t *testing.T, key string, q dashboards.Query) (plain []stage.Series) {
+// awaitData waits until a query gives data, or checks that it gives none if
+// that is on purpose.
+func (l *live) awaitData(t *testing.T, key string, q dashboards.Query) (plain []stage.Series) {
 	t.Helper()
-	err := stage.Await(l.patience(), key+" does not depend on honor_labels", func() (bool, error) {
-		plain = l.ask(t, q, l.choices(plainJob))
-		a, b := named(plain), named(l.ask(t, q, l.choices(honouredJob)))
-		return maps.Equal(a, b), fmt.Errorf("without honor_labels %v, with it %v", a, b)
+	_, empty := emptyOnPurpose[key]
+	suite.Await(t, nil, key+" gives data", func() (err error) {
+		plain, err = l.ask(q, l.choices(plainJob))
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s: %w", l.choices(plainJob).Fill(q.Target.Expr), err)
+		case empty && len(plain) > 0:
+			return fmt.Errorf("it gives %d series, and is to be empty on purpose", len(plain))
+		case !empty && len(plain) == 0:
+			return await.NotYet("there is none for %s", l.choices(plainJob).Fill(q.Target.Expr))
+		}
+		return nil
 	})
-	if err != nil {
-		t.Error(err)
-	}
 	return plain
+}
+
+// compareJobs waits until both ways of scraping give the same series now: they
+// scrape at moments of their own. For the same reason one may have missed what
+// was only for a moment, so of what is past some series have to be the same.
+func (l *live) compareJobs(t *testing.T, key string, q dashboards.Query) {
+	t.Helper()
+	suite.Await(t, nil, key+" does not depend on honor_labels", func() error {
+		var now, over [2]map[string]bool
+		for i, job := range []string{plainJob, honouredJob} {
+			series, err := l.askNow(q, l.choices(job))
+			if err != nil {
+				return err
+			}
+			now[i] = named(series)
+			if series, err = l.ask(q, l.choices(job)); err != nil {
+				return err
+			}
+			over[i] = named(series)
+		}
+		if !maps.Equal(now[0], now[1]) {
+			return await.NotYet("without honor_labels %v, with it %v", now[0], now[1])
+		}
+		maps.DeleteFunc(over[1], func(name string, _ bool) bool { return !over[0][name] })
+		if len(over[0]) > 0 && len(over[1]) == 0 {
+			return await.NotYet("with honor_labels it gives nothing of %v", over[0])
+		}
+		return nil
+	})
 }
 
 // named are the series by their labels; the job is what differs.
@@ -257,6 +275,9 @@ func checkLegend(t *testing.T, key string, q dashboards.Query, series []stage.Se
 // testCrowd: with 200 nodes no graph has more lines than people can read, and
 // without any every number still says something.
 func (l *live) testCrowd(t *testing.T) {
+	for _, job := range []string{crowdJob, idleJob} {
+		l.awaitSeries(`up{job="`+job+`"} == 1`, 1)
+	}
 	for name, d := range dashboards.All() {
 		for _, q := range d.Queries() {
 			key := fmt.Sprintf("%s/%s/%s", name, q.Panel, q.Target.RefID)
@@ -264,19 +285,30 @@ func (l *live) testCrowd(t *testing.T) {
 			if q.Kind == "table" || q.Kind == "annotation" {
 				most = 200
 			}
-			n := len(l.ask(t, q, l.choices(crowdJob)))
-			if n > most {
-				t.Errorf("%s: %d series with 200 nodes, want at most %d", key, n, most)
-			}
-			if _, empty := emptyOnPurpose[key]; empty && n == 0 {
-				t.Errorf("%s gives nothing with 200 nodes either", key)
-			}
-			idle := l.ask(t, q, l.choices(idleJob))
-			if q.Kind == "stat" && len(idle) == 0 && !saysNothing(d, q.Panel) {
-				t.Errorf("%s shows nothing without drains, and does not say so", key)
-			}
+			_, needed := emptyOnPurpose[key]
+			l.awaitCount(t, key+" shows 200 nodes", q, crowdJob, needed, most)
+			needed = q.Kind == "stat" && !saysNothing(d, q.Panel)
+			l.awaitCount(t, key+" says something without drains", q, idleJob, needed, most)
 		}
 	}
+}
+
+// awaitCount waits until a query gives something, if that is needed, and not
+// too much.
+func (l *live) awaitCount(t *testing.T, what string, q dashboards.Query, job string, needed bool, most int) {
+	t.Helper()
+	suite.Await(t, nil, what, func() error {
+		series, err := l.ask(q, l.choices(job))
+		switch n := len(series); {
+		case err != nil:
+			return err
+		case n > most:
+			return fmt.Errorf("there are %d series, want at most %d", n, most)
+		case n == 0 && needed:
+			return await.NotYet("there are no series")
+		}
+		return nil
+	})
 }
 
 func saysNothing(d dashboards.Dashboard, title string) bool {
@@ -286,90 +318,88 @@ func saysNothing(d dashboards.Dashboard, title string) bool {
 }
 
 // testAlerts: all rules are evaluated, every series that they read is there,
-// and those that should be raised are.
+// and those that should be raised are. A scrape that a busy machine misses may
+// raise others for a moment.
 func (l *live) testAlerts(t *testing.T) {
-	rules, err := l.prometheus.Rules(t.Context())
-	l.must(err)
-	for _, r := range rules {
-		if r.Health != "ok" || r.LastError != "" {
-			t.Errorf("%s: %s, %s", r.Name, r.Health, r.LastError)
+	l.await(t, "all rules have been evaluated", func() (bool, error) {
+		rules, err := l.prometheus.Rules(l.ctx)
+		i := slices.IndexFunc(rules, func(r stage.Rule) bool { return r.Health != "ok" || r.LastError != "" })
+		if err != nil || i < 0 {
+			return err == nil && len(rules) > 0, err
 		}
-	}
+		return false, fmt.Errorf("%s: %s, %s", rules[i].Name, rules[i].Health, rules[i].LastError)
+	})
 	for _, a := range readAlerts(t) {
 		for _, s := range selectors(parse(t, a.Expr)) {
-			if got, err := l.prometheus.Now(t.Context(), s.String(), time.Now()); err != nil || len(got) == 0 {
-				t.Errorf("%s reads %s, which gives %d series (%v)", a.Alert, s, len(got), err)
-			}
+			l.await(t, fmt.Sprintf("there is a series of %s, which %s reads", s, a.Alert), func() (bool, error) {
+				got, err := l.prometheus.Now(l.ctx, s.String(), time.Now())
+				return err == nil && len(got) > 0, err
+			})
 		}
 	}
 	l.awaitAlerts(t, "DrainerDrainStuck", "firing", "node", stage.Overdue, stage.Stuck, stage.Timed)
 	l.awaitAlerts(t, "DrainerPodNeverEvictable", "pending", "reason", "bare_pod", "budget_never_allows", "multiple_budgets")
 	l.awaitAlerts(t, "DrainerTerminatingOverdue", "pending", "pod_name", "queue")
-	for _, name := range []string{"DrainerNoLeader", "DrainerAbsent", "DrainerEvictionsThrottled"} {
-		if alerts, err := l.prometheus.Alerts(t.Context(), name); err != nil || len(alerts) > 0 {
-			t.Errorf("%s is raised without a reason: %v (%v)", name, alerts, err)
-		}
+	for name, want := range map[string]int{"DrainerNoLeader": 0, "DrainerAbsent": 0, "DrainerEvictionsThrottled": 0, "DrainerDrainTimedOut": 1} {
+		l.await(t, fmt.Sprintf("there are %d alerts %s", want, name), func() (bool, error) {
+			alerts, err := l.prometheus.Alerts(l.ctx, name)
+			return err == nil && len(alerts) == want, fmt.Errorf("there are %v, error %v", alerts, err)
+		})
 	}
-	alerts, err := l.prometheus.Alerts(t.Context(), "DrainerDrainTimedOut")
-	if err != nil || len(alerts) != 1 {
-		t.Errorf("%d alerts of drains that timed out (%v), want 1", len(alerts), err)
-	}
-	l.checkTexts(t)
+	l.awaitText(t)
 }
 
 // awaitAlerts waits until the alerts of the name that concern the scene are in
-// the state, and exactly these values of a label are among them.
+// the state, or fire already, and exactly these values of a label are among
+// them.
 func (l *live) awaitAlerts(t *testing.T, name, state, label string, want ...string) {
 	t.Helper()
-	err := stage.Await(l.patience(), fmt.Sprintf("%s is %s for %v", name, state, want), func() (bool, error) {
-		alerts, err := l.prometheus.Alerts(t.Context(), name)
+	l.await(t, fmt.Sprintf("%s is %s for %v", name, state, want), func() (bool, error) {
+		alerts, err := l.prometheus.Alerts(l.ctx, name)
 		got := map[string]bool{}
 		for _, a := range alerts {
-			if !strings.HasPrefix(a.Labels["node"], crowdJob) && a.State == state {
+			if !strings.HasPrefix(a.Labels["node"], crowdJob) && (a.State == state || a.State == "firing") {
 				got[a.Labels[label]] = true
 			}
 		}
 		values := slices.Sorted(maps.Keys(got))
 		return slices.Equal(values, want), fmt.Errorf("it is so for %v, error %v", values, err)
 	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
-// checkTexts: what a person is told names the node, the pod and the reason.
-func (l *live) checkTexts(t *testing.T) {
+// awaitText: what a person is told names the node, the pod and the reason.
+func (l *live) awaitText(t *testing.T) {
 	t.Helper()
-	alerts, err := l.prometheus.Alerts(t.Context(), "DrainerDrainStuck")
-	l.must(err)
-	for _, a := range alerts {
-		if a.Labels["node"] != stage.Overdue {
-			continue
+	want := regexp.MustCompile(`^1 pod\(s\) on node overdue have been stuck .* The oldest is shop/queue: kubelet for [0-9dhms. ]+\.$`)
+	l.await(t, fmt.Sprintf("the alert of node %s says %s", stage.Overdue, want), func() (bool, error) {
+		alerts, err := l.prometheus.Alerts(l.ctx, "DrainerDrainStuck")
+		i := slices.IndexFunc(alerts, func(a stage.Alert) bool { return a.Labels["node"] == stage.Overdue })
+		if err != nil || i < 0 {
+			return false, fmt.Errorf("there is none, error %v", err)
 		}
-		want := regexp.MustCompile(`^1 pod\(s\) on node overdue have been stuck .* The oldest is shop/queue: kubelet for [0-9ms. ]+\.$`)
-		if text := a.Annotations["description"]; !want.MatchString(text) {
-			t.Errorf("the alert says %q, want %s", text, want)
-		}
-	}
+		text := alerts[i].Annotations["description"]
+		return want.MatchString(text), fmt.Errorf("it says %q", text)
+	})
 }
 
 // testHandOver: the leader dies, the other replica goes on, and the alert does
 // not begin anew.
 func (l *live) testHandOver(t *testing.T) {
-	before, err := l.prometheus.Alerts(t.Context(), "DrainerDrainStuck")
+	before, err := l.prometheus.Alerts(l.ctx, "DrainerDrainStuck")
 	l.must(err)
-	leader := l.stage.Leader()
+	leader := l.stage.Leader(l.ctx)
 	if leader == "" {
 		t.Fatal("nobody leads")
 	}
 	l.stage.Replicas[leader].Kill()
-	l.await("the other replica leads", func() (bool, error) {
-		now := l.stage.Leader()
-		return now != "" && now != leader, nil
+	l.must(l.stage.ExpireLease(l.ctx, stage.Namespace))
+	l.await(t, "the other replica leads", func() (bool, error) {
+		now := l.stage.Leader(l.ctx)
+		return now != "" && now != leader, fmt.Errorf("%q does", now)
 	})
 	// All of it, and from one replica only.
 	l.awaitSeries(`drainer_stuck_pods{job="`+plainJob+`", node="stuck", reason="budget_never_allows"} == 2`, 1)
-	after, err := l.prometheus.Alerts(t.Context(), "DrainerDrainStuck")
+	after, err := l.prometheus.Alerts(l.ctx, "DrainerDrainStuck")
 	l.must(err)
 	since := func(alerts []stage.Alert) map[string]time.Time {
 		all := map[string]time.Time{}

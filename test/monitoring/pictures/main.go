@@ -15,11 +15,13 @@ import (
 	"syscall"
 	"time"
 
+	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/monitoring/dashboards"
 	"drainer.dev/drainer/test/monitoring/stage"
 )
 
 func main() {
+	cluster.KeeperMain()
 	out := flag.String("out", "../../docs/pictures", "folder to write to")
 	here := flag.String("page", "pictures", "folder of the page that draws, after npm ci in it")
 	keep := flag.String("keep", "", "folder for the pages themselves; without it they are thrown away")
@@ -72,11 +74,11 @@ func findBrowser() (string, error) {
 
 // record plays the drain and writes a page for each dashboard.
 func record(ctx context.Context, dir, pages, here string, library []byte) (err error) {
-	s, err := stage.Start(ctx, filepath.Join(dir, "stage"))
-	defer func() { _ = s.Stop() }()
+	s, err := stage.Start(ctx, dir)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = s.Stop() }()
 	p, begun, err := play(ctx, s, filepath.Join(dir, "prometheus"))
 	if p != nil {
 		defer p.Stop()

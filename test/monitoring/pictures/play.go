@@ -33,7 +33,7 @@ func play(ctx context.Context, s *stage.Stage, dir string) (*stage.Prometheus, t
 		return nil, time.Time{}, err
 	}
 	for _, name := range []string{"drainer-6f5d-abcde", "drainer-6f5d-vwxyz"} {
-		if err := s.Run(ctx, name, flags...); err != nil {
+		if err := s.Replicate(ctx, name, flags...); err != nil {
 			return nil, time.Time{}, err
 		}
 	}
@@ -41,9 +41,7 @@ func play(ctx context.Context, s *stage.Stage, dir string) (*stage.Prometheus, t
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	ready, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	if err := s.AwaitScene(ready); err != nil {
+	if err := s.AwaitScene(ctx); err != nil {
 		return p, time.Time{}, err
 	}
 	begun := time.Now()
@@ -58,7 +56,7 @@ func acts(ctx context.Context, s *stage.Stage, begun time.Time) error {
 		do   func() error
 	}{
 		{20 * time.Second, "a wave of four", func() error { return request(ctx, s, 1, 4) }},
-		{100 * time.Second, "the leader dies", func() error { s.Replicas[s.Leader()].Kill(); return nil }},
+		{100 * time.Second, "the leader dies", func() error { s.Replicas[s.Leader(ctx)].Kill(); return nil }},
 		{140 * time.Second, "a wave of eight, more than may be drained at once", func() error { return request(ctx, s, 5, 12) }},
 		{270 * time.Second, "a budget is mended", func() error { return mend(ctx, s) }},
 		{330 * time.Second, "the end", func() error { return nil }},

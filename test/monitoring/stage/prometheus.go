@@ -79,6 +79,9 @@ func StartPrometheus(ctx context.Context, dir string, interval time.Duration, ru
 		return p, nil
 	case <-p.ended:
 		return nil, fmt.Errorf("Prometheus ended at once; see %s", log.Name())
+	case <-ctx.Done():
+		p.Stop()
+		return nil, fmt.Errorf("waiting until Prometheus is ready: %w; see %s", context.Cause(ctx), log.Name())
 	}
 }
 

@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
@@ -130,50 +132,29 @@ func spread(name string, replicas int, nodes ...string) workload.Spec {
 	return s
 }
 
-// Await asks until ok: for what nobody can watch, and so that there is one way
-// to wait. What was last in the way is in the error.
-func Await(ctx context.Context, what string, ok func() (bool, error)) error {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	var why error
-	for {
-		done, err := ok()
-		if done {
-			return nil
-		}
-		if ctx.Err() == nil {
-			why = err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s: %w: %w", what, ctx.Err(), why)
-		case <-tick.C:
-		}
-	}
-}
-
 // AwaitScene returns once all pods are ready and all budgets have been counted.
 func (s *Stage) AwaitScene(ctx context.Context) error {
-	return Await(ctx, "all pods are ready and all budgets counted", func() (bool, error) {
+	patience := await.Waiter{Progress: os.Stderr}
+	return patience.Until(ctx, "all pods are ready and all budgets counted", func() error {
 		deployments, err := s.Client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return false, err
+			return err
 		}
 		for i := range deployments.Items {
 			if !complete(&deployments.Items[i]) {
-				return false, fmt.Errorf("%s is not ready", deployments.Items[i].Name)
+				return await.NotYet("%s is not ready", deployments.Items[i].Name)
 			}
 		}
 		budgets, err := s.Client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return false, err
+			return err
 		}
 		for i := range budgets.Items {
 			if !counted(&budgets.Items[i]) {
-				return false, fmt.Errorf("budget %s is not counted", budgets.Items[i].Name)
+				return await.NotYet("budget %s is not counted", budgets.Items[i].Name)
 			}
 		}
-		return true, nil
+		return nil
 	})
 }
 

@@ -7,16 +7,14 @@ package stage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apimachinery/pkg/types"
 
-	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/cluster/workload"
 )
 
 // Namespace is where drainer is.
@@ -24,51 +22,37 @@ const Namespace = "drainer"
 
 // Stage is the cluster and drainer beside it.
 type Stage struct {
-	Cluster *cluster.Cluster
-	Client  *kubernetes.Clientset
+	*daemon.Stage
 	// Replicas of drainer by the names of the pods that they would be.
 	Replicas map[string]*daemon.Process
-
-	dir     string
-	program string
 }
 
-// Start starts a cluster, with its files in dir, and no drainer yet. What was
-// returned is to be stopped also when there is an error.
+// Start starts a cluster, with its files in dir, and no drainer yet. Nothing is
+// left to stop if there is an error.
 func Start(ctx context.Context, dir string) (*Stage, error) {
-	s := &Stage{dir: dir, program: filepath.Join(dir, "drainer"), Replicas: map[string]*daemon.Process{}}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return s, fmt.Errorf("making the stage's folder: %w", err)
-	}
-	if err := daemon.Build(ctx, s.program); err != nil {
-		return s, err
-	}
-	c, err := cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: os.Stderr})
+	running, err := daemon.NewStage(ctx, dir, os.Stderr)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	s.Cluster = c
-	if s.Client, err = c.Client(); err != nil {
-		return s, err
+	s := &Stage{Stage: running, Replicas: map[string]*daemon.Process{}}
+	if err := s.furnish(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
 	}
+	return s, nil
+}
+
+func (s *Stage) furnish(ctx context.Context) error {
 	for _, name := range []string{Namespace, shop} {
-		n := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if _, err := s.Client.CoreV1().Namespaces().Create(ctx, n, metav1.CreateOptions{}); err != nil {
-			return s, fmt.Errorf("creating namespace %s: %w", name, err)
+		if err := workload.Create(ctx, s.Client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			return err
 		}
 	}
-	return s, errors.Join(daemon.InstallClusterRole(ctx, s.Client), daemon.InstallAccount(ctx, s.Client, Namespace))
+	return errors.Join(daemon.InstallClusterRole(ctx, s.Client), daemon.InstallAccount(ctx, s.Client, Namespace))
 }
 
-// Run starts a replica of drainer.
-func (s *Stage) Run(ctx context.Context, name string, flags ...string) error {
-	base := filepath.Join(s.dir, name)
-	if err := s.Cluster.ServiceAccountKubeconfig(ctx, Namespace, "drainer", base+".kubeconfig"); err != nil {
-		return err
-	}
-	p, err := daemon.Start(s.program, base+".log", nil, append([]string{
-		"--kubeconfig=" + base + ".kubeconfig", "--leader-elect-resource-namespace=" + Namespace,
-	}, flags...)...)
+// Replicate starts a replica of drainer.
+func (s *Stage) Replicate(ctx context.Context, name string, flags ...string) error {
+	p, err := s.Run(ctx, types.NamespacedName{Namespace: Namespace, Name: "drainer"}, name, nil, flags...)
 	if err != nil {
 		return err
 	}
@@ -86,9 +70,9 @@ func (s *Stage) Targets() map[string]string {
 }
 
 // Leader is the replica that leads, empty if none does.
-func (s *Stage) Leader() string {
+func (s *Stage) Leader(ctx context.Context) string {
 	for name, p := range s.Replicas {
-		if m, err := p.Metrics(); err == nil && m.Sum("leader_election_master_status") == 1 {
+		if p.Leads(ctx) {
 			return name
 		}
 	}
@@ -100,8 +84,5 @@ func (s *Stage) Stop() error {
 	for _, p := range s.Replicas {
 		p.Kill()
 	}
-	if s.Cluster == nil {
-		return nil
-	}
-	return s.Cluster.Stop()
+	return s.Stage.Stop()
 }
