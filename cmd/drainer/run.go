@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/leader"
 	"drainer.dev/drainer/pkg/metrics"
 	"drainer.dev/drainer/pkg/watcher"
 )
@@ -69,7 +70,7 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	d := &daemon{options: o, clients: clients, metrics: m, queues: m.NewQueues(), identity: identity, evictionVersion: evictionVersion}
 	m.RegisterPlans(d.plans, o.stuckAfter)
 	if !o.leaderElect {
-		d.lead(ctx, ready, nil, nil)
+		d.lead(ctx, ready, leader.Term{})
 		return ctx.Err()
 	}
 	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, o.leaseNamespace, o.leaseName,
@@ -77,16 +78,15 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	if err != nil {
 		return fmt.Errorf("setting up the lease %s/%s: %w", o.leaseNamespace, o.leaseName, err)
 	}
-	l := &lease{Interface: lock, renewDeadline: o.renewDeadline, ending: ctx}
 	m.Leader(o.leaseName, false)
 	// A standby is ready: it can take over.
 	ready.now()
-	c := &candidate{
-		options: o, lease: l,
-		leads: func(leads bool) { m.Leader(o.leaseName, leads) },
-		work:  func(ctx context.Context, handOver func()) { d.lead(ctx, ready, l.fence, handOver) },
-	}
-	return c.run(ctx)
+	return leader.Run(ctx, leader.Config{
+		Lock: lock, Name: o.leaseName,
+		LeaseDuration: o.leaseDuration, RenewDeadline: o.renewDeadline, RetryPeriod: o.retryPeriod,
+		Leads: func(leads bool) { m.Leader(o.leaseName, leads) },
+		Work:  func(ctx context.Context, term leader.Term) { d.lead(ctx, ready, term) },
+	})
 }
 
 // daemon is what every term as the leader is made of.
@@ -108,9 +108,9 @@ func (d *daemon) plans() map[types.UID]drain.NodePlan {
 	return nil
 }
 
-// lead is one term as the leader: it ends with ctx. fence is nil without an
-// election, handOver if no other replica takes over.
-func (d *daemon) lead(ctx context.Context, ready *readiness, fence drain.Fence, handOver func()) {
+// lead is one term as the leader: it ends with ctx. The term is zero without an
+// election.
+func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 	// Before policy/v1 nothing is known of budgets: refusals alone tell.
 	var ledger *drain.Ledger
 	if d.evictionVersion == "v1" {
@@ -122,7 +122,7 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, fence drain.Fence, 
 	controller = drain.New(drain.Options{
 		Config: d.config(), Client: d.clients.main, View: w, Ledger: ledger,
 		Evict: drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),
-		PodOf: watcher.PodOf, BudgetOf: watcher.BudgetOf, Observer: d.metrics, Fence: fence, HandOver: handOver,
+		PodOf: watcher.PodOf, BudgetOf: watcher.BudgetOf, Observer: d.metrics, Fence: term.Fence, HandOver: term.HandOver,
 		QPS: d.evictionLimit(), Burst: d.evictionBurst, Workers: d.evictionWorkers, EvictionTimeout: d.evictionTimeout,
 		Identity: d.identity, MetricsProvider: d.queues,
 	})

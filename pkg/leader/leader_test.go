@@ -1,4 +1,4 @@
-package main
+package leader
 
 import (
 	"context"
@@ -15,10 +15,15 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// election is a lease in a cluster of its own.
+const (
+	leaseDuration = 15 * time.Second
+	renewDeadline = 10 * time.Second
+)
+
+// election is a lease in a cluster of its own, for which "me" is a candidate.
 type election struct {
 	client *fake.Clientset
-	lease  *lease
+	lock   resourcelock.Interface
 	ending context.CancelFunc
 	ctx    context.Context
 }
@@ -27,19 +32,21 @@ func newElection(t *testing.T) *election {
 	t.Helper()
 	e := &election{client: fake.NewClientset()}
 	e.ctx, e.ending = context.WithCancel(t.Context())
-	o := defaults()
-	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, "drainer", o.leaseName, e.client.CoreV1(), e.client.CoordinationV1(),
+	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, "drainer", "drainer", e.client.CoreV1(), e.client.CoordinationV1(),
 		resourcelock.ResourceLockConfig{Identity: "me"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.lease = &lease{Interface: lock, renewDeadline: o.renewDeadline, ending: e.ctx}
+	e.lock = lock
 	return e
 }
 
-// run takes part in the election as "me".
-func (e *election) run(leads func(bool), work func(context.Context, func())) error {
-	return (&candidate{options: defaults(), lease: e.lease, leads: leads, work: work}).run(e.ctx)
+// run takes part in the election.
+func (e *election) run(leads func(bool), work func(context.Context, Term)) error {
+	return Run(e.ctx, Config{
+		Lock: e.lock, Name: "drainer", LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: 2 * time.Second,
+		Leads: leads, Work: work,
+	})
 }
 
 func (e *election) holder(t *testing.T) string {
@@ -80,7 +87,7 @@ func TestLead(t *testing.T) {
 		e := newElection(t)
 		time.AfterFunc(time.Minute, e.ending)
 		var led []bool
-		err := e.run(func(leads bool) { led = append(led, leads) }, func(ctx context.Context, _ func()) {
+		err := e.run(func(leads bool) { led = append(led, leads) }, func(ctx context.Context, term Term) {
 			<-ctx.Done()
 			for range 8 {
 				time.Sleep(time.Second)
@@ -88,7 +95,7 @@ func TestLead(t *testing.T) {
 					t.Errorf("the lease is held by %q while the work goes on", holder)
 				}
 			}
-			if _, mayAct := e.lease.fence(); !mayAct {
+			if _, mayAct := term.Fence(); !mayAct {
 				t.Error("the lease was not renewed while the work came to its end")
 			}
 		})
@@ -118,7 +125,7 @@ func TestLeadStandby(t *testing.T) {
 		}
 		begun := time.Now()
 		time.AfterFunc(time.Minute, e.ending)
-		err = e.run(func(bool) { t.Error("the standby leads") }, func(context.Context, func()) { t.Error("the standby works") })
+		err = e.run(func(bool) { t.Error("the standby leads") }, func(context.Context, Term) { t.Error("the standby works") })
 		if err != nil || time.Since(begun) > time.Minute+time.Second {
 			t.Errorf("ended after %v with %v", time.Since(begun), err)
 		}
@@ -136,17 +143,16 @@ func TestLeadLost(t *testing.T) {
 		e.client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return time.Now().After(cut), nil, errors.New("connection refused")
 		})
-		o := defaults()
-		err := e.run(func(bool) {}, func(ctx context.Context, _ func()) {
+		err := e.run(func(bool) {}, func(ctx context.Context, term Term) {
 			<-ctx.Done()
-			if _, mayAct := e.lease.fence(); mayAct {
+			if _, mayAct := term.Fence(); mayAct {
 				t.Error("the work ends and may still act")
 			}
-			if after := time.Since(cut); after >= o.leaseDuration {
+			if after := time.Since(cut); after >= leaseDuration {
 				t.Errorf("the work ends %v after the last renewal: another may act by then", after)
 			}
 		})
-		if !errors.Is(err, errLeaseLost) {
+		if !errors.Is(err, ErrLost) {
 			t.Errorf("ended with %v", err)
 		}
 	})
@@ -163,15 +169,15 @@ func TestHandOver(t *testing.T) {
 func handOver(t *testing.T, stays time.Duration) {
 	e := newElection(t)
 	terms := 0
-	err := e.run(func(bool) {}, func(ctx context.Context, handOver func()) {
-		if terms++; handOver == nil {
+	err := e.run(func(bool) {}, func(ctx context.Context, term Term) {
+		if terms++; term.HandOver == nil {
 			t.Errorf("term %d cannot be handed over", terms)
 		}
-		if terms == 2 || handOver == nil {
+		if terms == 2 || term.HandOver == nil {
 			e.ending()
 			return
 		}
-		time.AfterFunc(time.Minute, handOver)
+		time.AfterFunc(time.Minute, term.HandOver)
 		<-ctx.Done()
 		if holder := e.holder(t); holder != "me" {
 			t.Errorf("the lease is held by %q while the work comes to its end", holder)
@@ -196,14 +202,14 @@ func TestHandOverInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newElection(t)
 		var began []time.Time
-		err := e.run(func(bool) {}, func(ctx context.Context, handOver func()) {
+		err := e.run(func(bool) {}, func(ctx context.Context, term Term) {
 			began = append(began, time.Now())
 			if len(began) == 1 {
-				handOver()
+				term.HandOver()
 				<-ctx.Done()
 				return
 			}
-			if handOver != nil {
+			if term.HandOver != nil {
 				t.Error("it may be handed over again")
 			}
 			e.ending()
@@ -211,7 +217,7 @@ func TestHandOverInVain(t *testing.T) {
 		if err != nil || len(began) != 2 {
 			t.Fatalf("%d terms, ended with %v; want 2", len(began), err)
 		}
-		if d := began[1].Sub(began[0]); d < defaults().leaseDuration || d > 2*defaults().leaseDuration {
+		if d := began[1].Sub(began[0]); d < leaseDuration || d > 2*leaseDuration {
 			t.Errorf("the second term begins after %v", d)
 		}
 	})
