@@ -1,15 +1,18 @@
-// Command demo shows drainer's main job, end to end, on a real local control
-// plane: nodes are annotated, drained while their budgets are kept, and handed
-// back. It exits with 0 only if all of that was true.
+// Command demo shows drainer's main job, end to end: nodes are annotated,
+// drained while their budgets are kept, and released. It does so on a local
+// control plane of its own, or on nodes of a cluster that is named. It exits
+// with 0 only if all of that was true.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,126 +28,127 @@ import (
 // request is the ID that the nodes are annotated with.
 const request = "CHG-1234"
 
+// errLeft is that something of the demonstration could not be removed.
+var errLeft = errors.New("cleaning up")
+
+// enough is how long any step of the demonstration may take.
+const enough = 10 * time.Minute
+
 func main() {
 	cluster.KeeperMain()
+	chosen := target{}
+	flag.StringVar(&chosen.context, "context", "", "context of the kubeconfig, for a cluster of your own; needs -nodes")
+	nodes := flag.String("nodes", "", "its nodes to use, at least 2; about half of them are drained")
+	flag.Parse()
+	chosen.nodes = strings.Fields(*nodes)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
+	err := run(ctx, chosen)
+	interrupted := ctx.Err() != nil
 	stop()
-	if err != nil {
+	switch {
+	case err == nil:
+	case interrupted && !errors.Is(err, errLeft):
+		fmt.Fprintln(os.Stderr, "\nInterrupted. Nothing is left of the demonstration.")
+		os.Exit(130)
+	default:
 		fmt.Fprintln(os.Stderr, "\nThe demonstration failed:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) (err error) {
+func run(ctx context.Context, chosen target) (err error) {
 	begun := time.Now()
+	if err := chosen.validate(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "drainer-demo-")
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if err == nil {
-			err = os.RemoveAll(dir)
+		if err == nil || ctx.Err() != nil && !errors.Is(err, errLeft) {
+			err = errors.Join(err, os.RemoveAll(dir))
 		} else {
 			fmt.Fprintln(os.Stderr, "Logs are in", dir)
 		}
 	}()
-	version, err := cluster.ChosenKubernetes()
+	s, err := chosen.stage(ctx, dir)
 	if err != nil {
 		return err
 	}
-	say("Starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok (Kubernetes %s)", version)
-	c, err := cluster.Start(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Progress: os.Stderr})
-	if err != nil {
+	defer func() { err = errors.Join(err, s.clean()) }()
+	program := filepath.Join(dir, "drainer")
+	if err := daemon.Build(ctx, program); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Stop()) }()
-	client, err := c.Client()
-	if err != nil {
+	say("Creating Deployments under budgets, a StatefulSet, a Job and a DaemonSet on %d nodes", len(s.nodes))
+	if err := s.createScene(ctx); err != nil {
 		return err
 	}
-	say("Creating %d nodes, Deployments under budgets, a StatefulSet, a Job and a DaemonSet", nodes)
-	if err := createScene(ctx, client); err != nil {
+	say("Starting drainer %s", strings.Join(s.flags, " "))
+	if s.drainer, err = daemon.Start(ctx, program, filepath.Join(dir, "drainer.log"), nil, s.flags...); err != nil {
 		return err
 	}
-	drainer, err := startDrainer(ctx, c, client, dir)
-	if err != nil {
-		return err
-	}
-	defer drainer.Kill()
-	if err := demonstrate(ctx, client, drainer); err != nil {
+	if err := s.demonstrate(ctx); err != nil {
 		return err
 	}
 	say("Stopping drainer with SIGTERM")
-	if status, _, err := drainer.Terminate(ctx); err != nil || status != 0 {
+	if status, _, err := s.drainer.Terminate(ctx); err != nil || status != 0 {
 		return fmt.Errorf("drainer exited with %d: %w", status, err)
 	}
 	say("Done in %s", time.Since(begun).Round(100*time.Millisecond))
 	return nil
 }
 
-// startDrainer runs drainer as its own process, under the permissions that
-// deploy gives it.
-func startDrainer(ctx context.Context, c *cluster.Cluster, client kubernetes.Interface, dir string) (*daemon.Process, error) {
-	program := filepath.Join(dir, "drainer")
-	if err := daemon.Build(ctx, program); err != nil {
-		return nil, err
-	}
-	if err := daemon.InstallClusterRole(ctx, client); err != nil {
-		return nil, err
-	}
-	if err := daemon.InstallAccount(ctx, client, namespace); err != nil {
-		return nil, err
-	}
-	kubeconfig := filepath.Join(dir, "drainer.kubeconfig")
-	if err := c.ServiceAccountKubeconfig(ctx, namespace, "drainer", kubeconfig); err != nil {
-		return nil, err
-	}
-	flags := []string{
-		"--kubeconfig=" + kubeconfig, "--leader-elect-resource-namespace=" + namespace,
-		fmt.Sprintf("--max-draining=%d", drained),
-	}
-	say("Starting drainer %s %s", flags[1], flags[2])
-	return daemon.Start(ctx, program, filepath.Join(dir, "drainer.log"), nil, flags...)
-}
-
-func demonstrate(ctx context.Context, client kubernetes.Interface, drainer *daemon.Process) error {
-	for i := range drained {
-		say("kubectl annotate node %s %s=%s", nodeName(i), api.DrainAnnotation, request)
-		if err := annotate(ctx, client, nodeName(i), request); err != nil {
+func (s *stage) demonstrate(ctx context.Context) error {
+	for _, node := range s.drained() {
+		say("kubectl annotate node %s %s=%s", node, api.DrainAnnotation, request)
+		if err := annotate(ctx, s.client, node, request); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
-	show := newScreen(os.Stdout)
-	if err := watchNodes(ctx, client, func(seen map[string]view) (bool, error) {
-		metrics, err := drainer.Metrics(ctx)
+	show := newScreen(os.Stdout, s.drained())
+	if err := s.watchNodes(ctx, func(seen map[string]view) (bool, error) {
+		metrics, err := s.drainer.Metrics(ctx)
 		if err != nil {
 			return false, err
 		}
 		show.draw(seen, metrics)
-		return allDrained(seen), nil
+		return s.allDrained(seen), nil
 	}); err != nil {
 		return fmt.Errorf("waiting until the nodes are drained: %w", err)
 	}
 	show.end()
-	if err := checkDrained(ctx, client); err != nil {
+	if err := s.checkDrained(ctx); err != nil {
 		return err
 	}
-	if err := summarize(ctx, client, drainer); err != nil {
+	if err := s.summarize(ctx); err != nil {
 		return err
 	}
-	for i := range drained {
-		say("kubectl annotate node %s %s-", nodeName(i), api.DrainAnnotation)
-		if err := annotate(ctx, client, nodeName(i), nil); err != nil {
+	if err := s.release(ctx); err != nil {
+		return err
+	}
+	say("All %d nodes are schedulable again", len(s.nodes))
+	return nil
+}
+
+// release takes the requests back and waits until drainer has left the nodes.
+func (s *stage) release(ctx context.Context) error {
+	for _, node := range s.drained() {
+		say("kubectl annotate node %s %s-", node, api.DrainAnnotation)
+		if err := annotate(ctx, s.client, node, nil); err != nil {
 			return err
 		}
 	}
-	if err := watchNodes(ctx, client, func(seen map[string]view) (bool, error) { return allReleased(seen), nil }); err != nil {
-		return fmt.Errorf("waiting until the nodes are given back: %w", err)
+	if err := s.watchNodes(ctx, func(seen map[string]view) (bool, error) {
+		// Without drainer nobody would release them.
+		_, err := s.drainer.Metrics(ctx)
+		return s.allReleased(seen), err
+	}); err != nil {
+		return fmt.Errorf("waiting until the nodes are released: %w", err)
 	}
-	say("All %d nodes are schedulable again", nodes)
 	return nil
 }
 

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 
@@ -17,46 +16,47 @@ import (
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
-const (
-	namespace = "demo"
-	// nodes are in the cluster, the first drained of which are drained.
-	nodes, drained = 6, 3
-)
-
-func nodeName(i int) string { return fmt.Sprintf("node-%d", i+1) }
-
 // createScene makes what is to be drained, and waits until it runs.
-func createScene(ctx context.Context, client kubernetes.Interface) error {
-	for i := range nodes {
-		if err := workload.Create(ctx, client, workload.Node(nodeName(i), nil)); err != nil {
-			return err
+func (s *stage) createScene(ctx context.Context) error {
+	quick := func(name string, replicas int, start, stop time.Duration) workload.Spec {
+		return workload.Spec{
+			Namespace: s.namespace, Name: name, Replicas: replicas, Start: start, Stop: stop, Pod: s.place,
 		}
 	}
-	quick := func(name string, replicas int, start, stop time.Duration) workload.Spec {
-		return workload.Spec{Namespace: namespace, Name: name, Replicas: replicas, Start: start, Stop: stop}
-	}
-	if err := workload.Create(ctx, client,
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
+	if err := workload.Create(ctx, s.client,
 		workload.DaemonSet(quick("agent", 0, 100*time.Millisecond, time.Second)),
 		workload.Deployment(quick("web", 24, 500*time.Millisecond, time.Second)),
-		workload.MaxUnavailable(namespace, "web", "web", "25%"),
+		workload.MaxUnavailable(s.namespace, "web", "web", "25%"),
 		// Its pods take their time, one after the other: this one holds back.
 		workload.Deployment(quick("checkout", 10, 3*time.Second, time.Second)),
-		workload.MaxUnavailable(namespace, "checkout", "checkout", "1"),
+		workload.MaxUnavailable(s.namespace, "checkout", "checkout", "1"),
 		workload.StatefulSet(quick("db", 3, time.Second, 2*time.Second)),
-		workload.MaxUnavailable(namespace, "db", "db", "1"),
+		workload.MaxUnavailable(s.namespace, "db", "db", "1"),
 		workload.Job(quick("batch", 4, 500*time.Millisecond, time.Second)),
 	); err != nil {
 		return err
 	}
-	const pods = nodes + 24 + 10 + 3 + 4
-	return awaitReadyPods(ctx, client, pods)
+	return s.awaitReadyPods(ctx, len(s.nodes)+24+10+3+4)
 }
 
-func awaitReadyPods(ctx context.Context, client kubernetes.Interface, wanted int) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+// place keeps pods on the nodes that are used.
+func (s *stage) place(p *corev1.PodTemplateSpec) {
+	if len(s.hosts) == 0 {
+		return
+	}
+	p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchExpressions: []corev1.NodeSelectorRequirement{{
+				Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: s.hosts,
+			}},
+		}}},
+	}}
+}
+
+func (s *stage) awaitReadyPods(ctx context.Context, wanted int) error {
+	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
-	pods := cache.NewListWatchFromClient(client.CoreV1().RESTClient(), "pods", namespace, fields.Everything())
+	pods := cache.NewListWatchFromClient(s.client.CoreV1().RESTClient(), "pods", s.namespace, fields.Everything())
 	ready := map[string]bool{}
 	_, err := watchtools.UntilWithSync(ctx, pods, &corev1.Pod{}, nil, func(event watch.Event) (bool, error) {
 		pod, ok := event.Object.(*corev1.Pod)
@@ -101,77 +101,100 @@ func viewOf(n *corev1.Node) view {
 	return v
 }
 
-// watchNodes calls look whenever a node changes, and now and then besides,
-// until it says that it has seen enough.
-func watchNodes(ctx context.Context, client kubernetes.Interface, look func(map[string]view) (bool, error)) error {
-	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("listing nodes: %w", err)
-	}
-	w, err := client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	if err != nil {
-		return fmt.Errorf("watching nodes: %w", err)
-	}
-	defer w.Stop()
+// viewsOf are what the nodes that are used say, by their names.
+func (s *stage) viewsOf(list *corev1.NodeList) map[string]view {
 	seen := map[string]view{}
 	for i := range list.Items {
-		seen[list.Items[i].Name] = viewOf(&list.Items[i])
+		if n := &list.Items[i]; s.uses(n.Name) {
+			seen[n.Name] = viewOf(n)
+		}
 	}
+	return seen
+}
+
+// watchNodes calls look whenever a node changes, and now and then besides,
+// until it says that it has seen enough. It ends if drainer does.
+func (s *stage) watchNodes(ctx context.Context, look func(map[string]view) (bool, error)) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if done, err := look(seen); done || err != nil {
-			return err
+		list, err := s.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return fmt.Errorf("listing nodes: %w", err)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		case event := <-w.ResultChan():
-			n, ok := event.Object.(*corev1.Node)
-			if !ok {
-				return fmt.Errorf("the watch of nodes broke: %v", event)
-			}
-			seen[n.Name] = viewOf(n)
+		w, err := s.client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+		if err != nil {
+			return fmt.Errorf("watching nodes: %w", err)
+		}
+		done, err := s.follow(ctx, w, tick.C, s.viewsOf(list), look)
+		w.Stop()
+		if done || err != nil {
+			return err
 		}
 	}
 }
 
-func allDrained(seen map[string]view) bool {
-	for i := range drained {
-		if v := seen[nodeName(i)]; v.drained != request || v.status.Phase != api.Drained {
+// follow is false without an error when the watch has ended.
+func (s *stage) follow(
+	ctx context.Context, w watch.Interface, tick <-chan time.Time, seen map[string]view, look func(map[string]view) (bool, error),
+) (bool, error) {
+	for {
+		if done, err := look(seen); done || err != nil {
+			return done, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-tick:
+		case event := <-w.ResultChan():
+			n, ok := event.Object.(*corev1.Node)
+			if !ok {
+				return false, nil
+			}
+			if s.uses(n.Name) {
+				seen[n.Name] = viewOf(n)
+			}
+		}
+	}
+}
+
+func (s *stage) allDrained(seen map[string]view) bool {
+	for _, node := range s.drained() {
+		if v := seen[node]; v.drained != request || v.status.Phase != api.Drained {
 			return false
 		}
 	}
 	return true
 }
 
-func allReleased(seen map[string]view) bool {
+func (s *stage) allReleased(seen map[string]view) bool {
 	for _, v := range seen {
 		if v.unschedulable || v.ours {
 			return false
 		}
 	}
-	return len(seen) == nodes
+	return len(seen) == len(s.nodes)
 }
 
-// checkDrained looks, without drainer's help, that only the DaemonSet's pods
-// are left on the drained nodes.
-func checkDrained(ctx context.Context, client kubernetes.Interface) error {
-	for i := range drained {
-		pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{
-			FieldSelector: fields.OneTermEqualSelector("spec.nodeName", nodeName(i)).String(),
-		})
+// checkDrained looks, without drainer's help, that only the DaemonSets' and
+// static pods are left on the drained nodes.
+func (s *stage) checkDrained(ctx context.Context) error {
+	for _, node := range s.drained() {
+		pods, err := s.podsOf(ctx, node)
 		if err != nil {
-			return fmt.Errorf("listing the pods of %s: %w", nodeName(i), err)
+			return err
 		}
-		for _, p := range pods.Items {
-			if p.Labels[workload.AppLabel] != "agent" {
-				return fmt.Errorf("%s is reported drained and still has pod %s", nodeName(i), p.Name)
+		agents := 0
+		for i := range pods {
+			if !stays(&pods[i]) {
+				return fmt.Errorf("%s is reported drained and still has pod %s", node, pods[i].Name)
+			}
+			if pods[i].Namespace == s.namespace {
+				agents++
 			}
 		}
-		if len(pods.Items) != 1 {
-			return fmt.Errorf("%s has %d pods, want the one of the DaemonSet", nodeName(i), len(pods.Items))
+		if agents != 1 {
+			return fmt.Errorf("%s has %d pods of the demonstration, want the one of the DaemonSet", node, agents)
 		}
 	}
 	return nil

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster/daemon"
@@ -21,16 +20,18 @@ import (
 type screen struct {
 	out      io.Writer
 	terminal bool
-	drawn    int
-	last     map[string]string
-	begun    time.Time
+	// nodes are shown.
+	nodes []string
+	drawn int
+	last  map[string]string
+	begun time.Time
 }
 
-func newScreen(out *os.File) *screen {
+func newScreen(out *os.File, nodes []string) *screen {
 	info, err := out.Stat()
 	return &screen{
 		out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0,
-		last: map[string]string{}, begun: time.Now(),
+		nodes: nodes, last: map[string]string{}, begun: time.Now(),
 	}
 }
 
@@ -39,8 +40,7 @@ func (s *screen) draw(seen map[string]view, metrics daemon.Metrics) {
 		fmt.Fprintf(s.out, "\x1b[%dA", s.drawn)
 	}
 	s.drawn = 0
-	for i := range drained {
-		name := nodeName(i)
+	for _, name := range s.nodes {
 		text := line(name, seen[name], metrics)
 		switch {
 		case s.terminal:
@@ -97,22 +97,23 @@ func shorten(text string, most int) string {
 }
 
 // summarize prints what happened, from the nodes and from /metrics.
-func summarize(ctx context.Context, client kubernetes.Interface, drainer *daemon.Process) error {
-	metrics, err := drainer.Metrics(ctx)
+func (s *stage) summarize(ctx context.Context) error {
+	metrics, err := s.drainer.Metrics(ctx)
 	if err != nil {
 		return err
 	}
 	fmt.Println()
-	for i := range drained {
-		n, err := client.CoreV1().Nodes().Get(ctx, nodeName(i), metav1.GetOptions{})
+	for _, node := range s.drained() {
+		n, err := s.client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
 		if err != nil {
-			return fmt.Errorf("reading node %s: %w", nodeName(i), err)
+			return fmt.Errorf("reading node %s: %w", node, err)
 		}
-		s := viewOf(n).status
-		if s.StartedAt == nil || s.FinishedAt == nil {
-			return fmt.Errorf("node %s does not say when its drain began and ended: %+v", n.Name, s)
+		status := viewOf(n).status
+		if status.StartedAt == nil || status.FinishedAt == nil {
+			return fmt.Errorf("node %s does not say when its drain began and ended: %+v", node, status)
 		}
-		fmt.Printf("%-8s drained in %s: %d pods gone, %d left\n", n.Name, s.FinishedAt.Sub(*s.StartedAt), s.Pods.Gone, s.Pods.Left)
+		took := status.FinishedAt.Sub(*status.StartedAt)
+		fmt.Printf("%-8s drained in %s: %d pods gone, %d left\n", node, took, status.Pods.Gone, status.Pods.Left)
 	}
 	fmt.Println("\nFrom /metrics:")
 	for _, answer := range answers(metrics) {
