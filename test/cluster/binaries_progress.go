@@ -36,12 +36,13 @@ type count struct {
 }
 
 // startCount asks go which packages of the programs are not in its cache, and
-// begins to tell how far they are.
+// begins to tell how far they are. A program is stale as long as it is not
+// linked, whether its own package is in the cache or not: it does not count.
 func startCount(ctx context.Context, module string, g group, progress io.Writer) (*count, error) {
 	c := newCount(progress)
 	c.say("building %s", g.names())
 	command := exec.CommandContext(ctx, "go", append([]string{
-		"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", "-tags", g[0].tags,
+		"list", "-deps", "-f", `{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}`, "-tags", g[0].tags,
 	}, g.packages()...)...)
 	command.Dir, command.Env = module, buildEnvironment()
 	command.Stderr = c

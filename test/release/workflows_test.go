@@ -155,7 +155,7 @@ func TestWorkflowsTrustLittle(t *testing.T) {
 		"credentials":         strings.NewReplacer("persist-credentials: false", "persist-credentials: true"),
 		"tag":                 strings.NewReplacer("@8e8c483db84b4bee98b60c0593521ed34d9990e8 # v6.0.1", "@v6.0.1"),
 		"commit of what?":     strings.NewReplacer(" # v6.0.1", ""),
-		"expression":          strings.NewReplacer("run: make test-compat", "run: make ${{ github.head_ref }}"),
+		"expression":          strings.NewReplacer("run: .ci/run", "run: .ci/run ${{ github.head_ref }}"),
 		"pull_request_target": strings.NewReplacer("pull_request:", "pull_request_target:"),
 	} {
 		if len(unsafe(t, worse.Replace(ci))) == 0 {

@@ -15,8 +15,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"drainer.dev/drainer/test/cluster"
 )
 
 // modules are the folders of the go.mod files that agree. Not those of older
@@ -43,10 +41,12 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	checkout, err := cluster.Checkout(ctx)
+	// From within any folder of the checkout.
+	out, err := goCommand(ctx, ".", "off", "list", "-m", "-f", "{{.Dir}}", "drainer.dev/drainer")
 	if err != nil {
 		return err
 	}
+	checkout := strings.TrimSpace(out)
 	versions, err := selected(ctx, checkout)
 	if err != nil {
 		return err
