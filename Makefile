@@ -43,6 +43,7 @@ DEMO_FLAGS = $(if $(call given,DEMO_CONTEXT),-context="$$DEMO_CONTEXT") $(if $(c
 
 demo: ## Show the main job on a local cluster, or on yours: make demo DEMO_CONTEXT=NAME DEMO_NODES="a b"
 	$(foreach v,DEMO_CONTEXT DEMO_NODES,$(if $(findstring environment,$(origin $(v))),@echo "$(v) in the environment is ignored; give it to make: make demo $(v)=..."))
+	@test/compile ./test/demo
 	go run ./test/demo $(DEMO_FLAGS)
 
 bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
@@ -58,6 +59,7 @@ test-all: ## Run every test: test with both major versions of Helm, the oldest K
 	@MAKE="$(MAKE)" test/parts "programs HELM=v4,v3" lint test-unit test-e2e "test-chart HELM=v4,v3" test-monitoring $(SLOW_PARTS)
 
 programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
+	@test/compile ./test/cluster/programs
 	go run ./test/cluster/programs -helm=$(HELM) cluster chart prometheus
 
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler

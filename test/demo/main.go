@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -72,17 +73,25 @@ func run(ctx context.Context, chosen target) (err error) {
 			fmt.Fprintln(os.Stderr, "Logs are in", dir)
 		}
 	}()
+	if chosen.local() {
+		// First, because builds side by side compile what they share twice.
+		if _, err := cluster.BinariesWithoutKubectl(ctx, os.Stderr); err != nil {
+			return err
+		}
+	}
+	program := filepath.Join(dir, "drainer")
+	built := buildBeside(ctx, program)
+	defer func() { _ = built() }()
 	s, err := chosen.stage(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.clean()) }()
-	program := filepath.Join(dir, "drainer")
-	if err := daemon.Build(ctx, program); err != nil {
-		return err
-	}
 	say("Creating Deployments under budgets, a StatefulSet, a Job and a DaemonSet on %d nodes", len(s.nodes))
 	if err := s.createScene(ctx); err != nil {
+		return err
+	}
+	if err := built(); err != nil {
 		return err
 	}
 	say("Starting drainer %s", strings.Join(s.flags, " "))
@@ -98,6 +107,14 @@ func run(ctx context.Context, chosen target) (err error) {
 	}
 	say("Done in %s", time.Since(begun).Round(100*time.Millisecond))
 	return nil
+}
+
+// buildBeside builds drainer while other things go on, and returns what waits
+// until it is done.
+func buildBeside(ctx context.Context, program string) (built func() error) {
+	done := make(chan error, 1)
+	go func() { done <- daemon.Build(ctx, program) }()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 func (s *stage) demonstrate(ctx context.Context) error {

@@ -28,7 +28,7 @@ func (s *stage) createScene(ctx context.Context) error {
 		workload.Deployment(quick("web", 24, 500*time.Millisecond, time.Second)),
 		workload.MaxUnavailable(s.namespace, "web", "web", "25%"),
 		// Its pods take their time, one after the other: this one holds back.
-		workload.Deployment(quick("checkout", 10, 3*time.Second, time.Second)),
+		workload.Deployment(quick("checkout", 10, 2*time.Second, time.Second)),
 		workload.MaxUnavailable(s.namespace, "checkout", "checkout", "1"),
 		workload.StatefulSet(quick("db", 3, time.Second, 2*time.Second)),
 		workload.MaxUnavailable(s.namespace, "db", "db", "1"),
