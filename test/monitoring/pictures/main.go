@@ -81,7 +81,7 @@ func record(ctx context.Context, dir, pages, here string, library []byte) (err e
 	defer func() { _ = s.Stop() }()
 	p, begun, err := play(ctx, s, filepath.Join(dir, "prometheus"))
 	if p != nil {
-		defer p.Stop()
+		defer p.Kill()
 	}
 	if err != nil {
 		return err

@@ -1,12 +1,11 @@
 package stage
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/program"
 )
 
 // Job is one scrape job: targets, and the labels that a ServiceMonitor would
@@ -31,9 +31,8 @@ type Job struct {
 
 // Prometheus is a running server.
 type Prometheus struct {
-	URL     string
-	command *exec.Cmd
-	ended   chan struct{}
+	*program.Program
+	URL string
 }
 
 // StartPrometheus runs Prometheus in a folder of its own. It scrapes and
@@ -51,54 +50,25 @@ func StartPrometheus(ctx context.Context, dir string, interval time.Duration, ru
 			return nil, fmt.Errorf("configuring Prometheus: %w", err)
 		}
 	}
-	log, err := os.Create(filepath.Join(dir, "prometheus.log"))
-	if err != nil {
-		return nil, fmt.Errorf("making Prometheus' log: %w", err)
-	}
-	p := &Prometheus{ended: make(chan struct{})}
-	p.command = exec.Command(filepath.Join(programs, "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yaml"),
+	command := exec.Command(filepath.Join(programs, "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yaml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0")
-	p.command.SysProcAttr = cluster.ChildAttributes()
-	pipe, err := p.command.StderrPipe()
+	command.SysProcAttr = cluster.ChildAttributes()
+	p := &Prometheus{}
+	p.Program, err = program.Start(ctx, command, filepath.Join(dir, "prometheus.log"), p.see)
 	if err != nil {
-		return nil, fmt.Errorf("making a pipe: %w", err)
+		return nil, err
 	}
-	if err := p.command.Start(); err != nil {
-		return nil, fmt.Errorf("starting Prometheus: %w", err)
-	}
-	ready := make(chan string, 1)
-	go func() {
-		defer close(p.ended)
-		defer log.Close()
-		follow(pipe, log, ready)
-		_ = p.command.Wait()
-	}()
-	select {
-	case address := <-ready:
-		p.URL = "http://" + address
-		return p, nil
-	case <-p.ended:
-		return nil, fmt.Errorf("Prometheus ended at once; see %s", log.Name())
-	case <-ctx.Done():
-		p.Stop()
-		return nil, fmt.Errorf("waiting until Prometheus is ready: %w; see %s", context.Cause(ctx), log.Name())
-	}
+	return p, nil
 }
 
-// follow copies the log, and says where Prometheus listens once it is ready.
-func follow(from io.Reader, to io.Writer, ready chan<- string) {
-	listens := regexp.MustCompile(`msg="Listening on".* address=([0-9.:]+)`)
-	address := ""
-	lines := bufio.NewScanner(from)
-	for lines.Scan() {
-		fmt.Fprintln(to, lines.Text())
-		if match := listens.FindStringSubmatch(lines.Text()); match != nil {
-			address = match[1]
-		}
-		if strings.Contains(lines.Text(), "Server is ready to receive web requests") {
-			ready <- address
-		}
+var listens = regexp.MustCompile(`msg="Listening on".* address=([0-9.:]+)`)
+
+// see looks for where Prometheus listens, and returns true once it is ready.
+func (p *Prometheus) see(line []byte) bool {
+	if match := listens.FindSubmatch(line); match != nil {
+		p.URL = "http://" + string(match[1])
 	}
+	return bytes.Contains(line, []byte("Server is ready to receive web requests"))
 }
 
 // configuration is Prometheus' own.
@@ -112,12 +82,6 @@ func configuration(interval time.Duration, jobs []Job) string {
 		}
 	}
 	return text.String()
-}
-
-// Stop ends Prometheus.
-func (p *Prometheus) Stop() {
-	_ = p.command.Process.Kill()
-	<-p.ended
 }
 
 // Point is a value at a time.
