@@ -63,6 +63,7 @@ func TestInstall(t *testing.T) {
 				checkInstalled(t, major, values)
 			}
 			helm(t, major, "uninstall", "drainer", "--namespace=drainer", "--wait", helmPatience)
+			endPods(t)
 			left := []string{}
 			awaitClaim(t, "only the lease is left", func() bool {
 				left = slices.DeleteFunc(inventory(t), func(name string) bool { return slices.Contains(before, name) })
@@ -70,6 +71,19 @@ func TestInstall(t *testing.T) {
 			})
 			kubectl(t, "", "--namespace=drainer", "delete", "lease", "drainer")
 		})
+	}
+}
+
+// endPods ends the pods of the release, which take as long as they may.
+func endPods(t *testing.T) {
+	t.Helper()
+	now := int64(0)
+	for _, n := range namespaces {
+		err := shared.Client.CoreV1().Pods(n).DeleteCollection(suite.Context(t), metav1.DeleteOptions{GracePeriodSeconds: &now},
+			metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=drainer"})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

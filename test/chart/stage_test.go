@@ -26,7 +26,8 @@ var namespaces = []string{"drainer", "drainer-moved", "drainer-leases", "drainer
 // furnish gives the cluster what the chart expects to find: nodes, namespaces
 // that admit only restricted pods, and the kinds of two operators.
 func furnish(ctx context.Context) error {
-	for i := range 4 {
+	// Enough that no new pod waits for an old one to leave.
+	for i := range 8 {
 		node := workload.Node(fmt.Sprintf("node-%d", i), map[string]string{
 			corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
 		})

@@ -93,7 +93,7 @@ func Run(t testing.TB, command func(context.Context) *exec.Cmd) (string, error) 
 	c := command(ctx)
 	// What it started may hold its output open after its end.
 	c.WaitDelay = 10 * time.Second
-	name := strings.Join(append([]string{filepath.Base(c.Path)}, c.Args[1:]...), " ")
+	name, _, _ := strings.Cut(strings.Join(append([]string{filepath.Base(c.Path)}, c.Args[1:]...), " "), "\n")
 	var out []byte
 	err := await.Waiter{Progress: Progress(t)}.While(ctx, name, func(context.Context) (err error) {
 		out, err = c.CombinedOutput()
