@@ -52,7 +52,11 @@ func TestHumanUncordon(t *testing.T) {
 	e.awaitReady("db", 1)
 	e.start()
 	e.request(node, "uncordon")
-	awaitState(t, "the cordon", func() bool { return e.cordoned(node) })
+	// Before it has seen its cordon itself, drainer cannot know that it is gone.
+	awaitState(t, "drainer has seen its cordon", func() bool {
+		message := e.message(node)
+		return message != "" && !strings.Contains(message, "cordoning")
+	})
 	// The first one is put right at once, maybe before anybody sees it.
 	e.kubectl("uncordon", node)
 	e.awaitEvent(metav1.NamespaceDefault, node, "CordonRestored")
