@@ -13,7 +13,8 @@ RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && CGO_ENABLED=1 go e
 # Where the image is pushed to, by whoever pushes it.
 IMAGE ?= ghcr.io/drainer-dev/drainer
 
-# How long a suite of tests may take. Its tests wait as long as that.
+# How long a suite of tests may take. Its tests wait as long as that, and say
+# every 15 s what for: go test shows it only if no package is named.
 TIMEOUT = 40m
 
 # The major versions of Helm that test-chart runs.
@@ -67,7 +68,7 @@ test-unit: ## Run the quick tests, with the race detector where there is a C com
 	go test $(RACE) -shuffle=on $$(go list ./... | grep -v /test/e2e)
 
 test-e2e: ## Run the e2e tests on a real control plane
-	go test -count=1 -timeout=$(TIMEOUT) -parallel=10 ./test/e2e
+	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10
 
 test-compat: ## Run the e2e tests on the oldest Kubernetes that drainer is tested against
 	DRAINER_TEST_KUBERNETES=1.34 go run ./test/cluster/programs cluster
@@ -79,10 +80,10 @@ test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that b
 	go test -C test/release -count=1 -timeout=$(TIMEOUT) ./...
 
 test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4,v3 for both versions
-	go test -C test/chart -count=1 -timeout=$(TIMEOUT) . -helm=$(HELM)
+	go test -C test/chart -count=1 -timeout=$(TIMEOUT) -helm=$(HELM)
 
 test-monitoring: ## Test dashboards, alerts and runbooks, with a real Prometheus
-	go test -C test/monitoring -count=1 -timeout=$(TIMEOUT) ./...
+	go test -C test/monitoring -count=1 -timeout=$(TIMEOUT)
 
 dashboards: ## Write the chart's Grafana dashboards
 	cd test/monitoring && go run ./dashboards/generate
