@@ -75,24 +75,26 @@ func (y yardstick) took() time.Duration {
 		}
 		return len(asked) > 0
 	})
-	return came.Sub(y.env.budgetReturned(y.budget, came))
+	return came.Sub(y.env.budgetReturned(y.budget))
 }
 
-// budgetReturned is when the disruption controller wrote the last status before
-// a time, which has to allow something.
-func (e *env) budgetReturned(name string, before time.Time) time.Time {
+// budgetReturned is when the disruption controller first wrote a status that
+// allows something.
+func (e *env) budgetReturned(name string) time.Time {
 	e.Helper()
-	writes, err := shared.Cluster.Audit(`"poddisruptionbudgets"`, func(a *cluster.AuditEvent) bool {
-		return a.ObjectRef.Namespace == e.namespace && a.ObjectRef.Name == name && a.ResponseStatus.Code == 200 &&
-			a.ObjectRef.Subresource == "status" && a.Received.Before(before)
+	var returned time.Time
+	_, err := shared.Cluster.Audit(`"poddisruptionbudgets"`, func(a *cluster.AuditEvent) bool {
+		if !returned.IsZero() || a.ObjectRef.Namespace != e.namespace || a.ObjectRef.Name != name || a.ObjectRef.Subresource != "status" {
+			return false
+		}
+		var b policyv1.PodDisruptionBudget
+		if json.Unmarshal(a.ResponseObject, &b) == nil && b.Status.DisruptionsAllowed > 0 {
+			returned = a.Received
+		}
+		return false
 	})
-	if err != nil || len(writes) == 0 {
-		e.Fatalf("no write of the status of budget %s: %v", name, err)
+	if err != nil || returned.IsZero() {
+		e.Fatalf("no status of budget %s that allows something is in the audit log: %v", name, err)
 	}
-	last := writes[len(writes)-1]
-	var b policyv1.PodDisruptionBudget
-	if err := json.Unmarshal(last.ResponseObject, &b); err != nil || b.Status.DisruptionsAllowed == 0 {
-		e.Fatalf("the last status before %v allows nothing: %+v, %v", before, b.Status, err)
-	}
-	return last.Received
+	return returned
 }
