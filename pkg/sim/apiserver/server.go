@@ -1,0 +1,165 @@
+// Package apiserver is the HTTP door of a sim.Cluster: an http.RoundTripper that
+// answers as a Kubernetes API server does, for tests of programs that use
+// client-go. It knows the resources that drainer uses.
+//
+// The cluster's clock follows time.Now, so in a testing/synctest bubble the
+// cluster lives in the bubble's time. Beside its answers the server offers what
+// a real one cannot: latency, answers and broken connections by rule, watches
+// that fall silent, and a log of every request.
+package apiserver
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"drainer.dev/drainer/pkg/sim"
+)
+
+// Server is the API server of a cluster. It is safe for concurrent use.
+type Server struct {
+	latency time.Duration
+	nodes   nodeFields
+	// kick makes Run look again at when the cluster changes next.
+	kick chan struct{}
+
+	mu       sync.Mutex
+	cluster  *sim.Cluster
+	seen     uint64 // the version up to which watchers have been told
+	watchers map[*watcher]bool
+	stalls   []*func(Request) bool
+	rules    []*Rule
+	log      []*Request
+	changed  chan struct{}
+}
+
+// New makes the API server of a cluster. Every request takes the latency, half
+// of it before it is handled and half of it after.
+func New(c *sim.Cluster, latency time.Duration) *Server {
+	return &Server{
+		latency: latency, nodes: newNodeFields(), kick: make(chan struct{}, 1),
+		cluster: c, seen: c.Version(), watchers: map[*watcher]bool{}, changed: make(chan struct{}),
+	}
+}
+
+// Run lets the cluster's time pass until ctx is done. Without it the cluster
+// changes only when somebody asks.
+func (s *Server) Run(ctx context.Context) {
+	for {
+		var alarm <-chan time.Time // never, if nothing is due
+		if next, due := s.next(); due {
+			alarm = time.After(time.Until(next))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-alarm:
+		case <-s.kick:
+		}
+	}
+}
+
+// next brings the cluster up to now, and says when it changes next.
+func (s *Server) next() (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cluster.Advance(time.Now())
+	s.tell()
+	return s.cluster.Next()
+}
+
+// Do looks at the cluster, or changes it, as of now. Watchers are told of what
+// has changed.
+func (s *Server) Do(f func(*sim.Cluster)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cluster.Advance(time.Now())
+	before, was := s.cluster.Next()
+	f(s.cluster)
+	s.tell()
+	if after, is := s.cluster.Next(); is != was || !after.Equal(before) {
+		s.look()
+	}
+}
+
+// look makes Run look again.
+func (s *Server) look() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Restore brings the cluster back to a backup. All watches end.
+func (s *Server) Restore(b sim.Backup) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cluster.Restore(b)
+	s.seen = s.cluster.Version()
+	for w := range s.watchers {
+		w.end(nil)
+	}
+	s.announce()
+	s.look()
+}
+
+// tell hands the newest changes to the watchers, and wakes those who wait for a
+// change. The lock is held.
+func (s *Server) tell() {
+	if s.seen == s.cluster.Version() {
+		return
+	}
+	changes := s.cluster.Since(s.seen)
+	s.seen = s.cluster.Version()
+	for w := range s.watchers {
+		for _, change := range changes {
+			w.tell(change)
+		}
+		if len(w.queue) > 0 {
+			w.wake()
+		}
+	}
+	s.announce()
+}
+
+// announce wakes those who wait for a change or an answer. The lock is held.
+func (s *Server) announce() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Changed is closed at the next change of the cluster or the next answer.
+func (s *Server) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// Requests are the requests so far that match, in the order of their arrival.
+// A nil match matches all.
+func (s *Server) Requests(match func(Request) bool) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Request
+	for _, r := range s.log {
+		if match == nil || match(*r) {
+			found = append(found, *r)
+		}
+	}
+	return found
+}
+
+// Add puts a rule into force, ahead of those that are. The function returned
+// takes it out of force.
+func (s *Server) Add(r Rule) (remove func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	added := &r
+	s.rules = slices.Insert(s.rules, 0, added)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.rules = slices.DeleteFunc(s.rules, func(r *Rule) bool { return r == added })
+	}
+}

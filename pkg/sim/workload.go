@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Kind is a kind of controller.
+type Kind string
+
+// The kinds of controllers. The pods of a Deployment belong to a ReplicaSet.
+const (
+	Deployment  Kind = "Deployment"
+	StatefulSet Kind = "StatefulSet"
+	DaemonSet   Kind = "DaemonSet"
+	Job         Kind = "Job"
+)
+
+// Workload is a controller and the pods that it wants.
+type Workload struct {
+	Kind            Kind
+	Namespace, Name string
+	// Replicas is the scale; a DaemonSet has one pod on every node instead.
+	Replicas int
+	// Surge is how many pods a Deployment runs on top of its scale, as in a
+	// rollout that has created new pods and deleted no old ones yet.
+	Surge int
+	// Labels are those of the pods, app=Name if nil.
+	Labels map[string]string
+	// Annotations are those of the pods.
+	Annotations map[string]string
+	// Grace is the pods' termination grace period in whole seconds, 30s if 0.
+	Grace time.Duration
+	Behaviour
+}
+
+// workload is a Workload with its identity.
+type workload struct {
+	Workload
+	uid types.UID
+	// created numbers the pods.
+	created int
+}
+
+// Run adds a workload whose first pods are Running and Ready on the nodes
+// named, one on each mention. The scheduler places the others.
+func (c *Cluster) Run(w Workload, nodes ...string) {
+	if w.Labels == nil {
+		w.Labels = map[string]string{"app": w.Name}
+	}
+	if w.Grace == 0 {
+		w.Grace = 30 * time.Second
+	}
+	added := &workload{Workload: w, uid: c.newUID()}
+	c.workloads[added.uid] = added
+	if w.Kind == DaemonSet {
+		c.Put(DaemonSets, &appsv1.DaemonSet{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "DaemonSet"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name, UID: added.uid},
+		})
+		nodes = c.names
+	}
+	for _, node := range nodes {
+		pod := c.template(added)
+		pod.Spec.NodeName = node
+		SetReady(pod, true, c.now)
+		c.AddPod(pod, w.Behaviour)
+	}
+	c.after(c.options.ReplaceLag, step{deed: syncWorkload, uid: added.uid})
+}
+
+// Place scales a workload up by one pod, which is Running and Ready on the node,
+// past the scheduler and whether or not the node is cordoned.
+func (c *Cluster) Place(namespace, name, node string) {
+	for _, w := range c.workloads {
+		if w.Namespace == namespace && w.Name == name {
+			w.Replicas++
+			pod := c.template(w)
+			pod.Spec.NodeName = node
+			SetReady(pod, true, c.now)
+			c.AddPod(pod, w.Behaviour)
+		}
+	}
+}
+
+// Scale changes a workload's number of replicas.
+func (c *Cluster) Scale(namespace, name string, replicas int) {
+	for _, w := range c.workloads {
+		if w.Namespace == namespace && w.Name == name {
+			w.Replicas = replicas
+			c.after(c.options.ReplaceLag, step{deed: syncWorkload, uid: w.uid})
+		}
+	}
+}
+
+// template is a new pod of the workload.
+func (c *Cluster) template(w *workload) *corev1.Pod {
+	seconds := int64(w.Grace / time.Second)
+	owner := metav1.OwnerReference{APIVersion: "apps/v1", Kind: string(w.Kind), Name: w.Name, UID: w.uid, Controller: new(true)}
+	switch w.Kind {
+	case Deployment:
+		owner.Kind, owner.Name = "ReplicaSet", w.Name+"-1"
+	case Job:
+		owner.APIVersion = "batch/v1"
+	}
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.Namespace, Name: c.podName(w), Labels: w.Labels, Annotations: w.Annotations,
+			OwnerReferences: []metav1.OwnerReference{owner},
+		},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: &seconds, Containers: []corev1.Container{{Name: "main", Image: "example.org/app"}},
+		},
+	}
+}
+
+// podName is a name that no pod has: the first free one of a StatefulSet, a new
+// one otherwise.
+func (c *Cluster) podName(w *workload) string {
+	if w.Kind == StatefulSet {
+		for i := 0; ; i++ {
+			name := fmt.Sprintf("%s-%d", w.Name, i)
+			if c.Pod(Key{Namespace: w.Namespace, Name: name}) == nil {
+				return name
+			}
+		}
+	}
+	w.created++
+	return fmt.Sprintf("%s-%d", w.Name, w.created)
+}
+
+// workloadOf is the workload that controls the pod, or nil.
+func (c *Cluster) workloadOf(pod *corev1.Pod) *workload {
+	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
+		return c.workloads[owner.UID]
+	}
+	return nil
+}
+
+// syncWorkload creates and deletes pods until there are as many as wanted. The
+// pods of a StatefulSet are missing only once they are gone.
+func (c *Cluster) syncWorkload(uid types.UID) {
+	w := c.workloads[uid]
+	var have []*corev1.Pod
+	for _, o := range c.podsOf(uid) {
+		pod := o.(*corev1.Pod)
+		if finished(pod) || pod.DeletionTimestamp != nil && w.Kind != StatefulSet {
+			continue
+		}
+		have = append(have, pod)
+	}
+	if w.Kind == DaemonSet {
+		c.syncDaemonSet(w, have)
+		return
+	}
+	want := w.Replicas + w.Surge
+	for range want - len(have) {
+		c.AddPod(c.template(w), w.Behaviour)
+	}
+	for i := len(have) - 1; i >= want; i-- {
+		c.terminate(have[i], nil)
+	}
+}
+
+// syncDaemonSet creates the pods that are missing, cordoned nodes included.
+func (c *Cluster) syncDaemonSet(w *workload, have []*corev1.Pod) {
+	on := map[string]bool{}
+	for _, pod := range have {
+		on[pod.Spec.NodeName] = true
+	}
+	for _, node := range c.names {
+		if !on[node] {
+			pod := c.template(w)
+			pod.Spec.NodeName = node
+			c.AddPod(pod, w.Behaviour)
+		}
+	}
+}
