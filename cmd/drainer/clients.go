@@ -15,11 +15,11 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// clients are the ways to the API server, each with its own limits: evictions
-// must not wait behind reads, and the lease behind nothing.
+// clients are the ways to the API server. Each has its own limit, so that none
+// waits behind another: the lease and the writes to nodes least of all.
 type clients struct {
-	main, lease kubernetes.Interface
-	evictions   rest.Interface
+	main, watches, nodes, lease kubernetes.Interface
+	evictions                   rest.Interface
 }
 
 func (o *options) clients() (*clients, error) {
@@ -38,11 +38,15 @@ func (o *options) clients() (*clients, error) {
 	base.ContentType = runtime.ContentTypeProtobuf
 	base.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 
-	limited := rest.CopyConfig(base)
-	limited.QPS, limited.Burst = o.kubeAPIQPS, o.kubeAPIBurst
-	main, err := kubernetes.NewForConfig(limited)
-	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
+	var c clients
+	for purpose, client := range map[string]*kubernetes.Interface{"reads and events": &c.main, "watches": &c.watches, "nodes": &c.nodes} {
+		limited := rest.CopyConfig(base)
+		limited.QPS, limited.Burst = o.kubeAPILimit(), o.kubeAPIBurst
+		made, err := kubernetes.NewForConfig(limited)
+		if err != nil {
+			return nil, fmt.Errorf("making a client for %s: %w", purpose, err)
+		}
+		*client = made
 	}
 	// The evictor has its own limiter, over which a plan has the say.
 	unlimited := rest.CopyConfig(base)
@@ -54,11 +58,11 @@ func (o *options) clients() (*clients, error) {
 	}
 	election := rest.CopyConfig(base)
 	election.Timeout = o.renewDeadline / 2
-	lease, err := kubernetes.NewForConfig(election)
-	if err != nil {
+	if c.lease, err = kubernetes.NewForConfig(election); err != nil {
 		return nil, fmt.Errorf("making a client for the lease: %w", err)
 	}
-	return &clients{main: main, lease: lease, evictions: evictions.CoreV1().RESTClient()}, nil
+	c.evictions = evictions.CoreV1().RESTClient()
+	return &c, nil
 }
 
 // logger writes to w in the format and to the depth of the flags. Libraries

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // options are the flags, as text where they are parsed together.
@@ -52,10 +52,10 @@ type options struct {
 
 func defaults() *options {
 	return &options{
-		maxDraining: "10%", barePods: string(drain.BlockBarePods), emptyDir: string(drain.EvictEmptyDir),
+		maxDraining: "10%", barePods: string(plan.BlockBarePods), emptyDir: string(plan.EvictEmptyDir),
 		onTimeout: string(api.Wait), stuckAfter: 5 * time.Minute, settle: 5 * time.Second,
 		evictionQPS: 50, evictionBurst: 100, evictionWorkers: 10, evictionTimeout: 40 * time.Second,
-		kubeAPIQPS: 50, kubeAPIBurst: 100,
+		kubeAPIQPS: 0, kubeAPIBurst: 100,
 		metricsAddress: ":8080", healthAddress: ":8081",
 		leaderElect: true, leaseDuration: 15 * time.Second, renewDeadline: 10 * time.Second, retryPeriod: 2 * time.Second,
 		leaseName: "drainer", leaseNamespace: ownNamespace(),
@@ -78,10 +78,10 @@ func (o *options) add(f *pflag.FlagSet) {
 
 	f.StringVar(&o.maxDraining, "max-draining", o.maxDraining, "how many nodes may be drained at once: a number, or a share of the nodes served, rounded down, at least 1; 100% for no limit")
 	f.BoolVar(&o.allowLastNode, "allow-last-node", o.allowLastNode, "also cordon the last schedulable Ready node")
-	f.StringVar(&o.barePods, "bare-pods", o.barePods, "what to do with pods that have no controller: Block, Evict or Skip")
+	f.StringVar(&o.barePods, "bare-pods", o.barePods, "what to do with pods that have no controller: Block, Evict or Ignore")
 	f.StringVar(&o.emptyDir, "empty-dir", o.emptyDir, "what to do with pods that have an emptyDir volume: Evict or Block")
 	f.DurationVar(&o.drainTimeout, "drain-timeout", o.drainTimeout, "how long a drain may take before it is reported TimedOut; 0 for no limit")
-	f.StringVar(&o.onTimeout, "on-timeout", o.onTimeout, "what happens then: Wait goes on, Stop sends no further eviction")
+	f.StringVar(&o.onTimeout, "on-timeout", o.onTimeout, "what happens then: Wait continues, Stop sends no further eviction")
 	f.DurationVar(&o.stuckAfter, "stuck-after", o.stuckAfter, "how long a pod may be blocked, or overdue in terminating, before it counts as stuck")
 	f.DurationVar(&o.settle, "settle", o.settle, "how long a node must be seen unschedulable before it may be reported Drained")
 
@@ -89,8 +89,8 @@ func (o *options) add(f *pflag.FlagSet) {
 	f.IntVar(&o.evictionBurst, "eviction-burst", o.evictionBurst, "evictions that may be sent at once")
 	f.IntVar(&o.evictionWorkers, "eviction-workers", o.evictionWorkers, "evictions under way at once")
 	f.DurationVar(&o.evictionTimeout, "eviction-timeout", o.evictionTimeout, "how long one eviction may take; the API server may need 34s")
-	f.Float32Var(&o.kubeAPIQPS, "kube-api-qps", o.kubeAPIQPS, "other requests to the API server per second")
-	f.IntVar(&o.kubeAPIBurst, "kube-api-burst", o.kubeAPIBurst, "other requests to the API server that may be sent at once")
+	f.Float32Var(&o.kubeAPIQPS, "kube-api-qps", o.kubeAPIQPS, "other requests per second, separately for writes to nodes, for watches, and for the rest; 0 for no limit")
+	f.IntVar(&o.kubeAPIBurst, "kube-api-burst", o.kubeAPIBurst, "other requests that may be sent at once, where --kube-api-qps limits them")
 
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, "address of /metrics")
 	f.StringVar(&o.healthAddress, "health-bind-address", o.healthAddress, "address of /livez and /readyz")
@@ -116,10 +116,10 @@ func (o *options) validate() error {
 	if _, err := labels.Parse(o.nodeSelector); err != nil {
 		bad("node-selector", o.nodeSelector, "a label selector such as pool=workers: "+err.Error())
 	}
-	if _, err := drain.ParseShare(o.maxDraining); err != nil {
+	if _, err := plan.ParseShare(o.maxDraining); err != nil {
 		bad("max-draining", o.maxDraining, "a number of at least 1, or a share from 1% to 100%")
 	}
-	oneOf(bad, "bare-pods", o.barePods, "Block", "Evict", "Skip")
+	oneOf(bad, "bare-pods", o.barePods, "Block", "Evict", "Ignore")
 	oneOf(bad, "empty-dir", o.emptyDir, "Evict", "Block")
 	oneOf(bad, "logging-format", o.loggingFormat, "text", "json")
 	if _, err := api.ParseOnTimeout(o.onTimeout); err != nil {
@@ -128,8 +128,8 @@ func (o *options) validate() error {
 	if o.evictionQPS < 0 || math.IsInf(o.evictionQPS, 0) || math.IsNaN(o.evictionQPS) {
 		bad("eviction-qps", o.evictionQPS, "a number of at least 0")
 	}
-	if !(o.kubeAPIQPS > 0) {
-		bad("kube-api-qps", o.kubeAPIQPS, "a number above 0")
+	if !(o.kubeAPIQPS >= 0) {
+		bad("kube-api-qps", o.kubeAPIQPS, "a number of at least 0")
 	}
 	for flag, n := range map[string]int{
 		"eviction-burst": o.evictionBurst, "eviction-workers": o.evictionWorkers, "kube-api-burst": o.kubeAPIBurst,
@@ -208,12 +208,12 @@ func oneOf(bad func(string, any, string), flag, value string, allowed ...string)
 }
 
 // config is the part that drains are decided by. The options must be valid.
-func (o *options) config() drain.Config {
-	share, _ := drain.ParseShare(o.maxDraining)
-	return drain.Config{
+func (o *options) config() plan.Config {
+	share, _ := plan.ParseShare(o.maxDraining)
+	return plan.Config{
 		MaxDraining: share, AllowLastNode: o.allowLastNode, Settle: o.settle, StuckAfter: o.stuckAfter,
 		Timeout: o.drainTimeout, OnTimeout: api.OnTimeout(o.onTimeout),
-		BarePods: drain.BarePods(o.barePods), EmptyDir: drain.EmptyDir(o.emptyDir),
+		BarePods: plan.BarePods(o.barePods), EmptyDir: plan.EmptyDir(o.emptyDir),
 		OwnPod: types.UID(os.Getenv("POD_UID")),
 	}
 }

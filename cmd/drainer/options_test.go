@@ -14,12 +14,12 @@ func TestFlags(t *testing.T) {
 		want []string // nil: valid
 	}{
 		"defaults":              {nil, nil},
-		"all of it":             {[]string{"--max-draining=3", "--bare-pods=Skip", "--empty-dir=Block", "--on-timeout=Stop", "--logging-format=json", "-v=4", "--eviction-qps=0"}, nil},
+		"all of it":             {[]string{"--max-draining=3", "--bare-pods=Ignore", "--empty-dir=Block", "--on-timeout=Stop", "--logging-format=json", "-v=4", "--eviction-qps=0"}, nil},
 		"a share":               {[]string{"--max-draining=100%"}, nil},
 		"no share":              {[]string{"--max-draining=0%"}, []string{"--max-draining=0%", "1% to 100%"}},
 		"too large a share":     {[]string{"--max-draining=101%"}, []string{"--max-draining=101%"}},
 		"half a node":           {[]string{"--max-draining=0.5"}, []string{"--max-draining=0.5"}},
-		"bare pods":             {[]string{"--bare-pods=evict"}, []string{`--bare-pods="evict"`, "Block, Evict or Skip"}},
+		"bare pods":             {[]string{"--bare-pods=evict"}, []string{`--bare-pods="evict"`, "Block, Evict or Ignore"}},
 		"emptyDir":              {[]string{"--empty-dir="}, []string{`--empty-dir=""`, "Evict or Block"}},
 		"delete":                {[]string{"--on-timeout=Delete"}, []string{"--on-timeout=Delete", "Wait or Stop"}},
 		"format":                {[]string{"--logging-format=xml"}, []string{`"xml"`, "text or json"}},

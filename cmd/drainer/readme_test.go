@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/drain"
 	"drainer.dev/drainer/pkg/metrics"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // readmeRows are the rows of a table of the README, by their first cell, which
@@ -121,10 +121,10 @@ func TestReadmeWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := []string{}
-	for _, r := range slices.Concat(drain.BlockedReasons(), drain.TerminatingReasons()) {
+	for _, r := range slices.Concat(plan.BlockedReasons(), plan.TerminatingReasons()) {
 		words = append(words, string(r))
 	}
-	for _, a := range drain.KnownAnswers() {
+	for _, a := range plan.KnownAnswers() {
 		words = append(words, string(a.Reason))
 	}
 	for _, p := range api.Phases() {

@@ -21,6 +21,7 @@ import (
 	"drainer.dev/drainer/pkg/drain"
 	"drainer.dev/drainer/pkg/leader"
 	"drainer.dev/drainer/pkg/metrics"
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/watcher"
 )
 
@@ -50,7 +51,7 @@ func run(signalled context.Context, o *options) error {
 	klog.FromContext(ctx).Info("Started", "version", version, "commit", commit, "identity", identity)
 	defer klog.FromContext(ctx).Info("Stopped")
 
-	err = drainNodes(ctx, o, clients, m, &ready, identity)
+	err = drainNodes(ctx, o, clients, m, &ready, identity, fail)
 	switch {
 	case signalled.Err() != nil:
 		return nil
@@ -62,12 +63,12 @@ func run(signalled context.Context, o *options) error {
 }
 
 // drainNodes does the work, in turn with other processes if so configured.
-func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Metrics, ready *readiness, identity string) error {
+func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Metrics, ready *readiness, identity string, fail func(error)) error {
 	evictionVersion, err := askEvictionVersion(ctx, clients.main.Discovery())
 	if err != nil {
 		return err
 	}
-	d := &daemon{options: o, clients: clients, metrics: m, queues: m.NewQueues(), identity: identity, evictionVersion: evictionVersion}
+	d := &daemon{options: o, clients: clients, metrics: m, queues: m.NewQueues(), identity: identity, evictionVersion: evictionVersion, fail: fail}
 	m.RegisterPlans(d.plans, o.stuckAfter)
 	if !o.leaderElect {
 		d.lead(ctx, ready, leader.Term{})
@@ -96,12 +97,14 @@ type daemon struct {
 	metrics                   *metrics.Metrics
 	queues                    *metrics.Queues
 	identity, evictionVersion string
+	// fail ends the process: what has been watched cannot be trusted any more.
+	fail func(error)
 	// controller is that of the term; nil while another process leads.
 	controller atomic.Pointer[drain.Controller]
 }
 
 // plans are the newest of the term.
-func (d *daemon) plans() map[types.UID]drain.NodePlan {
+func (d *daemon) plans() map[types.UID]plan.NodePlan {
 	if c := d.controller.Load(); c != nil {
 		return c.Plans()
 	}
@@ -118,11 +121,11 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 	}
 	selector, _ := labels.Parse(d.nodeSelector)
 	var controller *drain.Controller
-	w := watcher.New(d.clients.main, selector, ledger, func() { controller.Wake() })
+	w := watcher.New(d.clients.watches, selector, ledger, planner{&controller})
 	controller = drain.New(drain.Options{
-		Config: d.config(), Client: d.clients.main, View: w, Ledger: ledger,
-		Evict: drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),
-		PodOf: watcher.PodOf, BudgetOf: watcher.BudgetOf, Observer: d.metrics, Fence: term.Fence, HandOver: term.HandOver,
+		Config: d.config(), Nodes: d.clients.nodes, Client: d.clients.main, View: w, Ledger: ledger,
+		Evict:    drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),
+		Observer: d.metrics, Fence: term.Fence, HandOver: term.HandOver, Fail: d.fail,
 		QPS: d.evictionLimit(), Burst: d.evictionBurst, Workers: d.evictionWorkers, EvictionTimeout: d.evictionTimeout,
 		Identity: d.identity, MetricsProvider: d.queues,
 	})
@@ -134,12 +137,27 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 	watchAndDrain(ctx, w, controller, ready)
 }
 
+// planner passes what a watcher has seen to the controller, which is made after
+// it.
+type planner struct{ controller **drain.Controller }
+
+func (p planner) Wake()     { (*p.controller).Wake() }
+func (p planner) WakeSoon() { (*p.controller).WakeSoon() }
+
 // evictionLimit is --eviction-qps, where 0 means no limit.
 func (o *options) evictionLimit() rate.Limit {
 	if o.evictionQPS == 0 {
 		return rate.Inf
 	}
 	return rate.Limit(o.evictionQPS)
+}
+
+// kubeAPILimit is --kube-api-qps as client-go takes it, where 0 would be 5.
+func (o *options) kubeAPILimit() float32 {
+	if o.kubeAPIQPS == 0 {
+		return -1
+	}
+	return o.kubeAPIQPS
 }
 
 // watchAndDrain runs until ctx ends and all that it started has ended. The

@@ -42,7 +42,7 @@ func TestRequestOf(t *testing.T) {
 }
 
 // TestRequestOfBadValues: the error names the value, what was expected and how
-// to mend it, and nothing but the ID may be acted on.
+// to fix it, and nothing but the ID may be acted on.
 func TestRequestOfBadValues(t *testing.T) {
 	for _, test := range []struct {
 		key, value string
@@ -122,7 +122,7 @@ func TestStatus(t *testing.T) {
 	at := time.Date(2030, 1, 31, 12, 0, 0, 999, time.FixedZone("X", 3600))
 	s := Status{
 		Request: "r", Phase: Blocked, Reason: "budget_exhausted", StartedAt: &at, PausedSeconds: 5,
-		Pods:     PodCounts{Wanted: 1, Blocked: 2, Terminating: 3, Gone: 4, Left: 5},
+		Pods:     PodCounts{Eligible: 1, Blocked: 2, Terminating: 3, Gone: 4, Ignored: 5},
 		Blockers: []Blocker{{Pod: "ns/a", State: "blocked", Reason: "x", Since: at}},
 	}
 	got, err := ParseStatus(s.Format())
@@ -161,5 +161,8 @@ func TestStatusBounds(t *testing.T) {
 	got, err := ParseStatus(text)
 	if err != nil || len(got.Blockers) == 0 || !strings.HasPrefix(got.Blockers[0].Pod, "oldest") {
 		t.Errorf("read back %d blockers, %v", len(got.Blockers), err)
+	}
+	if len(got.MoreBlockers) != 1 || got.MoreBlockers[0].Count+len(got.Blockers) != 50 {
+		t.Errorf("%d blockers are listed and %+v counted, want 50 in all", len(got.Blockers), got.MoreBlockers)
 	}
 }

@@ -38,7 +38,7 @@ const QueuedTaint = Prefix + "queued"
 
 // Field managers. The cordon and the status are applied under two names
 // because an apply states everything that its manager wants: under one name
-// each write would take back the other.
+// each write would remove what the other wrote.
 const (
 	CordonFieldManager = "drainer"
 	StatusFieldManager = "drainer-status"

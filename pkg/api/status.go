@@ -3,6 +3,8 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,19 +41,28 @@ type Status struct {
 	// Blockers are the pods that hold the drain up, oldest first, at most
 	// MaxBlockers.
 	Blockers []Blocker `json:"blockers,omitempty"`
+	// MoreBlockers counts the blocked pods that Blockers does not list, by
+	// reason, sorted by reason.
+	MoreBlockers []MoreBlockers `json:"moreBlockers,omitempty"`
+	// Result is how the request ended, once it has: drained or timed_out. It
+	// stays when a drained node gets another target.
+	Result string `json:"result,omitempty"`
+	// Warnings are what somebody should look at although it does not hold the
+	// drain up.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // PodCounts counts a node's pods by state. The states are disjoint.
 type PodCounts struct {
-	Wanted      int `json:"wanted"`
+	Eligible    int `json:"eligible"`
 	Blocked     int `json:"blocked"`
 	Terminating int `json:"terminating"`
 	Gone        int `json:"gone"`
-	Left        int `json:"left"`
+	Ignored     int `json:"ignored"`
 }
 
 // Remaining is the number of pods that still have to leave.
-func (c PodCounts) Remaining() int { return c.Wanted + c.Blocked + c.Terminating }
+func (c PodCounts) Remaining() int { return c.Eligible + c.Blocked + c.Terminating }
 
 // Blocker is one pod that holds a drain up.
 type Blocker struct {
@@ -61,7 +72,7 @@ type Blocker struct {
 	State string `json:"state"`
 	// Reason is one of the reasons of a blocked or terminating pod.
 	Reason string `json:"reason"`
-	// Budget is the PodDisruptionBudget, or several parted by commas.
+	// Budget is the PodDisruptionBudget, or several separated by commas.
 	Budget string `json:"budget,omitempty"`
 	// Message says more, for people.
 	Message string `json:"message,omitempty"`
@@ -69,18 +80,35 @@ type Blocker struct {
 	Since time.Time `json:"since"`
 }
 
+// MoreBlockers are blocked pods of one reason that Status does not list one by
+// one.
+type MoreBlockers struct {
+	Reason string `json:"reason"`
+	Count  int    `json:"count"`
+	// Since is when the youngest of them began to be blocked.
+	Since time.Time `json:"since"`
+}
+
+// BlockedState is the State of a Blocker that is blocked.
+const BlockedState = "blocked"
+
 // Format renders the status within MaxStatusBytes: first messages are cut,
-// then the youngest blockers are left out. Times are cut to whole seconds.
+// then the youngest blockers are counted instead of listed. Times are cut to
+// whole seconds.
 func (s Status) Format() string {
 	s.Version = StatusVersion
 	s.RequestedAt, s.StartedAt = wholeSecond(s.RequestedAt), wholeSecond(s.StartedAt)
 	s.FinishedAt, s.PausedAt = wholeSecond(s.FinishedAt), wholeSecond(s.PausedAt)
-	blockers := make([]Blocker, 0, MaxBlockers)
-	for _, b := range s.Blockers[:min(len(s.Blockers), MaxBlockers)] {
-		b.Since = b.Since.UTC().Truncate(time.Second)
-		blockers = append(blockers, b)
+	s.Blockers, s.MoreBlockers = slices.Clone(s.Blockers), slices.Clone(s.MoreBlockers)
+	for len(s.Blockers) > MaxBlockers {
+		s.countLast()
 	}
-	s.Blockers = blockers
+	for i := range s.Blockers {
+		s.Blockers[i].Since = s.Blockers[i].Since.UTC().Truncate(time.Second)
+	}
+	for i := range s.MoreBlockers {
+		s.MoreBlockers[i].Since = s.MoreBlockers[i].Since.UTC().Truncate(time.Second)
+	}
 	for {
 		text, err := json.Marshal(s)
 		if err != nil {
@@ -91,21 +119,44 @@ func (s Status) Format() string {
 		if len(text) <= MaxStatusBytes {
 			return string(text)
 		}
-		s.Blockers = shortened(s.Blockers)
+		s.shorten()
 	}
 }
 
-// shortened takes the next thing away that the status can do without.
-func shortened(blockers []Blocker) []Blocker {
-	for i := range blockers {
-		if blockers[i].Message != "" {
-			for j := range blockers {
-				blockers[j].Message = ""
-			}
-			return blockers
-		}
+// shorten drops the next thing that the status can do without.
+func (s *Status) shorten() {
+	messages := false
+	for i := range s.Blockers {
+		messages = messages || s.Blockers[i].Message != ""
+		s.Blockers[i].Message = ""
 	}
-	return blockers[:len(blockers)-1]
+	switch {
+	case messages:
+	case len(s.Warnings) > 0:
+		s.Warnings = nil
+	default:
+		s.countLast()
+	}
+}
+
+// countLast counts the last blocker instead of listing it.
+func (s *Status) countLast() {
+	last := s.Blockers[len(s.Blockers)-1]
+	s.Blockers = s.Blockers[:len(s.Blockers)-1]
+	if last.State != BlockedState {
+		return
+	}
+	at, found := slices.BinarySearchFunc(s.MoreBlockers, last.Reason, func(m MoreBlockers, reason string) int {
+		return strings.Compare(m.Reason, reason)
+	})
+	if !found {
+		s.MoreBlockers = slices.Insert(s.MoreBlockers, at, MoreBlockers{Reason: last.Reason, Since: last.Since.UTC().Truncate(time.Second)})
+	}
+	m := &s.MoreBlockers[at]
+	m.Count++
+	if last.Since.After(m.Since) {
+		m.Since = last.Since.UTC().Truncate(time.Second)
+	}
 }
 
 func wholeSecond(t *time.Time) *time.Time {

@@ -5,122 +5,63 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"golang.org/x/time/rate"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
 )
 
-// fleet is a snapshot of draining nodes whose pods are spread over apps, each
-// under a budget, ten apps to a namespace.
-func fleet(now time.Time, nodes, pods, apps int) *Snapshot {
-	s := newScene()
-	s.Now = now
-	since := now.Add(-time.Minute)
+// BenchmarkStep is all that happens between an event and the next: snapshot,
+// plan, what is remembered of it, and what is published.
+func BenchmarkStep(b *testing.B) {
+	for _, size := range []struct{ nodes, pods, apps int }{{1, 100, 10}, {50, 100, 100}, {500, 100, 1000}} {
+		b.Run(fmt.Sprintf("nodes=%d/pods=%d/budgets=%d", size.nodes, size.pods, size.apps), func(b *testing.B) {
+			v := fleet(size.nodes, size.pods, size.apps)
+			c := New(Options{Config: testConfig(), Client: kubernetes.NewForConfigOrDie(&rest.Config{}), View: v, Observer: silent{}, QPS: rate.Inf, Workers: 1})
+			for i := range size.apps {
+				c.Ledger.Observe(&plan.Budget{
+					Namespace: fmt.Sprintf("ns-%d", i/10), Name: fmt.Sprintf("pdb-%d", i), UID: types.UID(fmt.Sprint(i)), ResourceVersion: "1", Observed: true,
+					Selector: labels.SelectorFromSet(labels.Set{"app": fmt.Sprint(i)}),
+					Allowed:  int32(i % 3), CurrentHealthy: 100, DesiredHealthy: 99, ExpectedPods: 110,
+				})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if c.step(quiet()); len(c.plans) != size.nodes {
+					b.Fatalf("%d nodes are planned", len(c.plans))
+				}
+			}
+		})
+	}
+}
+
+// fleet is nodes that have been draining for a minute, whose pods are spread
+// over apps, ten apps to a namespace.
+func fleet(nodes, pods, apps int) *view {
+	v := &view{pods: map[string][]*plan.Pod{}}
+	begun := time.Now().Add(-time.Minute)
 	for i := range nodes {
 		name := fmt.Sprintf("node-%04d", i)
-		s.draining(name)
+		v.nodes = append(v.nodes, &plan.Node{
+			Name: name, UID: types.UID(name), ResourceVersion: "1", Served: true, Ready: true, Unschedulable: true, OwnCordon: true, OwnStatus: true,
+			Annotations: map[string]string{
+				api.DrainAnnotation:  "r",
+				api.StatusAnnotation: api.Status{Request: "r", Phase: api.Draining, RequestedAt: &begun, StartedAt: &begun}.Format(),
+			},
+		})
 		for j := range pods {
 			app := (i*pods + j) % apps
-			pod := s.pod(name, fmt.Sprintf("app%d-%d-%d", app, i, j))
-			pod.Namespace = fmt.Sprintf("ns-%d", app/10)
-			pod.memory = &PodMemory{Pod: pod, FirstSeen: since, BlockedSince: since, BlockedBy: BudgetExhausted}
-			s.Memory.Pods[pod.UID] = pod.memory
-		}
-	}
-	for i := range apps {
-		b := s.budget(fmt.Sprintf("pdb-%d", i), fmt.Sprintf("app%d", i), int32(i%3), 100, 99, 110)
-		b.Namespace = fmt.Sprintf("ns-%d", i/10)
-	}
-	all := s.Budgets["ns"].List
-	clear(s.Budgets)
-	for _, b := range all {
-		s.Budgets[b.Namespace] = NamespaceBudgets{Epoch: 1, List: append(s.Budgets[b.Namespace].List, b)}
-	}
-	return s.Snapshot
-}
-
-// sizes are those of the benchmarks.
-var sizes = []struct{ nodes, pods, apps int }{{1, 100, 10}, {50, 100, 100}, {500, 100, 1000}}
-
-func BenchmarkMake(b *testing.B) {
-	for _, size := range sizes {
-		b.Run(fmt.Sprintf("nodes=%d/pods=%d/budgets=%d", size.nodes, size.pods, size.apps), func(b *testing.B) {
-			s := fleet(noon, size.nodes, size.pods, size.apps)
-			b.ReportAllocs()
-			for b.Loop() {
-				if plan := Make(s); len(plan.Nodes) != size.nodes || len(plan.Grants) == 0 {
-					b.Fatalf("%d nodes, %d grants", len(plan.Nodes), len(plan.Grants))
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkStep is all that happens between an event and the next: snapshot,
-// plan, what is remembered of it, and what is handed out.
-func BenchmarkStep(b *testing.B) {
-	for _, size := range sizes {
-		b.Run(fmt.Sprintf("nodes=%d/pods=%d/budgets=%d", size.nodes, size.pods, size.apps), func(b *testing.B) {
-			s := fleet(time.Now(), size.nodes, size.pods, size.apps)
-			c := New(Options{
-				Config: s.Config, Client: kubernetes.NewForConfigOrDie(&rest.Config{}), View: viewOf{s}, Observer: silent{},
-				QPS: rate.Inf, Workers: 1,
+			pod := fmt.Sprintf("app%d-%d-%d", app, i, j)
+			v.pods[name] = append(v.pods[name], &plan.Pod{
+				Namespace: fmt.Sprintf("ns-%d", app/10), Name: pod, UID: types.UID(pod), Node: name, Phase: corev1.PodRunning, Ready: true,
+				Labels: labels.Set{"app": fmt.Sprint(app)}, Controller: plan.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", UID: types.UID(fmt.Sprint(app))},
 			})
-			c.memory = s.Memory
-			for _, budgets := range s.Budgets {
-				for _, budget := range budgets.List {
-					c.Ledger.Observe(budget.Budget)
-				}
-			}
-			ctx := klog.NewContext(b.Context(), logr.Discard())
-			b.ReportAllocs()
-			for b.Loop() {
-				if c.step(ctx); len(c.plan) != size.nodes {
-					b.Fatalf("%d nodes are planned", len(c.plan))
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkOutcomeOf(b *testing.B) {
-	err := apierrors.NewTooManyRequests("slow down", 1)
-	b.ReportAllocs()
-	for b.Loop() {
-		if o := OutcomeOf(429, err); o.Reason != Throttled {
-			b.Fatal(o)
 		}
 	}
-}
-
-// TestMakeGrowth: twice the nodes, at most a little more than twice the work.
-// Allocations are counted and not time, so that a busy machine does not matter.
-func TestMakeGrowth(t *testing.T) {
-	allocations := func(nodes int) float64 {
-		s := fleet(noon, nodes, 50, 100)
-		return testing.AllocsPerRun(5, func() { Make(s) })
-	}
-	once, twice := allocations(40), allocations(80)
-	if twice > 2.3*once {
-		t.Errorf("%v allocations for 40 nodes, %v for 80", once, twice)
-	}
-}
-
-// TestNoHerd: a hundred pods wait, one disruption is allowed: one is sent.
-func TestNoHerd(t *testing.T) {
-	s := newScene()
-	for i := range 10 {
-		name := fmt.Sprintf("n%d", i)
-		s.draining(name)
-		for j := range 10 {
-			s.pod(name, fmt.Sprintf("web-%d%d", i, j))
-		}
-	}
-	s.budget("p", "web", 1, 100, 99, 100)
-	if n := len(Make(s.Snapshot).Grants); n != 1 {
-		t.Errorf("%d pods are sent under a budget of one", n)
-	}
+	return v
 }

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // eventWriter writes events in the background. client-go's recorder folds
@@ -27,13 +29,11 @@ const (
 	// eventBacklog bounds the events that wait; more are dropped: events are
 	// a courtesy and must never hold up a drain.
 	eventBacklog = 2000
-	// mostNote is how long a note the API server accepts, in bytes.
-	mostNote   = 1024
-	controller = "drainer.dev/drainer"
+	controller   = "drainer.dev/drainer"
 )
 
 func newEventWriter(client eventsv1client.EventsV1Interface, identity string) *eventWriter {
-	return &eventWriter{client: client, identity: cut(identity, 128), queue: make(chan *eventsv1.Event, eventBacklog)}
+	return &eventWriter{client: client, identity: plan.Cut(identity, 128), queue: make(chan *eventsv1.Event, eventBacklog)}
 }
 
 // run writes events until ctx ends.
@@ -53,13 +53,13 @@ func (w *eventWriter) run(ctx context.Context) {
 	}
 }
 
-func (w *eventWriter) node(n *Node, reason, note string, warning bool) {
+func (w *eventWriter) node(n *plan.Node, reason, note string, warning bool) {
 	w.add(corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: n.Name, UID: n.UID}, reason, note, warning)
 }
 
-func (w *eventWriter) pod(p *Pod, reason, note string) { w.add(reference(p), reason, note, false) }
+func (w *eventWriter) pod(p *plan.Pod, reason, note string) { w.add(reference(p), reason, note, false) }
 
-func (w *eventWriter) podWarning(p *Pod, reason, note string) {
+func (w *eventWriter) podWarning(p *plan.Pod, reason, note string) {
 	w.add(reference(p), reason, note, true)
 }
 
@@ -71,7 +71,7 @@ func eventName(object string) string {
 	return prefix + "." + rand.String(suffix)
 }
 
-func reference(p *Pod) corev1.ObjectReference {
+func reference(p *plan.Pod) corev1.ObjectReference {
 	return corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.UID}
 }
 
@@ -87,7 +87,7 @@ func (w *eventWriter) add(regarding corev1.ObjectReference, reason, note string,
 		ObjectMeta:          metav1.ObjectMeta{Name: eventName(regarding.Name), Namespace: namespace},
 		EventTime:           metav1.NowMicro(),
 		ReportingController: controller, ReportingInstance: w.identity,
-		Action: "Drain", Reason: reason, Regarding: regarding, Note: cut(note, mostNote), Type: kind,
+		Action: "Drain", Reason: reason, Regarding: regarding, Note: plan.Cut(note, plan.MostNote), Type: kind,
 	}
 	select {
 	case w.queue <- e:

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // EvictionVersion finds out which version of Eviction the server takes at
@@ -37,7 +39,7 @@ func EvictionVersion(ctx context.Context, client discovery.ServerResourcesInterf
 // API group. It never retries: client-go by itself would repeat a POST that is
 // answered with Retry-After up to ten times, without a word.
 func NewEvictFunc(core rest.Interface, version string) EvictFunc {
-	return func(ctx context.Context, pod *Pod, gracePeriod *int64) (int, error) {
+	return func(ctx context.Context, pod *plan.Pod, gracePeriod *int64) (int, error) {
 		body, err := json.Marshal(evictionOf(pod, gracePeriod, version))
 		if err != nil {
 			return 0, fmt.Errorf("writing the eviction of %s: %w", pod.Key(), err)
@@ -50,7 +52,7 @@ func NewEvictFunc(core rest.Interface, version string) EvictFunc {
 	}
 }
 
-func evictionOf(pod *Pod, gracePeriod *int64, version string) runtime.Object {
+func evictionOf(pod *plan.Pod, gracePeriod *int64, version string) runtime.Object {
 	meta := metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}
 	options := &metav1.DeleteOptions{
 		GracePeriodSeconds: gracePeriod,

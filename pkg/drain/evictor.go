@@ -2,7 +2,6 @@ package drain
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -10,88 +9,122 @@ import (
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // EvictFunc sends one eviction, once, and returns the HTTP status, 0 if there
 // was none, and the error that came of it. A retry inside it would hide
-// refusals and send what nobody wants any more.
-type EvictFunc func(ctx context.Context, pod *Pod, gracePeriod *int64) (code int, err error)
+// refusals and send what no plan wants any more.
+type EvictFunc func(ctx context.Context, pod *plan.Pod, gracePeriod *int64) (code int, err error)
 
-// Result is what became of a grant.
-type Result struct {
-	Grant   Grant
-	Outcome Outcome
-	// At is when the answer came.
-	At time.Time
-	// Took is how long it took.
-	Took time.Duration
-}
+const (
+	// slowAfter is how long a request holds a worker. One that takes longer
+	// waits somewhere, mostly in a webhook, and goes on without it.
+	slowAfter = time.Second
+	// mostInFlight bounds the requests under way, with and without a worker.
+	mostInFlight = 100
+)
 
-// evictor sends the evictions that the newest plan grants: a queue of turns, a
-// rate limit over all nodes and a few workers. A turn is spent on whatever the
-// newest plan wants sent first then, or on nothing.
+// evictor sends the evictions that the newest plan grants: a queue of tickets,
+// a rate limit over all nodes and a few workers. A ticket is spent on whatever
+// the newest plan wants sent first then, or on nothing.
+//
+// Requests that hang must not hold up the others. Which ones hang is not known
+// before they are sent, so no destination, the pods of one controller, may take
+// more than half of what there is.
 type evictor struct {
 	evict   EvictFunc
 	fence   Fence
 	limiter *rate.Limiter
 	timeout time.Duration
+	workers int
 	ledger  *Ledger
-	// answered is called after every result, without a lock held.
-	answered func(Result)
+	// answered is called after every answer, without a lock held.
+	answered func(plan.Answered)
 
-	queue workqueue.TypedInterface[turn]
+	queue workqueue.TypedInterface[ticket]
+	// requests are those under way.
+	requests sync.WaitGroup
 
 	mu sync.Mutex
 	// grants are those of the newest plan that have not been taken, in order.
-	grants   []Grant
-	inFlight map[types.UID]Post
-	results  []Result
-	// turn is the newest that was queued.
-	turn turn
+	grants   []plan.Grant
+	inFlight map[types.UID]request
+	answers  []plan.Answered
+	// ticket is the newest that was queued.
+	ticket ticket
 	// throttled is until when nothing is sent; careful is true from then on
 	// until the server answers something else: one at a time.
 	throttled time.Time
 	careful   bool
 }
 
-// turn numbers the leaves to look for a pod to send.
-type turn uint64
+// ticket numbers the permissions to look for a pod to send.
+type ticket uint64
+
+// request is an eviction under way.
+type request struct {
+	plan.Post
+	destination destination
+	// detached is true once it does not hold a worker any more.
+	detached bool
+}
+
+func newEvictor(o Options, answered func(plan.Answered)) *evictor {
+	return &evictor{
+		evict: o.Evict, fence: o.Fence, limiter: rate.NewLimiter(o.QPS, o.Burst), timeout: o.EvictionTimeout,
+		workers: o.Workers, ledger: o.Ledger, answered: answered,
+		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[ticket]{
+			Name: "evictions", MetricsProvider: o.MetricsProvider,
+		}),
+		inFlight: map[types.UID]request{},
+	}
+}
 
 // publish replaces the grants by those of a new plan, whose slice becomes the
-// evictor's. Pods that are being sent and pods whose result the plan did not
+// evictor's. Pods that are being sent and pods whose answer the plan did not
 // know are left out, so that no pod is sent twice.
-func (e *evictor) publish(grants []Grant) {
+func (e *evictor) publish(grants []plan.Grant) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	answered := make(map[types.UID]bool, len(e.results))
-	for _, r := range e.results {
-		answered[r.Grant.Pod.UID] = true
+	answered := make(map[types.UID]bool, len(e.answers))
+	for _, a := range e.answers {
+		answered[a.Grant.Pod.UID] = true
 	}
-	e.grants = slices.DeleteFunc(grants, func(g Grant) bool {
+	e.grants = slices.DeleteFunc(grants, func(g plan.Grant) bool {
 		_, sent := e.inFlight[g.Pod.UID]
 		return sent || answered[g.Pod.UID]
 	})
+	e.addTickets()
+}
+
+// addTickets queues a ticket for each grant.
+func (e *evictor) addTickets() {
 	for range len(e.grants) - e.queue.Len() {
-		e.turn++
-		e.queue.Add(e.turn)
+		e.ticket++
+		e.queue.Add(e.ticket)
 	}
 }
 
 // sight is what the next plan has to know of the evictor.
 type sight struct {
-	// results came since the last look.
-	results   []Result
-	inFlight  map[types.UID]Post
+	// answers came since the last sight.
+	answers   []plan.Answered
+	inFlight  map[types.UID]plan.Post
 	throttled time.Time
 	careful   bool
 }
 
-// look hands over the results, and says what goes on.
-func (e *evictor) look() sight {
+// collect hands the answers over, and says what is under way.
+func (e *evictor) collect() sight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := sight{results: e.results, inFlight: maps.Clone(e.inFlight), throttled: e.throttled, careful: e.careful}
-	e.results = nil
+	s := sight{answers: e.answers, inFlight: make(map[types.UID]plan.Post, len(e.inFlight)), throttled: e.throttled, careful: e.careful}
+	for uid, r := range e.inFlight {
+		s.inFlight[uid] = r.Post
+	}
+	e.answers = nil
 	return s
 }
 
@@ -108,6 +141,7 @@ func (e *evictor) run(ctx, posts context.Context, workers int) {
 		})
 	}
 	wg.Wait()
+	e.requests.Wait()
 }
 
 // next sends one pod, or finds that none is to be sent.
@@ -117,7 +151,7 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 		return false
 	}
 	defer e.queue.Done(t)
-	if e.waiting() == 0 {
+	if !e.mayTake() {
 		return true
 	}
 	if err := e.limiter.Wait(ctx); err != nil {
@@ -129,6 +163,15 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 	return true
 }
 
+// mayTake is true if there is room for any of the grants: the rate limit is not
+// spent on others.
+func (e *evictor) mayTake() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	load := e.load()
+	return slices.ContainsFunc(e.grants, func(g plan.Grant) bool { return load.add(destinationOf(g.Pod)) })
+}
+
 // waiting is how many grants no worker has taken yet.
 func (e *evictor) waiting() int {
 	e.mu.Lock()
@@ -136,44 +179,82 @@ func (e *evictor) waiting() int {
 	return len(e.grants)
 }
 
-// take turns the first grant of the newest plan whose budget still has room
-// into a request under way. Those without room wait for the next plan.
-func (e *evictor) take(ctx context.Context) (Grant, bool) {
+// take turns the first grant of the newest plan that has room into a request
+// under way. Those whose budget has no room any more wait for the next plan.
+func (e *evictor) take(ctx context.Context) (plan.Grant, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if ctx.Err() != nil || time.Now().Before(e.throttled) || e.careful && len(e.inFlight) > 0 {
-		return Grant{}, false
+		return plan.Grant{}, false
 	}
-	for len(e.grants) > 0 {
-		g := e.grants[0]
-		e.grants = e.grants[1:]
-		if g.Budget.Name != "" && !e.ledger.Reserve(g.Budget, g.Pod) {
+	load := e.load()
+	for i := 0; i < len(e.grants); {
+		g := e.grants[i]
+		d := destinationOf(g.Pod)
+		_, sent := e.inFlight[g.Pod.UID]
+		if !sent && !load.add(d) {
+			i++
 			continue
 		}
-		e.inFlight[g.Pod.UID] = Post{Sent: time.Now(), Proof: g.Proof}
+		if i == 0 {
+			e.grants = e.grants[1:]
+		} else {
+			e.grants = slices.Delete(e.grants, i, i+1)
+		}
+		if sent || g.Budget.Name != "" && !e.ledger.Reserve(g.Budget, g.Pod) {
+			continue
+		}
+		e.inFlight[g.Pod.UID] = request{Post: plan.Post{Sent: time.Now(), Probe: g.Probe}, destination: d}
 		return g, true
 	}
-	return Grant{}, false
+	return plan.Grant{}, false
 }
 
-// send makes the one request of a grant and notes what came of it.
-func (e *evictor) send(ctx context.Context, g Grant) {
+// send makes the one request of a grant and sees to what comes of it. It
+// returns when the request has ended or does not hold its worker any more.
+func (e *evictor) send(ctx context.Context, g plan.Grant) {
+	ended := make(chan struct{})
+	e.requests.Go(func() {
+		defer close(ended)
+		e.request(ctx, g)
+	})
+	slow := time.NewTimer(slowAfter)
+	defer slow.Stop()
+	select {
+	case <-ended:
+	case <-slow.C:
+		e.detach(g.Pod.UID)
+	}
+}
+
+// detach lets a request go on without a worker.
+func (e *evictor) detach(uid types.UID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r, sent := e.inFlight[uid]; sent {
+		r.detached = true
+		e.inFlight[uid] = r
+		e.addTickets()
+	}
+}
+
+func (e *evictor) request(ctx context.Context, g plan.Grant) {
 	ctx, cancel := e.fence.within(ctx, e.timeout)
 	defer cancel()
 	if ctx.Err() != nil {
-		e.giveBack(g)
+		e.unsent(g)
 		return
 	}
 	begun := time.Now()
 	code, err := e.evict(ctx, g.Pod, g.GracePeriod)
-	r := Result{Grant: g, Outcome: OutcomeOf(code, err), At: time.Now()}
-	r.Took = r.At.Sub(begun)
-	e.settle(r)
-	e.answered(r)
+	a := plan.Answered{Grant: g, Outcome: plan.OutcomeOf(code, err), At: time.Now()}
+	a.Took = a.At.Sub(begun)
+	e.record(a)
+	e.answered(a)
 }
 
-// giveBack undoes take for a pod that was not sent.
-func (e *evictor) giveBack(g Grant) {
+// unsent undoes take for a pod that was not sent.
+func (e *evictor) unsent(g plan.Grant) {
 	if g.Budget.Name != "" {
 		e.ledger.Release(g.Budget, g.Pod.UID)
 	}
@@ -182,27 +263,29 @@ func (e *evictor) giveBack(g Grant) {
 	delete(e.inFlight, g.Pod.UID)
 }
 
-// settle books a result. The reservation of an outcome that is not certain
-// stays, like that of an admission, until the budget shows it or was read.
-func (e *evictor) settle(r Result) {
-	if key := r.Grant.Budget; key.Name != "" {
-		if r.Outcome.Reason == Admitted || r.Outcome.Reason.uncertain() {
-			e.ledger.Spent(key, r.Grant.Pod.UID, r.At)
+// record keeps an answer for the next plan. The reservation of an outcome that
+// is not certain stays, like that of an admission, until the budget shows it or
+// was read.
+func (e *evictor) record(a plan.Answered) {
+	if key := a.Grant.Budget; key.Name != "" {
+		if a.Outcome.Reason == plan.Admitted || a.Outcome.Reason.Uncertain() {
+			e.ledger.Spent(key, a.Grant.Pod.UID, a.At)
 		} else {
-			e.ledger.Release(key, r.Grant.Pod.UID)
+			e.ledger.Release(key, a.Grant.Pod.UID)
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.inFlight, r.Grant.Pod.UID)
-	e.results = append(e.results, r)
-	if r.Outcome.Reason == Throttled {
+	delete(e.inFlight, a.Grant.Pod.UID)
+	e.answers = append(e.answers, a)
+	if a.Outcome.Reason == plan.Throttled {
 		e.careful = true
-		e.throttled = r.At.Add(r.Outcome.RetryAfter)
+		e.throttled = a.At.Add(a.Outcome.RetryAfter)
 		return
 	}
 	// A request that was sent before the throttling may be answered after it.
-	if !r.At.Add(-r.Took).Before(e.throttled) {
+	if !a.At.Add(-a.Took).Before(e.throttled) {
 		e.careful = false
 	}
+	e.addTickets()
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,8 +14,10 @@ import (
 
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
+
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // sender is the far end of an evictor: it notes what is sent, and when.
@@ -26,7 +30,7 @@ type sender struct {
 	answer func(ctx context.Context) error
 }
 
-func (s *sender) evict(ctx context.Context, pod *Pod, _ *int64) (int, error) {
+func (s *sender) evict(ctx context.Context, pod *plan.Pod, _ *int64) (int, error) {
 	s.mu.Lock()
 	s.sent, s.names = append(s.sent, time.Since(s.begun)), append(s.names, pod.Name)
 	s.mu.Unlock()
@@ -53,11 +57,9 @@ func runEvictor(t *testing.T, s *sender, qps rate.Limit, burst, workers int, fen
 	if fence == nil {
 		fence = func() (time.Time, bool) { return time.Time{}, true }
 	}
-	e := &evictor{
-		evict: s.evict, fence: fence, limiter: rate.NewLimiter(qps, burst), timeout: 40 * time.Second, ledger: NewLedger(),
-		answered: func(Result) {}, queue: workqueue.NewTyped[turn](),
-		inFlight: map[types.UID]Post{},
-	}
+	e := newEvictor(Options{
+		Evict: s.evict, Fence: fence, QPS: qps, Burst: burst, Workers: workers, EvictionTimeout: 40 * time.Second, Ledger: NewLedger(),
+	}, func(plan.Answered) {})
 	ctx, cancel := context.WithCancel(t.Context())
 	posts, cut := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -72,11 +74,11 @@ func runEvictor(t *testing.T, s *sender, qps rate.Limit, burst, workers int, fen
 	}
 }
 
-func grantsOf(n int) []Grant {
-	grants := make([]Grant, 0, n)
+func grantsOf(n int) []plan.Grant {
+	grants := make([]plan.Grant, 0, n)
 	for i := range n {
 		name := fmt.Sprintf("pod-%d", i)
-		grants = append(grants, Grant{Pod: &Pod{Namespace: "ns", Name: name, UID: types.UID(name)}, Request: "r"})
+		grants = append(grants, plan.Grant{Pod: &plan.Pod{Namespace: "ns", Name: name, UID: types.UID(name), Controller: plan.Owner{UID: types.UID("rs-" + strconv.Itoa(i%2))}}, Request: "r"})
 	}
 	return grants
 }
@@ -106,9 +108,9 @@ func TestEvictorNewestOrder(t *testing.T) {
 		s := &sender{}
 		e, stop := runEvictor(t, s, 1, 1, 1, nil)
 		all := grantsOf(4)
-		e.publish(all[:3])
+		e.publish(slices.Clone(all[:3]))
 		synctest.Wait()
-		e.publish([]Grant{all[3], all[2], all[1]})
+		e.publish([]plan.Grant{all[3], all[2], all[1]})
 		time.Sleep(time.Minute)
 		stop()
 		if want := []string{"pod-0", "pod-3", "pod-2", "pod-1"}; !slices.Equal(s.names, want) {
@@ -145,9 +147,9 @@ func TestEvictorOnce(t *testing.T) {
 			time.Sleep(300 * time.Millisecond)
 		}
 		if n := s.count(); n != 1 {
-			t.Errorf("sent %d times before the result was looked at", n)
+			t.Errorf("sent %d times before the answer was taken in", n)
 		}
-		if seen := e.look(); len(seen.results) != 1 || seen.results[0].Outcome.Reason != Admitted || len(seen.inFlight) != 0 {
+		if seen := e.collect(); len(seen.answers) != 1 || seen.answers[0].Outcome.Reason != plan.Admitted || len(seen.inFlight) != 0 {
 			t.Errorf("saw %+v", seen)
 		}
 	})
@@ -171,7 +173,7 @@ func TestEvictorThrottled(t *testing.T) {
 		e, stop := runEvictor(t, s, rate.Inf, 1, 2, nil)
 		defer stop()
 		publish := func() {
-			e.look()
+			e.collect()
 			e.publish(grantsOf(10))
 			synctest.Wait()
 		}
@@ -200,7 +202,7 @@ func TestEvictorThrottled(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		publish()
 		time.Sleep(20 * time.Millisecond)
-		if seen := e.look(); seen.careful {
+		if seen := e.collect(); seen.careful {
 			t.Error("still careful after an admission")
 		}
 	})
@@ -235,7 +237,7 @@ func TestEvictorFence(t *testing.T) {
 			t.Errorf("the request ended after %v, want 18s: 8s after the first deadline", at)
 		}
 		synctest.Wait()
-		if seen := e.look(); len(seen.results) != 1 || seen.results[0].Outcome.Reason != Unknown {
+		if seen := e.collect(); len(seen.answers) != 1 || seen.answers[0].Outcome.Reason != plan.Unknown {
 			t.Errorf("saw %+v, want an unknown outcome", seen)
 		}
 		e.publish(grantsOf(3))
@@ -254,7 +256,7 @@ func TestEvictorReserves(t *testing.T) {
 		e, stop := runEvictor(t, s, rate.Inf, 1, 1, nil)
 		defer stop()
 		key := types.NamespacedName{Namespace: "ns", Name: "p"}
-		e.ledger.Observe(&Budget{Namespace: "ns", Name: "p", UID: "u", ResourceVersion: "1", Allowed: 1})
+		e.ledger.Observe(&plan.Budget{Namespace: "ns", Name: "p", UID: "u", ResourceVersion: "1", Allowed: 1, Selector: labels.Everything()})
 		grants := grantsOf(3)
 		for i := range grants {
 			grants[i].Budget = key
@@ -275,21 +277,82 @@ func TestEvictorShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sender{answer: func(context.Context) error { time.Sleep(5 * time.Second); return nil }}
 		s.begun = time.Now()
-		e := &evictor{
-			evict: s.evict, fence: func() (time.Time, bool) { return time.Time{}, true },
-			limiter: rate.NewLimiter(rate.Inf, 1), timeout: 40 * time.Second, ledger: NewLedger(),
-			answered: func(Result) {}, queue: workqueue.NewTyped[turn](),
-			inFlight: map[types.UID]Post{},
-		}
+		e := newEvictor(Options{
+			Evict: s.evict, Fence: func() (time.Time, bool) { return time.Time{}, true },
+			QPS: rate.Inf, Burst: 1, Workers: 4, EvictionTimeout: 40 * time.Second, Ledger: NewLedger(),
+		}, func(plan.Answered) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		e.publish(grantsOf(10))
-		time.AfterFunc(time.Second, cancel)
-		e.run(ctx, t.Context(), 2)
+		time.AfterFunc(slowAfter/2, cancel)
+		e.run(ctx, t.Context(), 4)
 		if took := time.Since(s.begun); took != 5*time.Second {
 			t.Errorf("the end took %v, want the 5s of the requests under way", took)
 		}
-		if n := s.count(); n != 2 {
-			t.Errorf("%d sent, want the 2 under way", n)
+		if n := s.count(); n != 4 {
+			t.Errorf("%d sent, want the 4 under way", n)
+		}
+	})
+}
+
+// TestEvictorSlow: pods whose evictions hang hold up neither each other for
+// long nor those of another controller, and never more than half of what may be
+// under way.
+func TestEvictorSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{}
+		var mu sync.Mutex
+		underWay, most := 0, 0
+		slow := func(name string) bool { return strings.HasPrefix(name, "slow") }
+		free := map[string]time.Duration{}
+		begun := time.Now()
+		evict := func(ctx context.Context, pod *plan.Pod, _ *int64) (int, error) {
+			if !slow(pod.Name) {
+				time.Sleep(20 * time.Millisecond)
+				mu.Lock()
+				defer mu.Unlock()
+				free[pod.Name] = time.Since(begun)
+				return 201, nil
+			}
+			mu.Lock()
+			underWay++
+			most = max(most, underWay)
+			mu.Unlock()
+			time.Sleep(30 * time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			underWay--
+			return s.evict(ctx, pod, nil)
+		}
+		e := newEvictor(Options{
+			Evict: evict, Fence: func() (time.Time, bool) { return time.Time{}, true },
+			QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second, Ledger: NewLedger(),
+		}, func(plan.Answered) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); e.run(ctx, t.Context(), 10) }()
+		var grants []plan.Grant
+		for i := range 100 {
+			name := fmt.Sprintf("slow-%03d", i)
+			grants = append(grants, plan.Grant{Pod: &plan.Pod{Namespace: "ns", Name: name, UID: types.UID(name), Controller: plan.Owner{UID: "slow"}}})
+		}
+		for i := range 30 {
+			name := fmt.Sprintf("free-%02d", i)
+			grants = append(grants, plan.Grant{Pod: &plan.Pod{Namespace: "ns", Name: name, UID: types.UID(name), Controller: plan.Owner{UID: "free"}}})
+		}
+		e.publish(grants)
+		time.Sleep(time.Minute)
+		cancel()
+		<-done
+		for name, at := range free {
+			if at > time.Second {
+				t.Errorf("%s was sent after %v", name, at)
+			}
+		}
+		if len(free) != 30 {
+			t.Errorf("%d of 30 pods of the other controller were sent", len(free))
+		}
+		if most != mostInFlight/2 {
+			t.Errorf("%d evictions that hang were under way, want %d", most, mostInFlight/2)
 		}
 	})
 }

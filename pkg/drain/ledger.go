@@ -2,15 +2,16 @@ package drain
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/plan"
 )
 
-// Ledger holds the newest sight of every budget and what of it is reserved for
+// Ledger holds the newest version of every budget and what of it is reserved for
 // evictions whose disruption does not show in the budget yet. It is safe for
 // concurrent use. What it holds may be lost: the API server has the last word.
 type Ledger struct {
@@ -22,7 +23,7 @@ type Ledger struct {
 }
 
 type entry struct {
-	budget   *Budget
+	budget   *plan.Budget
 	reserved map[types.UID]reservation
 }
 
@@ -43,24 +44,46 @@ func (l *Ledger) selectsOthers(namespace string) {
 	l.epochs[namespace] = l.epoch
 }
 
-// Observe takes in a budget that was seen; an older sight of it than the one
+// Observe takes in a budget that was seen; an older version of it than the one
 // held is ignored. Reservations that the budget now shows as disrupted are
 // released in the same step, so that no disruption is ever counted twice or
-// not at all.
-func (l *Ledger) Observe(b *Budget) {
+// not at all. It returns true if the budget may allow more than before.
+func (l *Ledger) Observe(b *plan.Budget) (more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := keyOf(b)
-	e := l.entries[key]
+	_, more = l.observe(b)
+	return more
+}
+
+// ObserveLive takes in a budget that was just read from the API server. It
+// returns false if an older version is held than was read, which cannot be
+// unless the API server's storage was restored from a backup.
+func (l *Ledger) ObserveLive(b *plan.Budget) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.entries[b.Ref()]
+	if held != nil && held.budget.UID == b.UID && plan.OlderVersion(b.ResourceVersion, held.budget.ResourceVersion) {
+		return false
+	}
+	l.observe(b)
+	return true
+}
+
+func (l *Ledger) observe(b *plan.Budget) (taken, more bool) {
+	e := l.entries[b.Ref()]
 	switch {
 	case e == nil || e.budget.UID != b.UID:
 		e = &entry{reserved: map[types.UID]reservation{}}
-		l.entries[key] = e
+		l.entries[b.Ref()] = e
 		l.selectsOthers(b.Namespace)
-	case olderVersion(b.ResourceVersion, e.budget.ResourceVersion):
-		return
+		more = true
+	case plan.OlderVersion(b.ResourceVersion, e.budget.ResourceVersion):
+		return false, false
 	case e.budget.Selector.String() != b.Selector.String():
 		l.selectsOthers(b.Namespace)
+		more = true
+	default:
+		more = mayAllowMore(e.budget, b)
 	}
 	e.budget = b
 	for uid, r := range e.reserved {
@@ -68,6 +91,14 @@ func (l *Ledger) Observe(b *Budget) {
 			delete(e.reserved, uid)
 		}
 	}
+	return true, more
+}
+
+// mayAllowMore is false for a change of a budget after which no further pod can
+// be admitted, such as a disruption that it shows now.
+func mayAllowMore(was, is *plan.Budget) bool {
+	return is.Allowed > was.Allowed || is.CurrentHealthy > was.CurrentHealthy || is.DesiredHealthy != was.DesiredHealthy ||
+		is.Observed != was.Observed || is.SyncFailed != was.SyncFailed || is.AlwaysAllow != was.AlwaysAllow || is.ZeroBySpec != was.ZeroBySpec
 }
 
 // Forget drops a budget that is gone.
@@ -81,7 +112,7 @@ func (l *Ledger) Forget(key types.NamespacedName) {
 }
 
 // Reserve takes one disruption of the budget for the pod, if one is free.
-func (l *Ledger) Reserve(key types.NamespacedName, pod *Pod) bool {
+func (l *Ledger) Reserve(key types.NamespacedName, pod *plan.Pod) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.entries[key]
@@ -93,7 +124,7 @@ func (l *Ledger) Reserve(key types.NamespacedName, pod *Pod) bool {
 }
 
 // Spent notes that the API server has admitted the pod's eviction, or may have:
-// the reservation stays until the budget shows it or is settled.
+// the reservation stays until the budget shows it or is confirmed.
 func (l *Ledger) Spent(key types.NamespacedName, pod types.UID, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,7 +136,7 @@ func (l *Ledger) Spent(key types.NamespacedName, pod types.UID, now time.Time) {
 	}
 }
 
-// Release gives a reservation back.
+// Release drops a reservation.
 func (l *Ledger) Release(key types.NamespacedName, pod types.UID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,9 +145,9 @@ func (l *Ledger) Release(key types.NamespacedName, pod types.UID) {
 	}
 }
 
-// Settle releases the reservations that were spent before the time, after
+// Confirm releases the reservations that were spent before the time, after
 // the budget itself was read.
-func (l *Ledger) Settle(key types.NamespacedName, before time.Time) {
+func (l *Ledger) Confirm(key types.NamespacedName, before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.entries[key]; e != nil {
@@ -128,12 +159,12 @@ func (l *Ledger) Settle(key types.NamespacedName, before time.Time) {
 	}
 }
 
-// Unsettled lists the budgets with a reservation that was spent and does
-// not show, and since when the oldest of them is, sorted by name.
-func (l *Ledger) Unsettled() []Unsettled {
+// Unconfirmed lists the budgets with a reservation that was spent and does not
+// show, and since when the oldest of them is, sorted by name.
+func (l *Ledger) Unconfirmed() []plan.Unconfirmed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var late []Unsettled
+	var late []plan.Unconfirmed
 	for key, e := range l.entries {
 		var oldest time.Time
 		for _, r := range e.reserved {
@@ -142,45 +173,39 @@ func (l *Ledger) Unsettled() []Unsettled {
 			}
 		}
 		if !oldest.IsZero() {
-			late = append(late, Unsettled{Budget: key, Since: oldest})
+			late = append(late, plan.Unconfirmed{Budget: key, Since: oldest})
 		}
 	}
-	slices.SortFunc(late, func(a, b Unsettled) int { return strings.Compare(a.Budget.String(), b.Budget.String()) })
+	slices.SortFunc(late, func(a, b plan.Unconfirmed) int { return strings.Compare(a.Budget.String(), b.Budget.String()) })
 	return late
 }
 
-// Unsettled is a budget that does not show an eviction of ours.
-type Unsettled struct {
-	Budget types.NamespacedName
-	Since  time.Time
-}
-
 // View is the budgets as they stand.
-func (l *Ledger) View() map[string]NamespaceBudgets {
+func (l *Ledger) View() map[string]plan.NamespaceBudgets {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lists := map[string][]BudgetView{}
+	lists := map[string][]plan.BudgetView{}
 	for key, e := range l.entries {
-		lists[key.Namespace] = append(lists[key.Namespace], BudgetView{Budget: e.budget, Free: e.free()})
+		lists[key.Namespace] = append(lists[key.Namespace], plan.BudgetView{Budget: e.budget, Free: e.free()})
 	}
-	view := make(map[string]NamespaceBudgets, len(lists))
+	view := make(map[string]plan.NamespaceBudgets, len(lists))
 	for namespace, list := range lists {
-		slices.SortFunc(list, func(a, b BudgetView) int { return strings.Compare(a.Name, b.Name) })
-		view[namespace] = NamespaceBudgets{Epoch: l.epochs[namespace], List: list}
+		slices.SortFunc(list, func(a, b plan.BudgetView) int { return strings.Compare(a.Name, b.Name) })
+		view[namespace] = plan.NamespaceBudgets{Epoch: l.epochs[namespace], List: list}
 	}
 	return view
 }
 
 func (e *entry) free() int { return max(0, int(e.budget.Allowed)-len(e.reserved)) }
 
-func keyOf(b *Budget) types.NamespacedName {
-	return types.NamespacedName{Namespace: b.Namespace, Name: b.Name}
-}
-
-// olderVersion is true if both are numbers, as the API server's are, and a is
-// the smaller one.
-func olderVersion(a, b string) bool {
-	x, errX := strconv.ParseUint(a, 10, 64)
-	y, errY := strconv.ParseUint(b, 10, 64)
-	return errX == nil && errY == nil && x < y
+// ForgetOthers drops every budget that is not there any more.
+func (l *Ledger) ForgetOthers(there map[types.NamespacedName]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.entries {
+		if !there[key] {
+			delete(l.entries, key)
+			l.selectsOthers(key.Namespace)
+		}
+	}
 }

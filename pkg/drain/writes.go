@@ -14,6 +14,7 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // nodeWriter makes the changes to Nodes. Every one names the Node's UID, so
@@ -24,7 +25,7 @@ type nodeWriter struct {
 
 // cordon states our wish that the node be unschedulable.
 // It returns the Node's new resourceVersion.
-func (w nodeWriter) cordon(ctx context.Context, n *Node) (string, error) {
+func (w nodeWriter) cordon(ctx context.Context, n *plan.Node) (string, error) {
 	want := applycorev1.Node(n.Name).WithUID(n.UID).
 		WithSpec(applycorev1.NodeSpec().WithUnschedulable(true))
 	written, err := w.nodes.Apply(ctx, want, applyAs(api.CordonFieldManager))
@@ -34,9 +35,9 @@ func (w nodeWriter) cordon(ctx context.Context, n *Node) (string, error) {
 	return written.ResourceVersion, nil
 }
 
-// uncordon takes our wish back. The node stays unschedulable if somebody else
+// uncordon removes our wish. The node stays unschedulable if somebody else
 // wishes it, too.
-func (w nodeWriter) uncordon(ctx context.Context, n *Node) (string, error) {
+func (w nodeWriter) uncordon(ctx context.Context, n *plan.Node) (string, error) {
 	want := applycorev1.Node(n.Name).WithUID(n.UID)
 	written, err := w.nodes.Apply(ctx, want, applyAs(api.CordonFieldManager))
 	if err != nil {
@@ -48,7 +49,7 @@ func (w nodeWriter) uncordon(ctx context.Context, n *Node) (string, error) {
 // report writes conditions and annotations in one request and returns the
 // Node's new resourceVersion. A version other than "" makes the write fail
 // with a conflict if the Node has changed since.
-func (w nodeWriter) report(ctx context.Context, n *Node, r Report, version string, now time.Time) (string, error) {
+func (w nodeWriter) report(ctx context.Context, n *plan.Node, r plan.Report, version string, now time.Time) (string, error) {
 	annotations := map[string]string{api.StatusAnnotation: r.Status.Format()}
 	if r.Drained == corev1.ConditionTrue {
 		annotations[api.DrainedAnnotation] = r.Status.Request
@@ -68,7 +69,7 @@ func (w nodeWriter) report(ctx context.Context, n *Node, r Report, version strin
 	return written.ResourceVersion, nil
 }
 
-func condition(kind corev1.NodeConditionType, status corev1.ConditionStatus, was Condition, r Report, now time.Time) *applycorev1.NodeConditionApplyConfiguration {
+func condition(kind corev1.NodeConditionType, status corev1.ConditionStatus, was plan.Condition, r plan.Report, now time.Time) *applycorev1.NodeConditionApplyConfiguration {
 	transition := was.Transition
 	if was.Status != status || transition.IsZero() {
 		transition = now
@@ -78,8 +79,8 @@ func condition(kind corev1.NodeConditionType, status corev1.ConditionStatus, was
 		WithLastHeartbeatTime(metav1.NewTime(now)).WithLastTransitionTime(metav1.NewTime(transition))
 }
 
-// clear takes away the conditions and annotations that are ours.
-func (w nodeWriter) clear(ctx context.Context, n *Node) (string, error) {
+// clear removes the conditions and annotations that are ours.
+func (w nodeWriter) clear(ctx context.Context, n *plan.Node) (string, error) {
 	want := applycorev1.Node(n.Name).WithUID(n.UID)
 	written, err := w.nodes.ApplyStatus(ctx, want, applyAs(api.StatusFieldManager))
 	if err != nil {
@@ -91,7 +92,7 @@ func (w nodeWriter) clear(ctx context.Context, n *Node) (string, error) {
 // taint adds or removes the queued taint. spec.taints is one atomic list, so
 // it is read anew and written under its resourceVersion: a conflict means that
 // somebody else changed it, and nothing is lost.
-func (w nodeWriter) taint(ctx context.Context, n *Node, wanted bool) (string, error) {
+func (w nodeWriter) taint(ctx context.Context, n *plan.Node, wanted bool) (string, error) {
 	node, err := w.nodes.Get(ctx, n.Name, metav1.GetOptions{})
 	if err != nil {
 		return "", fmt.Errorf("reading the taints of node %s: %w", n.Name, err)

@@ -78,13 +78,16 @@ func (l *lease) bounded(ctx context.Context) (context.Context, context.CancelFun
 // acquired is true once this process has held the lease in the present term.
 func (l *lease) acquired() bool { return l.renewed.Load() != nil }
 
-// fence says until when this process may act. It compares monotonic clocks, so
-// a process that was stopped finds, when it continues, that its time is over.
+// fence says until when this process may act. It compares the monotonic clock,
+// so a process that was stopped finds, when it continues, that its time is over;
+// and the wall clock, because the monotonic one stands still while a machine is
+// suspended.
 func (l *lease) fence() (time.Time, bool) {
 	renewed := l.renewed.Load()
 	if renewed == nil {
 		return time.Time{}, false
 	}
 	until := renewed.at.Add(l.renewDeadline)
-	return until, l.now().Before(until)
+	now := l.now()
+	return until, now.Before(until) && now.Round(0).Before(until.Round(0))
 }

@@ -94,7 +94,7 @@ func (q *Queues) NewAddsMetric(name string) workqueue.CounterMetric {
 	return q.adds.WithLabelValues(name)
 }
 
-// Reset takes away what queues that have been shut down would say for ever.
+// Reset removes what queues that have been shut down would report forever.
 func (q *Queues) Reset() {
 	q.unfinished.Reset()
 	q.longest.Reset()

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // Metrics observes drains. It implements drain.Observer.
@@ -24,7 +24,7 @@ type Metrics struct {
 	termination prometheus.Histogram
 	drains      *prometheus.CounterVec
 	drain       *prometheus.HistogramVec
-	plan        prometheus.Histogram
+	planning    prometheus.Histogram
 	leader      *prometheus.GaugeVec
 }
 
@@ -47,7 +47,7 @@ func New(version, commit string) *Metrics {
 		}, []string{"code"}),
 		blocked: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "drainer_pod_blocked_duration_seconds",
-			Help:    "How long pods that were blocked had been wanted when their eviction was admitted, by what blocked them last.",
+			Help:    "How long pods that were blocked had been targets when their eviction was admitted, by what blocked them last.",
 			Buckets: waitBuckets,
 		}, []string{"reason"}),
 		termination: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -57,14 +57,14 @@ func New(version, commit string) *Metrics {
 		}),
 		drains: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drainer_drains_total",
-			Help: "Drains by how they ended; one that timed out and went on counts for both.",
+			Help: "Drains by how they ended; a request is counted once.",
 		}, []string{"result"}),
 		drain: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "drainer_drain_duration_seconds",
 			Help:    "How long drains took by how they ended, without the time that they were queued or paused.",
 			Buckets: []float64{5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400},
 		}, []string{"result"}),
-		plan: prometheus.NewHistogram(prometheus.HistogramOpts{
+		planning: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "drainer_plan_duration_seconds",
 			Help:    "How long it took to plan over all nodes with a request.",
 			Buckets: prometheus.ExponentialBuckets(.0001, 2, 14),
@@ -79,7 +79,7 @@ func New(version, commit string) *Metrics {
 	}, []string{"version", "commit", "goversion"})
 	build.WithLabelValues(version, commit, runtime.Version()).Set(1)
 	m.initialise()
-	m.Registry.MustRegister(m.requests, m.duration, m.blocked, m.termination, m.drains, m.drain, m.plan, m.leader, build,
+	m.Registry.MustRegister(m.requests, m.duration, m.blocked, m.termination, m.drains, m.drain, m.planning, m.leader, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -87,13 +87,13 @@ func New(version, commit string) *Metrics {
 // initialise sets every series that can be named beforehand to 0, so that the
 // first event is a rise and not a beginning.
 func (m *Metrics) initialise() {
-	for _, a := range drain.KnownAnswers() {
+	for _, a := range plan.KnownAnswers() {
 		m.requests.WithLabelValues(a.Code, string(a.Reason))
 	}
-	for _, r := range drain.BlockedReasons() {
+	for _, r := range plan.BlockedReasons() {
 		m.blocked.WithLabelValues(string(r))
 	}
-	for _, e := range drain.Endings() {
+	for _, e := range plan.Results() {
 		m.drains.WithLabelValues(string(e))
 		m.drain.WithLabelValues(string(e))
 	}
@@ -109,24 +109,24 @@ func (m *Metrics) Leader(name string, leads bool) {
 }
 
 // Answered implements drain.Observer.
-func (m *Metrics) Answered(o drain.Outcome, took time.Duration) {
+func (m *Metrics) Answered(o plan.Outcome, took time.Duration) {
 	m.requests.WithLabelValues(o.Code, string(o.Reason)).Inc()
 	m.duration.WithLabelValues(o.Code).Observe(took.Seconds())
 }
 
 // PodAdmitted implements drain.Observer.
-func (m *Metrics) PodAdmitted(reason drain.Reason, wanted time.Duration) {
-	m.blocked.WithLabelValues(string(reason)).Observe(wanted.Seconds())
+func (m *Metrics) PodAdmitted(reason plan.Reason, waited time.Duration) {
+	m.blocked.WithLabelValues(string(reason)).Observe(waited.Seconds())
 }
 
 // PodGone implements drain.Observer.
 func (m *Metrics) PodGone(terminating time.Duration) { m.termination.Observe(terminating.Seconds()) }
 
 // Planned implements drain.Observer.
-func (m *Metrics) Planned(took time.Duration) { m.plan.Observe(took.Seconds()) }
+func (m *Metrics) Planned(took time.Duration) { m.planning.Observe(took.Seconds()) }
 
 // DrainEnded implements drain.Observer.
-func (m *Metrics) DrainEnded(how drain.Ending, took time.Duration) {
+func (m *Metrics) DrainEnded(how plan.Result, took time.Duration) {
 	m.drains.WithLabelValues(string(how)).Inc()
 	m.drain.WithLabelValues(string(how)).Observe(took.Seconds())
 }

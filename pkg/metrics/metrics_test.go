@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // TestLint: the field's conventions hold for every metric.
@@ -38,10 +38,10 @@ func TestLint(t *testing.T) {
 func TestInitialised(t *testing.T) {
 	m := New("v", "c")
 	for name, want := range map[string]int{
-		"drainer_eviction_requests_total":      len(drain.KnownAnswers()),
-		"drainer_drains_total":                 len(drain.Endings()),
-		"drainer_drain_duration_seconds":       len(drain.Endings()),
-		"drainer_pod_blocked_duration_seconds": len(drain.BlockedReasons()),
+		"drainer_eviction_requests_total":      len(plan.KnownAnswers()),
+		"drainer_drains_total":                 len(plan.Results()),
+		"drainer_drain_duration_seconds":       len(plan.Results()),
+		"drainer_pod_blocked_duration_seconds": len(plan.BlockedReasons()),
 	} {
 		if n, err := testutil.GatherAndCount(m.Registry, name); err != nil || n != want {
 			t.Errorf("%s has %d series (%v), want %d", name, n, err, want)
@@ -51,10 +51,10 @@ func TestInitialised(t *testing.T) {
 
 func TestObserver(t *testing.T) {
 	m := New("v", "c")
-	m.Answered(drain.Outcome{Code: "429", Reason: drain.BudgetExhausted}, time.Second)
-	m.Answered(drain.Outcome{Code: "429", Reason: drain.BudgetExhausted}, time.Second)
-	m.DrainEnded(drain.EndedCancelled, time.Minute)
-	m.PodAdmitted(drain.BudgetExhausted, 20*time.Second)
+	m.Answered(plan.Outcome{Code: "429", Reason: plan.BudgetExhausted}, time.Second)
+	m.Answered(plan.Outcome{Code: "429", Reason: plan.BudgetExhausted}, time.Second)
+	m.DrainEnded(plan.ResultCancelled, time.Minute)
+	m.PodAdmitted(plan.BudgetExhausted, 20*time.Second)
 	m.PodGone(3 * time.Second)
 	if n := testutil.ToFloat64(m.requests.WithLabelValues("429", "budget_exhausted")); n != 2 {
 		t.Errorf("%v refusals, want 2", n)
@@ -86,27 +86,27 @@ func exported(t *testing.T, m *Metrics) string {
 }
 
 // draining is a node with blocked pods.
-func draining(name string, pods int) drain.NodePlan {
-	n := drain.NodePlan{
-		Node: &drain.Node{Name: name}, Phase: api.Blocked, Watch: true,
-		Memory: drain.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Hour)},
-		Facts:  drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: pods, Gone: 2}}, InProgress: corev1.ConditionTrue},
+func draining(name string, pods int) plan.NodePlan {
+	n := plan.NodePlan{
+		Node: &plan.Node{Name: name}, Phase: api.Blocked, Watch: true,
+		Memory: plan.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Hour)},
+		Facts:  plan.Report{Status: api.Status{Pods: api.PodCounts{Blocked: pods, Gone: 2}}, InProgress: corev1.ConditionTrue},
 	}
 	for i := range pods {
-		n.Pods = append(n.Pods, drain.PodState{
-			Pod:   &drain.Pod{Namespace: "ns", Name: fmt.Sprintf("%s-pod-%03d", name, i)},
-			State: drain.BlockedPod, Reason: drain.BudgetExhausted, Since: time.Now().Add(-time.Duration(i) * time.Minute),
+		n.Pods = append(n.Pods, plan.PodState{
+			Pod:   &plan.Pod{Namespace: "ns", Name: fmt.Sprintf("%s-pod-%03d", name, i)},
+			State: plan.Blocked, Reason: plan.BudgetExhausted, Since: time.Now().Add(-time.Duration(i) * time.Minute),
 		})
 	}
 	return n
 }
 
-func plansOf(nodes ...drain.NodePlan) func() map[types.UID]drain.NodePlan {
-	plans := map[types.UID]drain.NodePlan{}
+func plansOf(nodes ...plan.NodePlan) func() map[types.UID]plan.NodePlan {
+	plans := map[types.UID]plan.NodePlan{}
 	for _, n := range nodes {
 		plans[types.UID(n.Node.Name)] = n
 	}
-	return func() map[types.UID]drain.NodePlan { return plans }
+	return func() map[types.UID]plan.NodePlan { return plans }
 }
 
 // TestPlans: gauges of nodes end with their drains, and those that name pods
@@ -115,9 +115,9 @@ func TestPlans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		done := draining("done", 0)
 		done.Phase = api.Drained
-		queued := drain.NodePlan{Node: &drain.Node{Name: "queued"}, Phase: api.Queued, Queued: drain.QueuedForSlot}
+		queued := plan.NodePlan{Node: &plan.Node{Name: "queued"}, Phase: api.Queued, Facts: plan.Report{Queued: plan.QueuedForSlot}}
 		released := draining("released", 5)
-		released.Release = true
+		released.Phase, released.Release = "", true
 		m := New("v", "c")
 		// Of 70 pods those from the fifth minute on are stuck: 65.
 		m.RegisterPlans(plansOf(draining("busy", 70), done, queued, released), 5*time.Minute)

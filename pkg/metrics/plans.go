@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // mostStuckPods bounds the gauge that names pods.
@@ -17,7 +17,7 @@ const mostStuckPods = 50
 
 // plans exports gauges over the newest plan.
 type plans struct {
-	newest     func() map[types.UID]drain.NodePlan
+	newest     func() map[types.UID]plan.NodePlan
 	stuckAfter time.Duration
 }
 
@@ -39,7 +39,7 @@ var (
 )
 
 // RegisterPlans exports the gauges of the plans that newest returns.
-func (m *Metrics) RegisterPlans(newest func() map[types.UID]drain.NodePlan, stuckAfter time.Duration) {
+func (m *Metrics) RegisterPlans(newest func() map[types.UID]plan.NodePlan, stuckAfter time.Duration) {
 	m.Registry.MustRegister(plans{newest: newest, stuckAfter: stuckAfter})
 }
 
@@ -53,21 +53,21 @@ func (plans) Describe(ch chan<- *prometheus.Desc) {
 // stuckPod is one pod for the gauge that names pods.
 type stuckPod struct {
 	node    string
-	state   *drain.PodState
+	state   *plan.PodState
 	seconds float64
 }
 
 // Collect implements prometheus.Collector.
 func (p plans) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
-	phases, queued := map[api.Phase]int{}, map[drain.Queueing]int{}
+	phases, queued := map[api.Phase]int{}, map[plan.Queueing]int{}
 	var stuck []stuckPod
 	for _, n := range p.newest() {
-		if n.Release {
+		if n.Phase == "" {
 			continue
 		}
 		phases[n.Phase]++
-		queued[n.Queued]++
+		queued[n.Facts.Queued]++
 		if n.Watch && n.Phase != api.Drained {
 			stuck = append(stuck, p.collectNode(ch, n, now)...)
 		}
@@ -75,7 +75,7 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 	for _, phase := range api.Phases() {
 		ch <- gauge(nodesByPhase, float64(phases[phase]), string(phase))
 	}
-	for _, reason := range drain.Queueings() {
+	for _, reason := range plan.Queueings() {
 		ch <- gauge(queuedNodes, float64(queued[reason]), string(reason))
 	}
 	slices.SortFunc(stuck, func(a, b stuckPod) int {
@@ -89,18 +89,18 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 }
 
 // collectNode exports one node and returns its stuck pods.
-func (p plans) collectNode(ch chan<- prometheus.Metric, n drain.NodePlan, now time.Time) []stuckPod {
+func (p plans) collectNode(ch chan<- prometheus.Metric, n plan.NodePlan, now time.Time) []stuckPod {
 	name, counts := n.Node.Name, n.Facts.Status.Pods
 	ch <- gauge(started, float64(n.Memory.StartedAt.Unix()), name)
-	for state, count := range map[drain.State]int{
-		drain.Wanted: counts.Wanted, drain.BlockedPod: counts.Blocked, drain.Terminating: counts.Terminating,
-		"gone": counts.Gone, drain.Left: counts.Left,
+	for state, count := range map[plan.State]int{
+		plan.Eligible: counts.Eligible, plan.Blocked: counts.Blocked, plan.Terminating: counts.Terminating,
+		"gone": counts.Gone, plan.Ignored: counts.Ignored,
 	} {
 		ch <- gauge(nodePods, float64(count), name, string(state))
 	}
 	var stuck []stuckPod
-	byReason := map[drain.Reason]int{}
-	for _, r := range slices.Concat(drain.BlockedReasons(), drain.TerminatingReasons()) {
+	byReason := map[plan.Reason]int{}
+	for _, r := range slices.Concat(plan.BlockedReasons(), plan.TerminatingReasons()) {
 		byReason[r] = 0
 	}
 	for i := range n.Pods {

@@ -5,14 +5,22 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 
-	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/plan"
+)
+
+const (
+	// mostListing is how many nodes' pods are listed at a time. While a list is
+	// read its pods are in memory whole.
+	mostListing = 16
+	// listingFor is how long one that takes longer holds the others up.
+	listingFor = 5 * time.Second
 )
 
 // nodePods is the watch of one node's pods.
@@ -21,12 +29,12 @@ type nodePods struct {
 
 	mu     sync.Mutex
 	synced bool
-	pods   map[types.UID]*drain.Pod
-	list   []*drain.Pod // sorted; made anew when nil
+	pods   map[types.UID]*plan.Pod
+	list   []*plan.Pod // sorted; made anew when nil
 }
 
 // Watch implements drain.View: it starts the watches that are missing and
-// stops those that are not wanted any more.
+// stops those that are not needed any more.
 func (w *Watcher) Watch(nodes map[string]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -36,8 +44,8 @@ func (w *Watcher) Watch(nodes map[string]bool) {
 			delete(w.pods, name)
 		}
 	}
-	for name, wanted := range nodes {
-		if wanted && w.pods[name] == nil {
+	for name, needed := range nodes {
+		if needed && w.pods[name] == nil {
 			w.pods[name] = w.watchPods(name)
 		}
 	}
@@ -45,50 +53,60 @@ func (w *Watcher) Watch(nodes map[string]bool) {
 
 func (w *Watcher) watchPods(node string) *nodePods {
 	ctx, stop := context.WithCancel(w.ctx)
-	p := &nodePods{stop: stop, pods: map[types.UID]*drain.Pod{}}
-	changed := func(obj any) {
-		if pod, ok := obj.(*corev1.Pod); ok {
-			p.set(PodOf(pod))
-			w.wake()
-		}
-	}
+	p := &nodePods{stop: stop, pods: map[types.UID]*plan.Pod{}}
 	client := w.client.CoreV1().Pods(metav1.NamespaceAll)
 	onNode := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
 	}
-	c := w.informer("pods of node "+node, &corev1.Pod{}, trimPod, lists(client.List, client.Watch, onNode), cache.ResourceEventHandlerFuncs{
-		AddFunc:    changed,
-		UpdateFunc: func(_, obj any) { changed(obj) },
-		DeleteFunc: func(obj any) {
-			if pod, ok := deleted[*corev1.Pod](obj); ok {
-				p.remove(pod.UID)
-				w.wake()
-			}
-		},
-	})
-	w.running.Go(func() { c.RunWithContext(ctx) })
+	listed, first := once()
 	w.running.Go(func() {
-		if cache.WaitFor(ctx, "", c.HasSyncedChecker()) {
-			p.mu.Lock()
-			p.synced = true
-			p.mu.Unlock()
-			w.wake()
+		select {
+		case w.listing <- struct{}{}:
+		case <-ctx.Done():
+			return
 		}
+		start(w, ctx, "pods of node "+node, listed, lists(client.List, client.Watch, onNode), &corev1.Pod{}, sink[*corev1.Pod, *plan.Pod]{
+			convert: plan.PodOf,
+			put:     func(pod *plan.Pod) { w.podChanged(p.set(pod)) },
+			remove:  func(pod *plan.Pod) { p.remove(pod.UID); w.planner.WakeSoon() },
+			replace: func(pods []*plan.Pod) { p.replace(pods); first(); w.planner.Wake() },
+		})
+		patience := time.NewTimer(listingFor)
+		defer patience.Stop()
+		select {
+		case <-listed:
+		case <-patience.C:
+		case <-ctx.Done():
+		}
+		<-w.listing
 	})
 	return p
 }
 
-func (p *nodePods) set(pod *drain.Pod) {
+// podChanged asks for a plan: at once for a pod that may have to be sent.
+func (w *Watcher) podChanged(terminating bool) {
+	if terminating {
+		w.planner.WakeSoon()
+		return
+	}
+	w.planner.Wake()
+}
+
+// set takes a pod that is there, and says whether it leaves.
+func (p *nodePods) set(pod *plan.Pod) (terminating bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// A pod that was deleted and created again between two looks has another
+	// A pod that was deleted and created again between two events has another
 	// UID under the same name.
-	for uid, old := range p.pods {
-		if uid != pod.UID && old.Namespace == pod.Namespace && old.Name == pod.Name {
-			delete(p.pods, uid)
+	if p.pods[pod.UID] == nil {
+		for uid, old := range p.pods {
+			if old.Namespace == pod.Namespace && old.Name == pod.Name {
+				delete(p.pods, uid)
+			}
 		}
 	}
 	p.pods[pod.UID], p.list = pod, nil
+	return !pod.Deadline.IsZero()
 }
 
 func (p *nodePods) remove(uid types.UID) {
@@ -98,16 +116,26 @@ func (p *nodePods) remove(uid types.UID) {
 	p.list = nil
 }
 
+func (p *nodePods) replace(pods []*plan.Pod) {
+	all := make(map[types.UID]*plan.Pod, len(pods))
+	for _, pod := range pods {
+		all[pod.UID] = pod
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pods, p.list, p.synced = all, nil, true
+}
+
 // sorted is the pods by namespace and name, and whether that is all of them.
-func (p *nodePods) sorted() ([]*drain.Pod, bool) {
+func (p *nodePods) sorted() ([]*plan.Pod, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.list == nil {
-		p.list = make([]*drain.Pod, 0, len(p.pods))
+		p.list = make([]*plan.Pod, 0, len(p.pods))
 		for _, pod := range p.pods {
 			p.list = append(p.list, pod)
 		}
-		slices.SortFunc(p.list, func(a, b *drain.Pod) int {
+		slices.SortFunc(p.list, func(a, b *plan.Pod) int {
 			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 		})
 	}
@@ -115,14 +143,14 @@ func (p *nodePods) sorted() ([]*drain.Pod, bool) {
 }
 
 // Pods implements drain.View.
-func (w *Watcher) Pods() map[string][]*drain.Pod {
+func (w *Watcher) Pods() map[string][]*plan.Pod {
 	w.mu.Lock()
 	watched := make(map[string]*nodePods, len(w.pods))
 	for name, p := range w.pods {
 		watched[name] = p
 	}
 	w.mu.Unlock()
-	pods := make(map[string][]*drain.Pod, len(watched))
+	pods := make(map[string][]*plan.Pod, len(watched))
 	for name, p := range watched {
 		if list, complete := p.sorted(); complete {
 			pods[name] = list

@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"context"
-	"maps"
 	"reflect"
 	"sync"
 
@@ -19,34 +18,44 @@ import (
 	"k8s.io/klog/v2"
 
 	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/plan"
 )
+
+// Planner is told when a plan may come out differently. Its methods must not
+// block.
+type Planner interface {
+	// Wake asks for a plan at once, WakeSoon for one before long.
+	Wake()
+	WakeSoon()
+}
 
 // Watcher watches a cluster. New starts nothing; Run does.
 type Watcher struct {
 	client   kubernetes.Interface
 	selector labels.Selector
 	ledger   *drain.Ledger
-	// wake asks for a plan.
-	wake func()
+	planner  Planner
 
 	synced chan struct{}
+	// listing bounds the first lists of nodes' pods that are read at a time.
+	listing chan struct{}
 
 	mu         sync.Mutex
 	ctx        context.Context // of Run, for the pods of nodes
 	running    sync.WaitGroup
-	nodes      map[string]*drain.Node
-	nodeList   []*drain.Node // made anew when nil
+	nodes      map[string]*plan.Node
+	nodeList   []*plan.Node // made anew when nil
 	daemonSets map[types.UID]bool
 	pods       map[string]*nodePods
 }
 
-// New makes a watcher of the nodes that the selector matches. Budgets go to
-// the ledger; a nil ledger means that the server has no policy/v1. wake is
-// called whenever a plan may come out differently; it must not block.
-func New(client kubernetes.Interface, selector labels.Selector, ledger *drain.Ledger, wake func()) *Watcher {
+// New makes a watcher of all nodes; those that the selector matches are served.
+// Budgets go to the ledger; a nil ledger means that the server has no policy/v1.
+func New(client kubernetes.Interface, selector labels.Selector, ledger *drain.Ledger, planner Planner) *Watcher {
 	return &Watcher{
-		client: client, selector: selector, ledger: ledger, wake: wake, synced: make(chan struct{}),
-		nodes: map[string]*drain.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{},
+		client: client, selector: selector, ledger: ledger, planner: planner,
+		synced: make(chan struct{}), listing: make(chan struct{}, mostListing),
+		nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{},
 	}
 }
 
@@ -59,45 +68,79 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.mu.Lock()
 	w.ctx = ctx
 	w.mu.Unlock()
-	var checks []cache.DoneChecker
-	start := func(name string, objectType runtime.Object, transform cache.TransformFunc, lw *cache.ListWatch, handler cache.ResourceEventHandler) {
-		c := w.informer(name, objectType, transform, lw, handler)
-		checks = append(checks, c.HasSyncedChecker())
-		w.running.Go(func() { c.RunWithContext(ctx) })
-	}
-	nodes := w.client.CoreV1().Nodes()
-	served := func(o *metav1.ListOptions) { o.LabelSelector = w.selector.String() }
-	start("nodes", &corev1.Node{}, trimNode, lists(nodes.List, nodes.Watch, served), cache.ResourceEventHandlerFuncs{
-		AddFunc: w.nodeSeen, UpdateFunc: func(_, obj any) { w.nodeSeen(obj) }, DeleteFunc: w.nodeGone,
-	})
-	sets := w.client.AppsV1().DaemonSets(metav1.NamespaceAll)
-	start("daemonsets", &appsv1.DaemonSet{}, trimDaemonSet, lists(sets.List, sets.Watch, everything), cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { w.daemonSetReplaced(nil, obj) },
-		DeleteFunc: func(obj any) { w.daemonSetReplaced(obj, nil) },
-		UpdateFunc: w.daemonSetReplaced,
-	})
+	lists := []<-chan struct{}{w.watchNodes(), w.watchDaemonSets()}
 	if w.ledger != nil {
-		budgets := w.client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceAll)
-		start("poddisruptionbudgets", &policyv1.PodDisruptionBudget{}, trimBudget, lists(budgets.List, budgets.Watch, everything), cache.ResourceEventHandlerFuncs{
-			AddFunc: func(obj any) { w.budgetSeen(ctx, obj) }, UpdateFunc: func(_, obj any) { w.budgetSeen(ctx, obj) },
-			DeleteFunc: w.budgetGone,
-		})
+		lists = append(lists, w.watchBudgets())
 	}
-	if cache.WaitFor(ctx, "", checks...) {
+	if awaitAll(ctx, lists) {
 		close(w.synced)
-		w.wake()
+		w.planner.Wake()
 	}
 	<-ctx.Done()
 	w.running.Wait()
 }
 
-func (w *Watcher) informer(name string, objectType runtime.Object, transform cache.TransformFunc, lw *cache.ListWatch, handler cache.ResourceEventHandler) cache.Controller {
-	logger := klog.FromContext(w.ctx).WithValues("watching", name)
-	_, c := cache.NewInformerWithOptions(cache.InformerOptions{
-		Logger: &logger, ObjectType: objectType, Transform: transform, Handler: handler,
-		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(lw, w.client),
+func awaitAll(ctx context.Context, all []<-chan struct{}) bool {
+	for _, done := range all {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func (w *Watcher) watchNodes() <-chan struct{} {
+	client := w.client.CoreV1().Nodes()
+	listed, first := once()
+	return start(w, w.ctx, "nodes", listed, lists(client.List, client.Watch, everything), &corev1.Node{}, sink[*corev1.Node, *plan.Node]{
+		convert: w.nodeOf, put: w.nodeSeen, remove: w.nodeGone,
+		replace: func(nodes []*plan.Node) { w.nodesListed(nodes); first() },
 	})
-	return c
+}
+
+func (w *Watcher) watchDaemonSets() <-chan struct{} {
+	client := w.client.AppsV1().DaemonSets(metav1.NamespaceAll)
+	listed, first := once()
+	return start(w, w.ctx, "daemonsets", listed, lists(client.List, client.Watch, everything), &appsv1.DaemonSet{}, sink[*appsv1.DaemonSet, types.UID]{
+		convert: func(ds *appsv1.DaemonSet) types.UID { return ds.UID },
+		put:     func(uid types.UID) { w.changeDaemonSets(func(all map[types.UID]bool) { all[uid] = true }) },
+		remove:  func(uid types.UID) { w.changeDaemonSets(func(all map[types.UID]bool) { delete(all, uid) }) },
+		replace: func(uids []types.UID) {
+			w.changeDaemonSets(func(all map[types.UID]bool) {
+				clear(all)
+				for _, uid := range uids {
+					all[uid] = true
+				}
+			})
+			first()
+		},
+	})
+}
+
+func (w *Watcher) watchBudgets() <-chan struct{} {
+	client := w.client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceAll)
+	listed, first := once()
+	return start(w, w.ctx, "poddisruptionbudgets", listed, lists(client.List, client.Watch, everything), &policyv1.PodDisruptionBudget{}, sink[*policyv1.PodDisruptionBudget, budget]{
+		convert: w.budgetOf, put: w.budgetSeen, remove: w.budgetGone,
+		replace: func(all []budget) { w.budgetsListed(all); first() },
+	})
+}
+
+// once returns a channel and a function that closes it, the first time.
+func once() (<-chan struct{}, func()) {
+	ch := make(chan struct{})
+	return ch, sync.OnceFunc(func() { close(ch) })
+}
+
+// start runs a reflector until ctx ends. It returns listed.
+func start[O metav1.Object, T any](w *Watcher, ctx context.Context, name string, listed <-chan struct{}, lw *cache.ListWatch, kind O, to sink[O, T]) <-chan struct{} {
+	logger := klog.FromContext(ctx).WithValues("watching", name)
+	r := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, w.client), kind, to,
+		cache.ReflectorOptions{Logger: &logger, Name: name})
+	w.running.Go(func() { r.RunWithContext(ctx) })
+	return listed
 }
 
 // lists lists and watches a resource; tweak narrows it down.
@@ -120,49 +163,24 @@ func lists[L runtime.Object](
 
 func everything(*metav1.ListOptions) {}
 
-// trimDaemonSet keeps what identifies it.
-func trimDaemonSet(obj any) (any, error) {
-	if ds, ok := obj.(*appsv1.DaemonSet); ok {
-		return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{
-			Namespace: ds.Namespace, Name: ds.Name, UID: ds.UID, ResourceVersion: ds.ResourceVersion,
-		}}, nil
-	}
-	return obj, nil
+func (w *Watcher) nodeOf(node *corev1.Node) *plan.Node {
+	n := plan.NodeOf(node)
+	n.Served = w.selector.Matches(labels.Set(node.Labels))
+	return n
 }
 
-func trimBudget(obj any) (any, error) {
-	if pdb, ok := obj.(*policyv1.PodDisruptionBudget); ok {
-		pdb.ManagedFields, pdb.Annotations = nil, nil
-	}
-	return obj, nil
-}
-
-// deleted is the object of a deletion, also of one that was missed.
-func deleted[T any](obj any) (T, bool) {
-	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = unknown.Obj
-	}
-	t, ok := obj.(T)
-	return t, ok
-}
-
-func (w *Watcher) nodeSeen(obj any) {
-	node, ok := obj.(*corev1.Node)
-	if !ok {
-		return
-	}
-	n := NodeOf(node)
+func (w *Watcher) nodeSeen(n *plan.Node) {
 	w.mu.Lock()
 	was := w.nodes[n.Name]
 	w.nodes[n.Name], w.nodeList = n, nil
 	w.mu.Unlock()
 	if matters(was, n) {
-		w.wake()
+		w.planner.Wake()
 	}
 }
 
 // matters is false for a heartbeat: nothing but the version has changed.
-func matters(was, now *drain.Node) bool {
+func matters(was, now *plan.Node) bool {
 	if was == nil {
 		return true
 	}
@@ -171,70 +189,48 @@ func matters(was, now *drain.Node) bool {
 	return !reflect.DeepEqual(&same, now)
 }
 
-func (w *Watcher) nodeGone(obj any) {
-	node, ok := deleted[*corev1.Node](obj)
-	if !ok {
-		return
-	}
+func (w *Watcher) nodeGone(n *plan.Node) {
 	w.mu.Lock()
-	delete(w.nodes, node.Name)
+	delete(w.nodes, n.Name)
 	w.nodeList = nil
 	w.mu.Unlock()
-	w.wake()
+	w.planner.Wake()
 }
 
-// daemonSetReplaced takes one out of the set and another in, in one step: no
-// plan may see a DaemonSet missing that exists. One that was deleted and made
-// again between two lists comes as an update. Plans read the set without a
-// lock, so it is copied.
-func (w *Watcher) daemonSetReplaced(was, is any) {
-	old, gone := deleted[*appsv1.DaemonSet](was)
-	ds, made := is.(*appsv1.DaemonSet)
-	if gone && made && old.UID == ds.UID {
-		return
+func (w *Watcher) nodesListed(nodes []*plan.Node) {
+	all := make(map[string]*plan.Node, len(nodes))
+	for _, n := range nodes {
+		all[n.Name] = n
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	sets := maps.Clone(w.daemonSets)
-	if gone {
-		delete(sets, old.UID)
+	w.nodes, w.nodeList = all, nil
+	w.mu.Unlock()
+	w.planner.Wake()
+}
+
+// changeDaemonSets changes the set in one step. Plans read the set without a
+// lock, so it is copied.
+func (w *Watcher) changeDaemonSets(change func(map[types.UID]bool)) {
+	w.mu.Lock()
+	sets := make(map[types.UID]bool, len(w.daemonSets)+1)
+	for uid := range w.daemonSets {
+		sets[uid] = true
 	}
-	if made {
-		sets[ds.UID] = true
-	}
+	change(sets)
+	same := reflect.DeepEqual(sets, w.daemonSets)
 	w.daemonSets = sets
-	w.wake()
-}
-
-func (w *Watcher) budgetSeen(ctx context.Context, obj any) {
-	pdb, ok := obj.(*policyv1.PodDisruptionBudget)
-	if !ok {
-		return
-	}
-	b, err := BudgetOf(pdb)
-	if err != nil {
-		// The API server, too, takes it as matching nothing.
-		klog.FromContext(ctx).Error(err, "A budget is ignored")
-		w.ledger.Forget(types.NamespacedName{Namespace: pdb.Namespace, Name: pdb.Name})
-		return
-	}
-	w.ledger.Observe(b)
-	w.wake()
-}
-
-func (w *Watcher) budgetGone(obj any) {
-	if pdb, ok := deleted[*policyv1.PodDisruptionBudget](obj); ok {
-		w.ledger.Forget(types.NamespacedName{Namespace: pdb.Namespace, Name: pdb.Name})
-		w.wake()
+	w.mu.Unlock()
+	if !same {
+		w.planner.Wake()
 	}
 }
 
 // Nodes implements drain.View.
-func (w *Watcher) Nodes() []*drain.Node {
+func (w *Watcher) Nodes() []*plan.Node {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.nodeList == nil {
-		w.nodeList = make([]*drain.Node, 0, len(w.nodes))
+		w.nodeList = make([]*plan.Node, 0, len(w.nodes))
 		for _, n := range w.nodes {
 			w.nodeList = append(w.nodeList, n)
 		}

@@ -8,66 +8,121 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 
-	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/plan"
 )
 
-// TestDaemonSetReplaced: one that was made again under its name, between two
-// lists, is there, and the old one is not.
-func TestDaemonSetReplaced(t *testing.T) {
-	woken := 0
-	w := New(nil, labels.Everything(), nil, func() { woken++ })
-	set := func(uid types.UID) *appsv1.DaemonSet {
-		return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "ds", UID: uid}}
-	}
-	w.daemonSetReplaced(nil, set("old"))
+// counter counts what it is asked for.
+type counter struct{ wakes, soon int }
+
+func (c *counter) Wake()     { c.wakes++ }
+func (c *counter) WakeSoon() { c.soon++ }
+
+// TestDaemonSets: the set is replaced and not changed, and a change that changes
+// nothing asks for no plan.
+func TestDaemonSets(t *testing.T) {
+	var asked counter
+	w := New(nil, labels.Everything(), nil, &asked)
+	w.changeDaemonSets(func(all map[types.UID]bool) { all["old"] = true })
 	before := w.DaemonSets()
-	w.daemonSetReplaced(set("old"), set("old"))
-	if woken != 1 {
-		t.Errorf("woken %d times, an update that changes nothing wakes nobody", woken)
+	w.changeDaemonSets(func(all map[types.UID]bool) { all["old"] = true })
+	if asked.wakes != 1 {
+		t.Errorf("woken %d times, an update that changes nothing wakes nobody", asked.wakes)
 	}
-	w.daemonSetReplaced(set("old"), set("new"))
+	w.changeDaemonSets(func(all map[types.UID]bool) { delete(all, "old"); all["new"] = true })
 	if now := w.DaemonSets(); now["old"] || !now["new"] {
 		t.Errorf("there are %v", now)
 	}
 	if !before["old"] {
 		t.Error("a set that a plan may hold was changed")
 	}
-	w.daemonSetReplaced(cache.DeletedFinalStateUnknown{Obj: set("new")}, nil)
-	if now := w.DaemonSets(); len(now) != 0 {
-		t.Errorf("there are %v after the deletion was missed", now)
-	}
 }
 
-// TestPodReplaced: a pod made again under its name takes the other's place.
+// TestPodReplaced: a pod created again under its name replaces the other.
 func TestPodReplaced(t *testing.T) {
-	p := &nodePods{pods: map[types.UID]*drain.Pod{}}
-	p.set(&drain.Pod{Namespace: "ns", Name: "db-0", UID: "old"})
-	p.set(&drain.Pod{Namespace: "ns", Name: "a", UID: "a"})
-	p.set(&drain.Pod{Namespace: "ns", Name: "db-0", UID: "new"})
-	list, _ := p.sorted()
-	if len(list) != 2 || list[0].Name != "a" || list[1].UID != "new" {
-		t.Errorf("there are %v", list)
+	p := &nodePods{pods: map[types.UID]*plan.Pod{}}
+	p.set(&plan.Pod{Namespace: "ns", Name: "db-0", UID: "old"})
+	p.set(&plan.Pod{Namespace: "ns", Name: "a", UID: "a"})
+	p.set(&plan.Pod{Namespace: "ns", Name: "db-0", UID: "new"})
+	list, complete := p.sorted()
+	if len(list) != 2 || list[0].Name != "a" || list[1].UID != "new" || complete {
+		t.Errorf("there are %v, complete: %v", list, complete)
+	}
+	p.replace([]*plan.Pod{{Namespace: "ns", Name: "b", UID: "b"}})
+	if list, complete := p.sorted(); len(list) != 1 || list[0].UID != "b" || !complete {
+		t.Errorf("after a list there are %v, complete: %v", list, complete)
 	}
 }
 
 // TestHeartbeat: a node whose version alone has changed wakes nobody.
 func TestHeartbeat(t *testing.T) {
-	woken := 0
-	w := New(nil, labels.Everything(), nil, func() { woken++ })
+	var asked counter
+	w := New(nil, labels.Everything(), nil, &asked)
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "1"}}
-	w.nodeSeen(node)
-	node = node.DeepCopy()
+	w.nodeSeen(w.nodeOf(node))
 	node.ResourceVersion = "2"
-	w.nodeSeen(node)
-	if woken != 1 || w.Nodes()[0].ResourceVersion != "2" {
-		t.Errorf("woken %d times, version %s", woken, w.Nodes()[0].ResourceVersion)
+	w.nodeSeen(w.nodeOf(node))
+	if asked.wakes != 1 || w.Nodes()[0].ResourceVersion != "2" {
+		t.Errorf("woken %d times, version %s", asked.wakes, w.Nodes()[0].ResourceVersion)
 	}
-	node = node.DeepCopy()
 	node.Spec.Unschedulable = true
-	w.nodeSeen(node)
-	if woken != 2 {
+	w.nodeSeen(w.nodeOf(node))
+	if asked.wakes != 2 {
 		t.Error("a cordon wakes nobody")
+	}
+}
+
+// TestServed: a node that the selector does not match is there and not served.
+func TestServed(t *testing.T) {
+	selector, err := labels.Parse("pool=a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := New(nil, selector, nil, &counter{})
+	for name, pool := range map[string]string{"a": "a", "b": "b"} {
+		w.nodeSeen(w.nodeOf(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"pool": pool}}}))
+	}
+	for _, n := range w.Nodes() {
+		if n.Served != (n.Name == "a") {
+			t.Errorf("node %s is served: %v", n.Name, n.Served)
+		}
+	}
+}
+
+// TestSink: whether a list is read or streamed, the same values arrive, and a
+// foreign object is an error.
+func TestSink(t *testing.T) {
+	var got []types.UID
+	s := sink[*appsv1.DaemonSet, types.UID]{
+		convert: func(ds *appsv1.DaemonSet) types.UID { return ds.UID },
+		put:     func(uid types.UID) { got = append(got, uid) },
+		remove:  func(uid types.UID) { got = append(got, "-"+uid) },
+		replace: func(all []types.UID) { got = append([]types.UID{"="}, all...) },
+	}
+	ds := func(uid types.UID) *appsv1.DaemonSet {
+		return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{UID: uid}}
+	}
+	streamed, err := s.Transformer()(ds("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, whole := streamed.(*appsv1.DaemonSet); whole {
+		t.Error("a streamed list keeps whole objects")
+	}
+	for _, step := range []func() error{
+		func() error { return s.Replace([]any{ds("a"), streamed}, "1") },
+		func() error { return s.Add(ds("c")) },
+		func() error { return s.Update(ds("a")) },
+		func() error { return s.Delete(ds("b")) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []types.UID{"=", "a", "b", "c", "a", "-b"}; len(got) != len(want) || got[0] != want[0] || got[5] != want[5] || got[2] != want[2] {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if err := s.Add(&corev1.Pod{}); err == nil {
+		t.Error("a pod is taken for a DaemonSet")
 	}
 }

@@ -61,12 +61,12 @@ func line(name string, v view, metrics daemon.Metrics) string {
 	state := func(state string) int {
 		return int(metrics.Sum("drainer_node_pods", "node", name, "state", state))
 	}
-	gone, terminating, blocked, wanted := state("gone"), state("terminating"), state("blocked"), state("wanted")
+	gone, terminating, blocked, eligible := state("gone"), state("terminating"), state("blocked"), state("eligible")
 	if v.status.Phase == api.Drained {
 		// The gauges of a node end with its drain.
 		gone = v.status.Pods.Gone
 	}
-	total := gone + terminating + blocked + wanted
+	total := gone + terminating + blocked + eligible
 	text := fmt.Sprintf("%-8s %-9s %s %2d of %2d gone", name, v.status.Phase, bar(gone, total), gone, total)
 	if terminating > 0 {
 		text += fmt.Sprintf(", %d terminating", terminating)
@@ -113,7 +113,7 @@ func (s *stage) summarize(ctx context.Context) error {
 			return fmt.Errorf("node %s does not say when its drain began and ended: %+v", node, status)
 		}
 		took := status.FinishedAt.Sub(*status.StartedAt)
-		fmt.Printf("%-8s drained in %s: %d pods gone, %d left\n", node, took, status.Pods.Gone, status.Pods.Left)
+		fmt.Printf("%-8s drained in %s: %d pods gone, %d ignored\n", node, took, status.Pods.Gone, status.Pods.Ignored)
 	}
 	fmt.Println("\nFrom /metrics:")
 	for _, answer := range answers(metrics) {

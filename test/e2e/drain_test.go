@@ -50,8 +50,8 @@ func TestDrain(t *testing.T) {
 	}
 	status := e.status(node)
 	if status.Request != "CHG-1234" || status.Phase != api.Drained || status.StartedAt == nil || status.FinishedAt == nil ||
-		status.Pods != (api.PodCounts{Gone: len(victims), Left: 2}) {
-		t.Errorf("status = %+v, want %d gone and 2 left", status, len(victims))
+		status.Pods != (api.PodCounts{Gone: len(victims), Ignored: 2}) {
+		t.Errorf("status = %+v, want %d gone and 2 ignored", status, len(victims))
 	}
 	if c := e.condition(node, corev1.NodeDrainInProgress); c.Status != corev1.ConditionFalse || c.Reason != "Drained" {
 		t.Errorf("DrainInProgress = %s, reason %s", c.Status, c.Reason)

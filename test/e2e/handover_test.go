@@ -60,7 +60,7 @@ func TestOwnPodAlone(t *testing.T) {
 	e.startIn(own, "--allow-last-node")
 	e.request(node, "alone")
 	awaitState(t, "the node says why its last pod stays", func() bool {
-		return strings.Contains(e.message(node), own.Name) && strings.Contains(e.message(node), "no node takes a new pod")
+		return strings.Contains(e.message(node), own.Name) && strings.Contains(e.message(node), "no node accepts a new pod")
 	})
 	if n := len(e.evictions()); n != 0 {
 		t.Errorf("%d evictions were sent", n)

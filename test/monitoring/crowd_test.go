@@ -9,29 +9,29 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/drain"
 	"drainer.dev/drainer/pkg/metrics"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // crowdOf are plans for nodes that are being drained, nine of ten with pods that
 // are stuck.
-func crowdOf(nodes int) map[types.UID]drain.NodePlan {
-	plans := map[types.UID]drain.NodePlan{}
-	reasons := drain.BlockedReasons()
+func crowdOf(nodes int) map[types.UID]plan.NodePlan {
+	plans := map[types.UID]plan.NodePlan{}
+	reasons := plan.BlockedReasons()
 	for i := range nodes {
 		name := fmt.Sprintf("%s-%03d", crowdJob, i)
-		n := drain.NodePlan{
-			Node: &drain.Node{Name: name}, Phase: api.Blocked, Watch: true,
-			Memory: drain.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Duration(i) * time.Minute)},
-			Facts:  drain.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Wanted: 3, Terminating: 2, Gone: 1 + i}}},
+		n := plan.NodePlan{
+			Node: &plan.Node{Name: name}, Phase: api.Blocked, Watch: true,
+			Memory: plan.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Duration(i) * time.Minute)},
+			Facts:  plan.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Eligible: 3, Terminating: 2, Gone: 1 + i}}},
 		}
 		since := time.Now()
 		if i%10 > 0 {
 			since = since.Add(-time.Hour)
 		}
 		for j := range 20 {
-			n.Pods = append(n.Pods, drain.PodState{
-				Pod: &drain.Pod{Namespace: "crowd", Name: fmt.Sprintf("%s-pod-%02d", name, j)}, State: drain.BlockedPod,
+			n.Pods = append(n.Pods, plan.PodState{
+				Pod: &plan.Pod{Namespace: "crowd", Name: fmt.Sprintf("%s-pod-%02d", name, j)}, State: plan.Blocked,
 				Reason: reasons[(i+j)%len(reasons)], Since: since,
 			})
 		}
@@ -41,13 +41,13 @@ func crowdOf(nodes int) map[types.UID]drain.NodePlan {
 }
 
 // exporter serves the metrics of a drainer with the plans.
-func exporter(plans map[types.UID]drain.NodePlan) http.Handler {
+func exporter(plans map[types.UID]plan.NodePlan) http.Handler {
 	m := metrics.New("v", "c")
 	m.Leader("drainer", true)
 	queues := m.NewQueues()
-	for _, name := range []string{"evictions", "errands"} {
+	for _, name := range []string{"evictions", "tasks"} {
 		queues.NewDepthMetric(name)
 	}
-	m.RegisterPlans(func() map[types.UID]drain.NodePlan { return plans }, 5*time.Minute)
+	m.RegisterPlans(func() map[types.UID]plan.NodePlan { return plans }, 5*time.Minute)
 	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{})
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/drain"
 	"drainer.dev/drainer/pkg/metrics"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // exported are the names of the series that drainer exports, each with its
@@ -55,13 +55,13 @@ var targetLabels = []string{"cluster", "namespace", "job", "instance", "pod"}
 
 // words are the values of labels that can be named beforehand.
 var words = map[string][]string{
-	"reason": reasons(), "phase": texts(api.Phases()), "result": texts(drain.Endings()),
-	"state": {"wanted", "blocked", "terminating", "gone", "left"}, "name": {"evictions", "errands"},
+	"reason": reasons(), "phase": texts(api.Phases()), "result": texts(plan.Results()),
+	"state": {"eligible", "blocked", "terminating", "gone", "ignored"}, "name": {"evictions", "tasks"},
 }
 
 func reasons() []string {
-	all := slices.Concat(texts(drain.BlockedReasons()), texts(drain.TerminatingReasons()), texts(drain.Queueings()))
-	for _, a := range drain.KnownAnswers() {
+	all := slices.Concat(texts(plan.BlockedReasons()), texts(plan.TerminatingReasons()), texts(plan.Queueings()))
+	for _, a := range plan.KnownAnswers() {
 		all = append(all, string(a.Reason))
 	}
 	return all

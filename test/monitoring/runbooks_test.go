@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/plan"
 )
 
 // runbooks are the texts by the name of the alert.
@@ -109,8 +109,8 @@ func TestRunbookNames(t *testing.T) {
 // and their runbooks say what to do about each.
 func TestRunbookReasons(t *testing.T) {
 	overdue := reasonsOf(t, "DrainerTerminatingOverdue")
-	if !slices.Equal(overdue, texts(drain.TerminatingReasons())) {
-		t.Errorf("DrainerTerminatingOverdue knows the reasons %v, want %v", overdue, drain.TerminatingReasons())
+	if !slices.Equal(overdue, texts(plan.TerminatingReasons())) {
+		t.Errorf("DrainerTerminatingOverdue knows the reasons %v, want %v", overdue, plan.TerminatingReasons())
 	}
 	for _, name := range []string{"DrainerTerminatingOverdue", "DrainerPodNeverEvictable", "DrainerEvictionsFailing"} {
 		for _, reason := range reasonsOf(t, name) {

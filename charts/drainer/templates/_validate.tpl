@@ -32,9 +32,6 @@ and how to mend it.
 {{- range $name, $duration := dict "drain.timeout" $v.drain.timeout "drain.settle" $v.drain.settle -}}
 {{- $_ := include "drainer.milliseconds" (dict "name" $name "value" $duration) -}}
 {{- end -}}
-{{- if le (float64 $v.kubeAPI.qps) 0.0 -}}
-{{- fail "kubeAPI.qps is 0: expected a number above 0; write for example 50" -}}
-{{- end -}}
 {{- range $name, $duration := dict "drain.stuckAfter" $v.drain.stuckAfter "eviction.timeout" $v.eviction.timeout -}}
 {{- if le (include "drainer.milliseconds" (dict "name" $name "value" $duration) | float64) 0.0 -}}
 {{- fail (printf "%s is %q: expected a duration above 0; write for example 30s" $name $duration) -}}

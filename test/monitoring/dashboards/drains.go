@@ -4,8 +4,8 @@ package dashboards
 // only the leader does, and for a moment after a hand-over two.
 const (
 	podsByState = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target})`
-	podsToGo    = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target, state=~"wanted|blocked|terminating"})`
-	podsLeaving = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target, state!="left"})`
+	podsToGo    = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target, state=~"eligible|blocked|terminating"})`
+	podsLeaving = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target, state!="ignored"})`
 	podsGone    = `max by (cluster, namespace, job, node, state) (drainer_node_pods{$target, state="gone"})`
 	stuckPods   = `max by (cluster, namespace, job, node, reason) (drainer_stuck_pods{$target})`
 	phases      = `sum by (phase) (max by (cluster, namespace, job, phase) (drainer_nodes{$target}))`
@@ -28,7 +28,7 @@ func drainsNow() []Panel {
 	return []Panel{
 		stat("Nodes by phase", "Nodes with a drain request. Drained ones count until their request is taken back.", "short",
 			now(phases, "{{phase}}")).size(9, 4).phases(),
-		stat("Pods to go", "Pods that have to leave and have not: wanted, blocked and terminating ones, of all nodes being drained.", "short",
+		stat("Pods to go", "Pods that have to leave and have not: eligible, blocked and terminating ones, of all nodes being drained.", "short",
 			now(`sum(`+podsToGo+`) or vector(0)`, "pods")).size(3, 4),
 		stat("Stuck pods", "Pods that have been blocked, or overdue in terminating, for longer than --stuck-after.", "short",
 			now(`sum(`+stuckPods+`) or vector(0)`, "stuck")).size(3, 4).steps("green", 1., "red").runbooks("DrainerDrainStuck"),
@@ -51,7 +51,7 @@ func drainsNodes() []Panel {
 				{"node", "Node"},
 				{"Value #Since", "Since"},
 				{"Value #Progress", "Progress"},
-				{"Value #Wanted", "Wanted"},
+				{"Value #Eligible", "Eligible"},
 				{"Value #Blocked", "Blocked"},
 				{"Value #Terminating", "Terminating"},
 				{"Value #Gone", "Gone"},
@@ -60,7 +60,7 @@ func drainsNodes() []Panel {
 			},
 			column("Since", inDrain),
 			column("Progress", `sum by (cluster, node) (`+podsGone+`) / (sum by (cluster, node) (`+podsLeaving+`) > 0)`),
-			column("Wanted", byNode("wanted")), column("Blocked", byNode("blocked")),
+			column("Eligible", byNode("eligible")), column("Blocked", byNode("blocked")),
 			column("Terminating", byNode("terminating")), column("Gone", byNode("gone")),
 			column("Stuck", `sum by (cluster, node) (`+stuckPods+`)`),
 			column("ToGo", timeToGo),

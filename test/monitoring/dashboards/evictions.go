@@ -67,7 +67,7 @@ func evictionsBudgets() []Panel {
 			[]named{{"Value", "Stuck for"}, {"node", "Node"}, {"pod_namespace", "Namespace"}, {"pod_name", "Pod"}, {"reason", "Reason"}},
 			column("A", `topk(20, max by (cluster, node, pod_namespace, pod_name, reason) (drainer_stuck_pod_seconds{$target, reason=~"`+byBudgets+`"}))`),
 		).override("Stuck for", unit("s")).size(12, 8).runbooks("DrainerPodNeverEvictable"),
-		graph("How long blocked pods had waited", "From being wanted to the admission of their eviction: 95 of 100 pods that were blocked waited less. By what blocked them last.", "s",
+		graph("How long blocked pods had waited", "From becoming a target to the admission of their eviction: 95 of 100 pods that were blocked waited less. By what blocked them last.", "s",
 			query(`histogram_quantile(0.95, sum by (le, reason) (rate(drainer_pod_blocked_duration_seconds_bucket{$target}[$__rate_interval])))`, "{{reason}}")),
 		graph("How long pods took to leave", "From the admission of their eviction until they were gone.", "s",
 			quantiles(`drainer_pod_termination_duration_seconds_bucket{$target}`)...).runbooks("DrainerTerminatingOverdue"),
@@ -76,14 +76,14 @@ func evictionsBudgets() []Panel {
 
 func evictionsQueues() []Panel {
 	return []Panel{
-		graph("Queue length", "Evictions that may be sent and wait for a worker or for --eviction-qps, and errands: writes to nodes, looks, lists.", "short",
-			query(`sum by (name) (workqueue_depth{$target, name=~"evictions|errands"} $ours)`, "{{name}}")),
+		graph("Queue length", "Evictions that may be sent and wait for a worker or for --eviction-qps, and tasks: writes to nodes, looks, lists.", "short",
+			query(`sum by (name) (workqueue_depth{$target, name=~"evictions|tasks"} $ours)`, "{{name}}")),
 		graph("Wait in the queue", "95 of 100 waited less.", "s",
-			query(`histogram_quantile(0.95, sum by (le, name) (rate(workqueue_queue_duration_seconds_bucket{$target, name=~"evictions|errands"}[$__rate_interval]) $ours))`, "{{name}}")),
+			query(`histogram_quantile(0.95, sum by (le, name) (rate(workqueue_queue_duration_seconds_bucket{$target, name=~"evictions|tasks"}[$__rate_interval]) $ours))`, "{{name}}")),
 		graph("Throttled answers", "The API server asked to slow down: all evictions wait, then go one at a time until one is admitted.", "reqps",
 			query(`sum by (code) (rate(`+requests+`{$target, reason="throttled"}[$__rate_interval]))`, "{{code}}")).runbooks("DrainerEvictionsThrottled"),
 		graph("Queue traffic", "Items added, and items added again after a failure.", "ops",
-			query(`sum by (name) (rate(workqueue_adds_total{$target, name=~"evictions|errands"}[$__rate_interval]) $ours)`, "{{name}} added"),
-			query(`sum by (name) (rate(workqueue_retries_total{$target, name=~"evictions|errands"}[$__rate_interval]) $ours)`, "{{name}} again")),
+			query(`sum by (name) (rate(workqueue_adds_total{$target, name=~"evictions|tasks"}[$__rate_interval]) $ours)`, "{{name}} added"),
+			query(`sum by (name) (rate(workqueue_retries_total{$target, name=~"evictions|tasks"}[$__rate_interval]) $ours)`, "{{name}} again")),
 	}
 }

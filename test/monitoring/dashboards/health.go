@@ -51,14 +51,14 @@ func healthRequests() []Panel {
 
 func healthWork() []Panel {
 	return []Panel{
-		graph("How long work takes", "An eviction is one request, an errand a few; 95 of 100 were faster.", "s",
-			query(`histogram_quantile(0.95, sum by (le, name) (rate(workqueue_work_duration_seconds_bucket{$target, name=~"evictions|errands"}[$__rate_interval]) $ours))`, "{{name}}")),
+		graph("How long work takes", "An eviction is one request, a task a few; 95 of 100 were faster.", "s",
+			query(`histogram_quantile(0.95, sum by (le, name) (rate(workqueue_work_duration_seconds_bucket{$target, name=~"evictions|tasks"}[$__rate_interval]) $ours))`, "{{name}}")),
 		graph("Oldest work under way", "How long the oldest item has been worked on. More than --eviction-timeout means that a worker hangs.", "s",
-			query(`max by (name) (workqueue_longest_running_processor_seconds{$target, name=~"evictions|errands"} $ours)`, "{{name}}")),
+			query(`max by (name) (workqueue_longest_running_processor_seconds{$target, name=~"evictions|tasks"} $ours)`, "{{name}}")),
 		graph("Work under way", "How long all items being worked on have taken together.", "s",
-			query(`max by (name) (workqueue_unfinished_work_seconds{$target, name=~"evictions|errands"} $ours)`, "{{name}}")),
+			query(`max by (name) (workqueue_unfinished_work_seconds{$target, name=~"evictions|tasks"} $ours)`, "{{name}}")),
 		graph("Queue length", "Items that wait.", "short",
-			query(`sum by (name) (workqueue_depth{$target, name=~"evictions|errands"} $ours)`, "{{name}}")),
+			query(`sum by (name) (workqueue_depth{$target, name=~"evictions|tasks"} $ours)`, "{{name}}")),
 	}
 }
 

@@ -77,7 +77,7 @@ func colour(name string) Property {
 // colours everywhere.
 func (p Panel) states() Panel {
 	return p.override("gone", colour("green")).override("terminating", colour("blue")).
-		override("wanted", colour("yellow")).override("blocked", colour("red"))
+		override("eligible", colour("yellow")).override("blocked", colour("red"))
 }
 
 func (p Panel) phases() Panel {

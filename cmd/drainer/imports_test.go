@@ -1,0 +1,61 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// imports say which of our packages each of our packages may import. They point
+// one way.
+var imports = map[string][]string{
+	"cmd/drainer":       {"pkg/api", "pkg/plan", "pkg/drain", "pkg/leader", "pkg/watcher", "pkg/metrics"},
+	"pkg/watcher":       {"pkg/plan", "pkg/drain"},
+	"pkg/metrics":       {"pkg/api", "pkg/plan"},
+	"pkg/drain":         {"pkg/api", "pkg/plan"},
+	"pkg/leader":        {},
+	"pkg/plan":          {"pkg/api"},
+	"pkg/sim":           {},
+	"pkg/sim/apiserver": {"pkg/sim"},
+	"pkg/api":           {},
+}
+
+// TestImports: a package that is not named, or imports another than it may, is
+// an error. Files of tests are free.
+func TestImports(t *testing.T) {
+	const module = "drainer.dev/drainer/"
+	for _, root := range []string{"cmd", "pkg"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", root), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			folder, err := filepath.Rel(filepath.Join("..", ".."), filepath.Dir(path))
+			if err != nil {
+				return err
+			}
+			may, known := imports[filepath.ToSlash(folder)]
+			if !known {
+				t.Errorf("%s is in a package of which it is not known what it may import", path)
+			}
+			tree, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			for _, spec := range tree.Imports {
+				imported, _ := strconv.Unquote(spec.Path.Value)
+				if ours, isOurs := strings.CutPrefix(imported, module); isOurs && !slices.Contains(may, ours) {
+					t.Errorf("%s imports %s", path, ours)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

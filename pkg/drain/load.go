@@ -1,0 +1,46 @@
+package drain
+
+import "drainer.dev/drainer/pkg/plan"
+
+// destination is what requests have in common that probably hang together: the
+// pod's controller, else its namespace.
+type destination string
+
+func destinationOf(pod *plan.Pod) destination {
+	if pod.Controller.UID != "" {
+		return destination(pod.Controller.UID)
+	}
+	return destination("namespace " + pod.Namespace)
+}
+
+// load is what the requests under way take up.
+type load struct {
+	workers        int
+	total          int
+	held, underWay map[destination]int
+}
+
+func (e *evictor) load() *load {
+	l := &load{workers: e.workers, held: map[destination]int{}, underWay: map[destination]int{}}
+	for _, r := range e.inFlight {
+		l.count(r)
+	}
+	return l
+}
+
+func (l *load) count(r request) {
+	l.total++
+	l.underWay[r.destination]++
+	if !r.detached {
+		l.held[r.destination]++
+	}
+}
+
+// add counts one more request for the destination, if there is room for it.
+func (l *load) add(d destination) bool {
+	if l.total >= mostInFlight || l.underWay[d] >= mostInFlight/2 || l.held[d] >= max(1, l.workers/2) {
+		return false
+	}
+	l.count(request{destination: d})
+	return true
+}

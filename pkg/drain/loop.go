@@ -1,0 +1,135 @@
+package drain
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+func (c *Controller) loop(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for c.awaitWork(ctx, timer) {
+		begun := time.Now()
+		next := c.step(ctx)
+		took := time.Since(begun)
+		c.Observer.Planned(took)
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(min(longestSleep, max(0, time.Until(next))))
+		}
+		if !c.rest(ctx, c.restAfter(took)) {
+			return
+		}
+	}
+}
+
+// awaitWork waits until a plan is due. It returns false when ctx ends.
+func (c *Controller) awaitWork(ctx context.Context, timer *time.Timer) bool {
+	soon, due := c.soon, (<-chan time.Time)(nil)
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-soon:
+			gathered := time.NewTimer(soonAfter)
+			defer gathered.Stop()
+			soon, due = nil, gathered.C
+			continue
+		case <-due:
+		case <-c.wake:
+		case <-timer.C:
+		}
+		return ctx.Err() == nil
+	}
+}
+
+// restAfter is how long events gather after a plan that took so long: planning
+// leaves half of a core to others however many events come, and most of it
+// while there is nothing to win.
+func (c *Controller) restAfter(took time.Duration) time.Duration {
+	if c.evictor.waiting() >= c.Workers {
+		took *= busyRest
+	}
+	return min(max(took, shortestRest), longestRest)
+}
+
+func (c *Controller) rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// step makes one plan and lets it be carried out. It returns when to plan
+// again if nothing happens.
+func (c *Controller) step(ctx context.Context) time.Time {
+	// What the evictor says comes first: what is there is newer then.
+	sent := c.evictor.collect()
+	now := time.Now()
+	for _, answer := range sent.answers {
+		c.tell(ctx, c.memory.Apply(answer))
+	}
+	for _, fact := range c.takeFacts() {
+		c.tell(ctx, c.memory.Apply(fact))
+	}
+	s := &plan.Snapshot{
+		Now: now, Began: c.began, Config: c.Config,
+		Nodes: c.View.Nodes(), DaemonSets: c.View.DaemonSets(),
+		Budgets: c.Ledger.View(), Unconfirmed: c.Ledger.Unconfirmed(),
+		Throttled: sent.throttled, Careful: sent.careful, InFlight: sent.inFlight, Memory: c.memory,
+	}
+	pods, events := c.memory.Observe(plan.Observed{Now: now, Nodes: s.Nodes, Pods: c.View.Pods(), InFlight: s.InFlight})
+	c.tell(ctx, events)
+	s.Pods = pods
+	plan.Match(s.Pods, s.Budgets)
+	p := plan.Make(s)
+	c.tell(ctx, c.memory.Keep(&p, c.Config, now))
+	c.publish(&p)
+	c.evictor.publish(p.Grants)
+	c.sendTasks(&p)
+	if p.Wake.IsZero() && len(p.Nodes) > 0 {
+		return now.Add(longestSleep)
+	}
+	return p.Wake
+}
+
+func (c *Controller) takeFacts() []plan.Fact {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	facts := c.facts
+	c.facts = nil
+	c.steps++
+	return facts
+}
+
+// learned hands a fact to the next plan.
+func (c *Controller) learned(f plan.Fact) {
+	c.mu.Lock()
+	c.facts = append(c.facts, f)
+	c.mu.Unlock()
+	c.Wake()
+}
+
+// publish makes a plan the newest.
+func (c *Controller) publish(p *plan.Plan) {
+	plans := make(map[types.UID]plan.NodePlan, len(p.Nodes))
+	for i := range p.Nodes {
+		plans[p.Nodes[i].Node.UID] = p.Nodes[i]
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.plans, c.planned = plans, c.steps
+	for uid := range c.after {
+		if _, planned := plans[uid]; !planned {
+			delete(c.after, uid)
+		}
+	}
+}

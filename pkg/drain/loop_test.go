@@ -1,0 +1,29 @@
+package drain
+
+import (
+	"testing"
+	"time"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// TestRestAfter: planning takes at most half of a core, and little of it while
+// the workers have enough to do.
+func TestRestAfter(t *testing.T) {
+	for name, test := range map[string]struct {
+		waiting    int
+		took, want time.Duration
+	}{
+		"a short plan":                      {waiting: 0, took: time.Millisecond, want: 2 * time.Millisecond},
+		"a long plan":                       {waiting: 9, took: 20 * time.Millisecond, want: 20 * time.Millisecond},
+		"a plan that was held up":           {waiting: 0, took: time.Second, want: 50 * time.Millisecond},
+		"a short plan, workers are busy":    {waiting: 10, took: time.Millisecond, want: 9 * time.Millisecond},
+		"a long plan, workers are busy":     {waiting: 99, took: 20 * time.Millisecond, want: 50 * time.Millisecond},
+		"a plan of no time, nothing to win": {waiting: 10, took: 0, want: 2 * time.Millisecond},
+	} {
+		c := &Controller{Options: Options{Workers: 10}, evictor: &evictor{grants: make([]plan.Grant, test.waiting)}}
+		if rest := c.restAfter(test.took); rest != test.want {
+			t.Errorf("%s: rests %v after %v, want %v", name, rest, test.took, test.want)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package drain
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// reconcile does at a node what the newest plan says, if that plan knows of the
+// last write to the node. acted is false if there was nothing to do.
+func (c *Controller) reconcile(ctx context.Context, t task) (acted bool, err error) {
+	c.mu.Lock()
+	n, planned := c.plans[t.node]
+	stale := c.planned <= c.after[t.node]
+	c.mu.Unlock()
+	switch {
+	case !planned || stale:
+		return false, nil
+	case t.kind == reportTask && n.Write:
+		err = c.report(ctx, &n)
+	case t.kind == nodeTask && n.Acts():
+		err = c.carryOut(ctx, &n)
+	default:
+		return false, nil
+	}
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		// The node is gone, or has changed: its event brings a new plan.
+		c.Wake()
+	}
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return true, err
+}
+
+func (c *Controller) report(ctx context.Context, n *plan.NodePlan) error {
+	report := n.Report()
+	version, err := c.writer.report(ctx, n.Node, report, "", time.Now())
+	return c.wrote(n.Node, &report, version, err)
+}
+
+// carryOut does what there is to do at a node besides its report.
+func (c *Controller) carryOut(ctx context.Context, n *plan.NodePlan) error {
+	if n.Release {
+		return c.release(ctx, n.Node)
+	}
+	if n.Taint || n.Untaint {
+		version, err := c.writer.taint(ctx, n.Node, n.Taint)
+		if err := c.wrote(n.Node, nil, version, err); err != nil {
+			return err
+		}
+	}
+	switch {
+	case n.Cordon:
+		version, err := c.writer.cordon(ctx, n.Node)
+		return c.wrote(n.Node, nil, version, err)
+	case n.Confirm:
+		return c.confirm(ctx, n)
+	case n.Read:
+		return c.read(ctx, n.Node, n.Memory.Written.Version)
+	default:
+		return nil
+	}
+}
+
+// wrote notes a write to a node: with its facts, the write is not repeated while
+// the cache does not show it, and plans that were made without them are not
+// carried out.
+func (c *Controller) wrote(n *plan.Node, report *plan.Report, version string, err error, facts ...plan.Fact) error {
+	if err != nil || version == "" {
+		return err
+	}
+	if plan.OlderVersion(version, n.ResourceVersion) {
+		return c.fail(fmt.Errorf("writing to node %s: %w", n.Name, errRestored))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.facts = append(c.facts, plan.NodeWritten{Node: n.UID, Version: version, Report: report, At: time.Now()})
+	c.facts = append(c.facts, facts...)
+	c.after[n.UID] = c.steps
+	c.Wake()
+	return nil
+}
+
+// release removes everything of ours from a node, the status last: at whatever
+// point the process dies, the node still shows what has to be removed.
+func (c *Controller) release(ctx context.Context, n *plan.Node) error {
+	if n.QueuedTaint {
+		version, err := c.writer.taint(ctx, n, false)
+		if err := c.wrote(n, nil, version, err); err != nil {
+			return err
+		}
+	}
+	if n.OwnCordon {
+		version, err := c.writer.uncordon(ctx, n)
+		if err := c.wrote(n, nil, version, err); err != nil {
+			return err
+		}
+	}
+	version, err := c.writer.clear(ctx, n)
+	return c.wrote(n, nil, version, err)
+}
+
+// confirm asks the API server itself once more, and reports Drained if no
+// target is there and the Node has not changed since the plan.
+func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
+	list, err := c.Nodes.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", n.Node.Name).String(),
+	})
+	if err != nil {
+		return fmt.Errorf("listing the pods of node %s: %w", n.Node.Name, err)
+	}
+	if plan.OlderVersion(list.ResourceVersion, n.Node.ResourceVersion) {
+		return c.fail(fmt.Errorf("listing the pods of node %s: %w", n.Node.Name, errRestored))
+	}
+	daemonSets := c.View.DaemonSets()
+	now := time.Now()
+	for i := range list.Items {
+		if plan.IsTarget(plan.PodOf(&list.Items[i]), daemonSets, c.Config) {
+			c.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
+			return nil
+		}
+	}
+	report := n.Report().Done(now)
+	version, err := c.writer.report(ctx, n.Node, report, n.Node.ResourceVersion, now)
+	return c.wrote(n.Node, &report, version, err, plan.NodeDrained{Node: n.Node.UID, Request: n.Request.ID, At: now})
+}
+
+// read reads a node whose cache does not show our write of the version. If the
+// API server does not know the version either, its storage was restored.
+func (c *Controller) read(ctx context.Context, n *plan.Node, version string) error {
+	node, err := c.Nodes.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("reading node %s: %w", n.Name, err)
+	}
+	if node.UID == n.UID && plan.OlderVersion(node.ResourceVersion, version) {
+		return c.fail(fmt.Errorf("reading node %s: %w", n.Name, errRestored))
+	}
+	c.learned(plan.NodeRead{Node: n.UID, Version: node.ResourceVersion, At: time.Now()})
+	return nil
+}
+
+// fail ends the term.
+func (c *Controller) fail(err error) error {
+	if c.Fail != nil {
+		c.Fail(err)
+	}
+	return err
+}

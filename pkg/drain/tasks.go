@@ -1,0 +1,208 @@
+package drain
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// task is one thing to do at the API server other than evicting. It is a hint:
+// what is done is what the newest plan says then.
+type task struct {
+	kind taskKind
+	// node is a Node's UID, pod and budget name objects.
+	node   types.UID
+	object types.NamespacedName
+	pod    types.UID
+}
+
+type taskKind int
+
+const (
+	nodeTask taskKind = iota
+	reportTask
+	podTask
+	budgetTask
+	replicaTask
+)
+
+const (
+	// taskWorkers write to different nodes side by side.
+	taskWorkers = 8
+	// taskTimeout bounds one task.
+	taskTimeout = 30 * time.Second
+	// unactedDelay is how long a task that failed before waits when it finds
+	// nothing to do for now.
+	unactedDelay = time.Second
+)
+
+type taskQueue = workqueue.TypedRateLimitingInterface[task]
+
+func newTaskQueue(metrics workqueue.MetricsProvider, urgent func(task) bool) taskQueue {
+	return workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[task](250*time.Millisecond, time.Minute),
+		workqueue.TypedRateLimitingQueueConfig[task]{
+			Name: "tasks", MetricsProvider: metrics,
+			DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[task]{
+				Name: "tasks", MetricsProvider: metrics,
+				Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[task]{
+					Name: "tasks", MetricsProvider: metrics, Queue: &lanes{urgent: urgent},
+				}),
+			}),
+		})
+}
+
+// lanes is the order of tasks: those that are urgent when they are queued go
+// before the others.
+type lanes struct {
+	urgent     func(task) bool
+	fast, slow []task
+}
+
+// Touch implements workqueue.Queue: a task that is queued keeps its place,
+// unless it has become urgent.
+func (l *lanes) Touch(t task) {
+	for i := range l.slow {
+		if l.slow[i] == t && l.urgent(t) {
+			l.slow = append(l.slow[:i], l.slow[i+1:]...)
+			l.fast = append(l.fast, t)
+			return
+		}
+	}
+}
+
+// Push implements workqueue.Queue.
+func (l *lanes) Push(t task) {
+	if l.urgent(t) {
+		l.fast = append(l.fast, t)
+		return
+	}
+	l.slow = append(l.slow, t)
+}
+
+// Len implements workqueue.Queue.
+func (l *lanes) Len() int { return len(l.fast) + len(l.slow) }
+
+// Pop implements workqueue.Queue.
+func (l *lanes) Pop() task {
+	from := &l.fast
+	if len(l.fast) == 0 {
+		from = &l.slow
+	}
+	t := (*from)[0]
+	(*from)[0] = task{}
+	*from = (*from)[1:]
+	return t
+}
+
+// urgent is true for a task that cordons, releases or confirms a node, or that
+// writes a change of phase: progress and lookups do not delay it.
+func (c *Controller) urgent(t task) bool {
+	switch t.kind {
+	case nodeTask:
+		return true
+	case reportTask:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		n, planned := c.plans[t.node]
+		return planned && n.Memory.Written.Report.Status.Phase != n.Phase
+	default:
+		return false
+	}
+}
+
+// sendTasks queues what the plan wants done.
+func (c *Controller) sendTasks(p *plan.Plan) {
+	watch := make(map[string]bool, len(p.Nodes))
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		watch[n.Node.Name] = n.Watch
+		// Apart, so that a cordon that fails and waits to be retried does not
+		// keep the Node from saying so.
+		if n.Write {
+			c.sendTask(task{kind: reportTask, node: n.Node.UID})
+		}
+		if n.Acts() {
+			c.sendTask(task{kind: nodeTask, node: n.Node.UID})
+		}
+	}
+	c.View.Watch(watch)
+	for _, pod := range p.Lookups {
+		c.sendTask(task{kind: podTask, object: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod: pod.UID})
+	}
+	if pod := p.HandOver; pod != nil {
+		c.sendTask(task{kind: replicaTask, object: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod: pod.UID})
+	}
+	for _, key := range p.Polls {
+		c.sendTask(task{kind: budgetTask, object: key})
+	}
+}
+
+// sendTask queues a task, unless it failed and waits to be repeated.
+func (c *Controller) sendTask(t task) {
+	if c.tasks.NumRequeues(t) == 0 {
+		c.tasks.Add(t)
+	}
+}
+
+// nextTask runs one task, and again later if it failed.
+func (c *Controller) nextTask(ctx context.Context) bool {
+	t, shutdown := c.tasks.Get()
+	if shutdown {
+		return false
+	}
+	defer c.tasks.Done(t)
+	if ctx.Err() != nil {
+		return true
+	}
+	acted, err := c.runTask(ctx, t)
+	switch failures := c.tasks.NumRequeues(t); {
+	case ctx.Err() != nil:
+	case err != nil:
+		if !apierrors.IsConflict(err) {
+			klog.FromContext(ctx).Error(err, "Task failed and is retried", "failures", failures+1)
+			c.trouble(t, err)
+		}
+		c.tasks.AddRateLimited(t)
+	case failures == 0:
+	case !acted:
+		// Nothing was tried, so nothing says that what failed would succeed.
+		c.tasks.AddAfter(t, unactedDelay)
+	default:
+		c.tasks.Forget(t)
+	}
+	return true
+}
+
+// trouble notes why a node could not be written to, so that it says so itself
+// as far as it can.
+func (c *Controller) trouble(t task, err error) {
+	if t.kind == nodeTask || t.kind == reportTask {
+		c.learned(plan.NodeTrouble{Node: t.node, Text: err.Error()})
+	}
+}
+
+// runTask does what a task is for. acted is false if there was nothing to do.
+func (c *Controller) runTask(ctx context.Context, t task) (acted bool, err error) {
+	ctx, cancel := c.Fence.within(ctx, taskTimeout)
+	defer cancel()
+	if ctx.Err() != nil {
+		return false, nil
+	}
+	switch t.kind {
+	case podTask:
+		return true, c.lookUp(ctx, t)
+	case budgetTask:
+		return true, c.readBudget(ctx, t.object)
+	case replicaTask:
+		return true, c.findReplica(ctx, t)
+	default:
+		return c.reconcile(ctx, t)
+	}
+}

@@ -1,0 +1,79 @@
+package drain
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// tell writes the log lines, events and metrics of what happened.
+func (c *Controller) tell(ctx context.Context, events []plan.Event) {
+	for _, event := range events {
+		switch e := event.(type) {
+		case plan.PodUnblocked:
+			c.Observer.PodAdmitted(e.Reason, e.Waited)
+		case plan.PodGone:
+			c.Observer.PodGone(e.Terminating)
+		case plan.PodNotEvicted:
+			c.releaseAll(e.Pod)
+		case plan.PodConfirmedGone:
+			c.releaseAll(e.Pod)
+		case plan.DrainEnded:
+			c.Observer.DrainEnded(e.Result, e.Took)
+			klog.FromContext(ctx).Info("Drain ended", "node", e.Node.Name, "request", e.Request, "result", e.Result, "took", e.Took)
+		default:
+			c.tellPod(ctx, event)
+			c.tellNode(ctx, event)
+		}
+	}
+}
+
+func (c *Controller) tellPod(ctx context.Context, event plan.Event) {
+	logger := klog.FromContext(ctx)
+	switch e := event.(type) {
+	case plan.PodEvicted:
+		logger.Info("Evicted pod", "node", e.Pod.Node, "pod", key(e.Pod), "request", e.Request)
+		c.events.pod(e.Pod, "Evicted", fmt.Sprintf("Evicted from node %s for drain request %s", e.Pod.Node, e.Request))
+	case plan.EvictionNotAdmitted:
+		o := e.Outcome
+		if o.Asked > o.RetryAfter {
+			logger.Info("The API server asked for a longer wait than is kept", "node", e.Pod.Node, "pod", key(e.Pod),
+				"request", e.Request, "code", o.Code, "asked", o.Asked, "kept", o.RetryAfter)
+		}
+		logger.V(2).Info("Eviction was not admitted", "node", e.Pod.Node, "pod", key(e.Pod),
+			"request", e.Request, "code", o.Code, "reason", o.Reason, "message", o.Message)
+	case plan.PodBlocked:
+		c.events.podWarning(e.Pod, "Blocked", fmt.Sprintf("Drain request %s waits: %s", e.Request, e.Text))
+	case plan.PodStuck:
+		c.events.podWarning(e.Pod, "Stuck", fmt.Sprintf("Drain request %s is stuck since %s: %s",
+			e.Request, e.Since.UTC().Format(time.RFC3339), e.Text))
+		logger.Info("Pod is stuck", "node", e.Pod.Node, "pod", key(e.Pod), "request", e.Request, "reason", e.Reason, "message", e.Text)
+	case plan.PodAnnotationsIgnored:
+		c.events.podWarning(e.Pod, "AnnotationIgnored", fmt.Sprintf("Drain request %s %s", e.Request, e.Text))
+	}
+}
+
+func key(p *plan.Pod) klog.ObjectRef { return klog.KRef(p.Namespace, p.Name) }
+
+func (c *Controller) tellNode(ctx context.Context, event plan.Event) {
+	switch e := event.(type) {
+	case plan.CordonRestored:
+		c.nodeEvent(ctx, e.Node, e.Request, "CordonRestored",
+			"Somebody uncordoned the node; it is cordoned again while the drain request exists", true)
+	case plan.Released:
+		c.nodeEvent(ctx, e.Node, e.Request, "Released", "The drain request was removed; the node is released", false)
+	case plan.PhaseChanged:
+		warning := e.Phase == api.Blocked || e.Phase == api.TimedOut || e.Phase == api.InvalidRequest
+		c.nodeEvent(ctx, e.Node, e.Request, string(e.Phase), fmt.Sprintf("Drain request %s: %s", e.Request, e.Message), warning)
+	}
+}
+
+func (c *Controller) nodeEvent(ctx context.Context, n *plan.Node, request, reason, note string, warning bool) {
+	klog.FromContext(ctx).Info("Node changed", "node", n.Name, "request", request, "event", reason, "message", note)
+	c.events.node(n, reason, note, warning)
+}

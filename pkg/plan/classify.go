@@ -1,0 +1,221 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// State is the state of a pod of a draining node. The states are disjoint.
+type State string
+
+// The states of a pod. One that is gone has none.
+const (
+	Ignored     State = "ignored"
+	Eligible    State = "eligible"
+	Blocked     State = api.BlockedState
+	Terminating State = "terminating"
+)
+
+// PodState is what a plan decided about one pod.
+type PodState struct {
+	Pod   *Pod
+	State State
+	// Reason is why the pod is blocked or still terminating.
+	Reason Reason
+	// Since is when the state began; zero for pods that are ignored.
+	Since time.Time
+	// Message is the server's own words, if it has said anything.
+	Message string
+	// Until is when the pod may be sent again, if that is known.
+	Until time.Time
+
+	// budgets are those that select the pod, sorted by name; none for pods that
+	// no budget applies to.
+	budgets []*budgetWork
+	// send is how the pod may be sent now.
+	send sending
+	// entry belongs to the loop: only Make and Memory.Keep read it.
+	entry *Entry
+}
+
+// sending says whether a pod may be sent, and what that spends.
+type sending int
+
+const (
+	// hold: not now.
+	hold sending = iota
+	// freely: no budget is spent.
+	freely
+	// spending: one disruption of the only budget is spent.
+	spending
+	// underway: it is being sent, or what became of it is being found out.
+	underway
+)
+
+// Stuck is true if the pod has been blocked, or overdue in terminating, for at
+// least after.
+func (s *PodState) Stuck(now time.Time, after time.Duration) bool {
+	since := s.StuckFrom()
+	return !since.IsZero() && now.Sub(since) >= after
+}
+
+// StuckFrom is the time from which being stuck is counted: the block's
+// beginning, or the end of the grace period. Zero if neither applies.
+func (s *PodState) StuckFrom() time.Time {
+	switch s.State {
+	case Blocked:
+		return s.Since
+	case Terminating:
+		return s.Pod.Deadline
+	default:
+		return time.Time{}
+	}
+}
+
+// IsTarget is true if the pod has to leave its node when that is drained.
+func IsTarget(pod *Pod, daemonSets map[types.UID]bool, config Config) bool {
+	switch {
+	case pod.Static:
+		return false
+	case pod.OfDaemonSet() && daemonSets[pod.Controller.UID]:
+		return false
+	case pod.Controller.Kind == "" && config.BarePods == IgnoreBarePods && !pod.Finished():
+		return false
+	default:
+		return true
+	}
+}
+
+// daemonSetGrace is how long the DaemonSet of a pod may be missing from the
+// cache before it counts as gone: the two are watched apart.
+const daemonSetGrace = 10 * time.Second
+
+// classify decides about one pod, without looking at any other.
+func (p *planner) classify(n *nodeWork, s *PodState) {
+	pod, memory := s.Pod, &s.entry.Memory
+	if !IsTarget(pod, p.DaemonSets, p.Config) {
+		s.State = Ignored
+		return
+	}
+	s.State, s.Since = Eligible, memory.FirstSeen
+	if !pod.Deadline.IsZero() {
+		p.terminating(s)
+		return
+	}
+	if !memory.AdmittedAt.IsZero() {
+		s.State, s.Reason, s.Since, s.send = Terminating, GracePeriod, memory.AdmittedAt, underway
+		return
+	}
+	if budgetApplies(pod) {
+		s.budgets = p.matching(s.entry)
+	}
+	if p.underway(n, s) {
+		return
+	}
+	if pod.OfDaemonSet() && p.Now.Sub(memory.FirstSeen) < daemonSetGrace {
+		p.wakeAt(memory.FirstSeen.Add(daemonSetGrace))
+		return
+	}
+	if reason, message := p.policy(n, pod); reason != "" {
+		p.block(n, s, reason, message)
+		return
+	}
+	if until, back := p.returning(n, pod, memory); back {
+		s.Until = until
+		p.wakeAt(until)
+		p.block(n, s, Returning, fmt.Sprintf("comes back to this node, next eviction at %s", clock(until)))
+		return
+	}
+	p.admission(n, s)
+}
+
+// underway is true for a pod that is being sent, or of which it has to be found
+// out what became of it.
+func (p *planner) underway(n *nodeWork, s *PodState) bool {
+	memory := &s.entry.Memory
+	post, sent := p.InFlight[s.Pod.UID]
+	if !sent && !memory.Uncertain && !memory.ConfirmedGone {
+		return false
+	}
+	if sent {
+		for _, b := range s.budgets {
+			b.sent = latest(b.sent, post.Sent)
+		}
+	}
+	if memory.staysBlocked(post.Probe) {
+		p.block(n, s, memory.BlockedBy, memory.Outcome.Message)
+	}
+	s.send = underway
+	return true
+}
+
+func (p *planner) terminating(s *PodState) {
+	pod := s.Pod
+	s.State, s.Since = Terminating, pod.Deadline.Add(-pod.Grace)
+	switch {
+	case len(pod.Finalizers) > 0 && (pod.Stopped || pod.Grace == 0):
+		s.Reason = Finalizer
+		s.Message = "finalizers " + strings.Join(pod.Finalizers, ", ")
+	case p.Now.Before(pod.Deadline):
+		s.Reason = GracePeriod
+	default:
+		s.Reason = Kubelet
+	}
+}
+
+// policy is why drainer itself does not send the pod.
+func (p *planner) policy(n *nodeWork, pod *Pod) (Reason, string) {
+	if pod.Finished() {
+		return "", ""
+	}
+	switch {
+	case pod.Controller.Kind == "" && p.Config.BarePods != EvictBarePods:
+		return BarePod, "no controller would create it again"
+	case pod.EmptyDir && p.Config.EmptyDir == BlockEmptyDir:
+		return EmptyDirVolume, "it would lose its emptyDir volume"
+	case pod.UID == p.Config.OwnPod:
+		return p.ownPod(n, pod)
+	default:
+		return "", ""
+	}
+}
+
+// returning is true for a pod that came back after one of its controller was
+// evicted from the cordoned node, and has to wait.
+func (p *planner) returning(n *nodeWork, pod *Pod, memory *PodMemory) (time.Time, bool) {
+	r, ever := n.memory.Returns[pod.Controller.UID]
+	if !ever || !memory.Late || !memory.FirstSeen.After(r.Last) {
+		return time.Time{}, false
+	}
+	until := r.Last.Add(r.delay())
+	return until, p.Now.Before(until)
+}
+
+// block says that the pod is blocked, and since when it began to be.
+func (p *planner) block(n *nodeWork, s *PodState, reason Reason, message string) {
+	s.State, s.Reason, s.Message, s.send = Blocked, reason, message, hold
+	s.Since = s.entry.Memory.BlockedSince
+	if !s.Since.IsZero() {
+		return
+	}
+	s.Since = p.Now
+	if !n.memory.Counted {
+		if since, restored := n.memory.restored.blockedSince(reason); restored {
+			s.Since = since
+		}
+	}
+}
+
+// budgetApplies is false for pods that the eviction API deletes without
+// checking budgets.
+func budgetApplies(pod *Pod) bool {
+	return !pod.Finished() && pod.Phase != corev1.PodPending && pod.Deadline.IsZero()
+}
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,102 @@
+package plan
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// TestClassify: §3 of the design, line by line.
+func TestClassify(t *testing.T) {
+	finished := func(p *Pod) { p.Phase, p.Ready = corev1.PodSucceeded, false }
+	bare := func(p *Pod) { p.Controller = Owner{} }
+	daemon := func(p *Pod) {
+		p.Controller = Owner{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "ds", UID: "ds"}
+	}
+	deleted := func(p *Pod) { p.Deadline, p.Grace = noon.Add(10*time.Second), 30*time.Second }
+	for name, test := range map[string]struct {
+		change  []func(*Pod)
+		prepare func(scene)
+		state   State
+		reason  Reason
+		sent    bool
+	}{
+		"of a ReplicaSet":              {state: Eligible, sent: true},
+		"static":                       {change: []func(*Pod){func(p *Pod) { p.Static = true }}, state: Ignored},
+		"of a DaemonSet":               {change: []func(*Pod){daemon}, prepare: func(s scene) { s.DaemonSets["ds"] = true }, state: Ignored},
+		"finished of a DaemonSet":      {change: []func(*Pod){daemon, finished}, prepare: func(s scene) { s.DaemonSets["ds"] = true }, state: Ignored},
+		"of a DaemonSet just gone":     {change: []func(*Pod){daemon}, state: Eligible},
+		"of a DaemonSet long gone":     {change: []func(*Pod){daemon}, prepare: seenLongAgo, state: Eligible, sent: true},
+		"of another kind's set":        {change: []func(*Pod){daemon, func(p *Pod) { p.Controller.APIVersion = "x.io/v1" }}, state: Eligible, sent: true},
+		"finished":                     {change: []func(*Pod){finished}, state: Eligible, sent: true},
+		"terminating":                  {change: []func(*Pod){deleted}, state: Terminating, reason: GracePeriod},
+		"overdue":                      {change: []func(*Pod){deleted, func(p *Pod) { p.Deadline = noon.Add(-time.Minute) }}, state: Terminating, reason: Kubelet},
+		"held by a finalizer":          {change: []func(*Pod){deleted, func(p *Pod) { p.Finalizers, p.Stopped = []string{"x/y"}, true }}, state: Terminating, reason: Finalizer},
+		"bare":                         {change: []func(*Pod){bare}, state: Blocked, reason: BarePod},
+		"bare, to be evicted":          {change: []func(*Pod){bare}, prepare: func(s scene) { s.Config.BarePods = EvictBarePods }, state: Eligible, sent: true},
+		"bare, to be skipped":          {change: []func(*Pod){bare}, prepare: func(s scene) { s.Config.BarePods = IgnoreBarePods }, state: Ignored},
+		"bare and finished":            {change: []func(*Pod){bare, finished}, state: Eligible, sent: true},
+		"with an emptyDir":             {change: []func(*Pod){func(p *Pod) { p.EmptyDir = true }}, state: Eligible, sent: true},
+		"with an emptyDir to keep":     {change: []func(*Pod){func(p *Pod) { p.EmptyDir = true }}, prepare: func(s scene) { s.Config.EmptyDir = BlockEmptyDir }, state: Blocked, reason: EmptyDirVolume},
+		"being sent":                   {prepare: func(s scene) { s.InFlight["uid-web-1"] = Post{Sent: noon} }, state: Eligible},
+		"throttled":                    {prepare: func(s scene) { s.Throttled = noon.Add(time.Second) }, state: Blocked, reason: Throttled},
+		"drainer's own, others stay":   {prepare: func(s scene) { s.Config.OwnPod = "uid-web-1"; s.pod("n", "other-1") }, state: Blocked, reason: Order},
+		"drainer's own, alone":         {prepare: func(s scene) { s.Config.OwnPod = "uid-web-1"; s.node("spare") }, state: Eligible, sent: true},
+		"drainer's own, nowhere to go": {prepare: func(s scene) { s.Config.OwnPod = "uid-web-1" }, state: Blocked, reason: Order},
+		"drainer's own, not asked yet": {prepare: func(s scene) { s.handsOver(ReplicaMemory{}); s.node("spare") }, state: Blocked, reason: Order},
+		"drainer's own, handing over": {prepare: func(s scene) {
+			s.handsOver(ReplicaMemory{AskedAt: noon, AnsweredAt: noon, Name: "ns/web-2"})
+			s.node("spare")
+		}, state: Blocked, reason: Order},
+		"drainer's own, asked long ago": {prepare: func(s scene) {
+			s.handsOver(ReplicaMemory{AskedAt: noon, AnsweredAt: noon.Add(-time.Minute)})
+			s.node("spare")
+		}, state: Blocked, reason: Order},
+		"drainer's own, no replica":                {prepare: func(s scene) { s.handsOver(ReplicaMemory{AskedAt: noon, AnsweredAt: noon}); s.node("spare") }, state: Eligible, sent: true},
+		"drainer's own, no replica, nowhere to go": {prepare: func(s scene) { s.handsOver(ReplicaMemory{AskedAt: noon, AnsweredAt: noon}) }, state: Blocked, reason: Order},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			s.draining("n")
+			s.pod("n", "web-1", test.change...)
+			if test.prepare != nil {
+				test.prepare(s)
+			}
+			plan := Make(s.Snapshot)
+			got := planOf(t, plan, "n").Pods[0]
+			if got.State != test.state || got.Reason != test.reason {
+				t.Errorf("state %s, reason %q; want %s, %q", got.State, got.Reason, test.state, test.reason)
+			}
+			if sent := slices.Contains(granted(plan), "web-1"); sent != test.sent {
+				t.Errorf("sent: %v, want %v", sent, test.sent)
+			}
+		})
+	}
+}
+
+func seenLongAgo(s scene) {
+	s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-time.Minute)})
+}
+
+// TestReturning: what keeps coming back waits longer each time; what came
+// together with the first one does not.
+func TestReturning(t *testing.T) {
+	seen := noon
+	late := &PodMemory{FirstSeen: seen.Add(time.Second)}
+	r := Return{}.evicted(late, seen.Add(2*time.Second))
+	together := &PodMemory{FirstSeen: seen.Add(time.Second)}
+	if r = r.evicted(together, seen.Add(3*time.Second)); r.Count != 1 {
+		t.Errorf("two that came together count %d", r.Count)
+	}
+	var delays []time.Duration
+	for i := range 7 {
+		delays = append(delays, r.delay())
+		at := seen.Add(time.Duration(i+1) * time.Minute)
+		r = r.evicted(&PodMemory{FirstSeen: at}, at.Add(time.Second))
+	}
+	if delays[0] != returnDelay || delays[1] != 2*returnDelay || delays[6] != returnDelayMost {
+		t.Errorf("the delays are %v", delays)
+	}
+}

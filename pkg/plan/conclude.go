@@ -1,0 +1,222 @@
+package plan
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// count counts the node's pods by state.
+func (n *nodeWork) count() {
+	n.counts = api.PodCounts{Gone: n.memory.Gone}
+	for i := range n.pods {
+		s := &n.pods[i]
+		switch s.State {
+		case Ignored:
+			n.counts.Ignored++
+		case Eligible:
+			n.counts.Eligible++
+		case Blocked:
+			n.counts.Blocked++
+		case Terminating:
+			n.counts.Terminating++
+		}
+		if s.State == Terminating || s.send == underway && s.State != Blocked {
+			n.active = true
+		}
+	}
+}
+
+// conclude decides the node's phase and what is to be done about it.
+func (p *planner) conclude(n *nodeWork) NodePlan {
+	n.count()
+	p.recount(n)
+	p.followProgress(n)
+	plan := NodePlan{Node: n.node, Request: n.request, Pods: n.pods, Watch: n.memory.started()}
+	plan.Phase = p.phase(n)
+	result := resultOf(n.memory.Result, plan.Phase)
+	plan.ended = result != n.memory.Result
+	n.memory.Result = result
+	n.memory.HeldSlot = n.holdsSlot(p.onTimeout(n))
+	plan.Memory = n.memory
+	plan.Facts = p.facts(n, plan.Phase)
+	plan.words = p.wordsOf(n)
+	p.act(n, &plan)
+	return plan
+}
+
+// act decides what to do at the node now.
+func (p *planner) act(n *nodeWork, plan *NodePlan) {
+	plan.Write = p.writes(n, plan)
+	if OlderVersion(n.node.ResourceVersion, n.memory.Written.Version) {
+		// The Node does not show our last write yet. When it does, its event
+		// brings a new plan.
+		plan.Read = p.unseen(&n.memory.Written)
+		return
+	}
+	plan.Taint = n.waits && !n.node.QueuedTaint
+	plan.Untaint = !n.waits && n.node.QueuedTaint
+	plan.Cordon = n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
+	plan.Confirm = !plan.Write && p.looksDrained(n)
+	if !plan.Acts() && !plan.Write {
+		plan.Memory.Trouble = ""
+	}
+}
+
+// announced is true once the Node says that the drain has begun. Before that it
+// is not cordoned: a process that dies between the two would leave a cordon of
+// which nothing tells.
+func announced(plan *NodePlan) bool {
+	said := plan.Memory.Written.Report.Status
+	return !plan.Write || said.Request == plan.Request.ID && said.StartedAt != nil
+}
+
+// unseen is true if a write has not shown for so long that an event may have
+// been missed, or that the API server may have lost the write.
+func (p *planner) unseen(w *Written) bool {
+	at := w.VersionAt.Add(unseenFor)
+	p.wakeAt(at)
+	return !p.Now.Before(at)
+}
+
+// resultOf is how a request has ended, in a phase; empty if it has not. An end
+// stays: a request has one.
+func resultOf(was Result, phase api.Phase) Result {
+	switch {
+	case was != "":
+		return was
+	case phase == api.Drained:
+		return ResultDrained
+	case phase == api.TimedOut:
+		return ResultTimedOut
+	default:
+		return ""
+	}
+}
+
+// recount makes up for the pods that left while nobody watched.
+func (p *planner) recount(n *nodeWork) {
+	m := &n.memory
+	if n.listed && !m.Counted {
+		m.Counted = true
+		m.Gone += max(0, m.restored.remaining-n.counts.Remaining())
+		n.counts.Gone = m.Gone
+	}
+}
+
+// followProgress notes since when nothing happens, and that a drained node has
+// a target again.
+func (p *planner) followProgress(n *nodeWork) {
+	m := &n.memory
+	if n.listed && n.counts.Remaining() > 0 {
+		*m = m.reopened(p.Now)
+	}
+	if !p.stalls(n) {
+		m.IdleSince = time.Time{}
+		return
+	}
+	switch {
+	case !m.IdleSince.IsZero():
+	case m.restored.blocked != nil && m.Phase == api.Blocked:
+		// So it was for the process before, too.
+		m.IdleSince = p.Now.Add(-blockedAfter)
+	default:
+		m.IdleSince = p.Now
+	}
+	p.wakeAt(m.IdleSince.Add(blockedAfter))
+}
+
+// listPatience is how long the first list of a node's pods may take before the
+// drain counts as stalled.
+const listPatience = time.Minute
+
+// stalls is true for a drain that should go on and at the moment does not: its
+// pods wait, or the node cannot be written to, or its pods cannot be read. What
+// waits for nothing but drainer's own queues does not stall.
+func (p *planner) stalls(n *nodeWork) bool {
+	switch {
+	case !n.memory.started() || !n.memory.FinishedAt.IsZero() || n.invalid != nil || n.request.Paused || n.stopped(p.onTimeout(n)):
+		return false
+	case !n.cordoned():
+		return n.memory.Trouble != "" || n.memory.Uncordons > 0
+	case !n.listed:
+		unread := n.memory.CordonSeen.Add(listPatience)
+		p.wakeAt(unread)
+		return !p.Now.Before(unread)
+	default:
+		return !n.active && n.counts.Remaining() > 0
+	}
+}
+
+// looksDrained is true if nothing but a live list is missing for Drained.
+func (p *planner) looksDrained(n *nodeWork) bool {
+	m := n.memory
+	if !n.listed || !n.cordoned() || n.invalid != nil || n.request.Paused ||
+		n.counts.Remaining() > 0 || !m.FinishedAt.IsZero() {
+		return false
+	}
+	at := m.CordonSeen.Add(p.Config.Settle)
+	if at.Before(m.RetryConfirmAt) {
+		at = m.RetryConfirmAt
+	}
+	p.wakeAt(at)
+	return !p.Now.Before(at)
+}
+
+func (p *planner) phase(n *nodeWork) api.Phase {
+	m := n.memory
+	switch {
+	case n.invalid != nil:
+		return api.InvalidRequest
+	case n.request.Paused:
+		return api.Paused
+	case !m.started():
+		return api.Queued
+	case !m.FinishedAt.IsZero():
+		return api.Drained
+	case n.timedOut:
+		return api.TimedOut
+	case !m.IdleSince.IsZero() && p.Now.Sub(m.IdleSince) >= blockedAfter:
+		return api.Blocked
+	default:
+		return api.Draining
+	}
+}
+
+// facts is what the node is to say, without words.
+func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
+	r := Report{
+		Status: api.Status{
+			Request: n.request.ID, Phase: phase, Pods: n.counts,
+			RequestedAt: timePointer(n.memory.RequestedAt), StartedAt: timePointer(n.memory.StartedAt),
+			FinishedAt: timePointer(n.memory.FinishedAt), PausedAt: timePointer(n.memory.PausedAt),
+			PausedSeconds: int64(n.memory.PausedFor / time.Second),
+			Result:        string(n.memory.Result),
+		},
+		Queued:     n.queued,
+		InProgress: corev1.ConditionFalse, Drained: corev1.ConditionFalse,
+	}
+	if n.memory.started() {
+		switch phase {
+		case api.Draining, api.Blocked, api.Paused:
+			r.InProgress = corev1.ConditionTrue
+		case api.TimedOut:
+			if !n.stopped(p.onTimeout(n)) {
+				r.InProgress = corev1.ConditionTrue
+			}
+		case api.Drained:
+			r.Drained = corev1.ConditionTrue
+		case api.Queued, api.InvalidRequest:
+		}
+	}
+	return r
+}
+
+func timePointer(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

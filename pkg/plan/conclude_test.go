@@ -1,0 +1,85 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// TestDrained: the promise is only looked for when everything stands still.
+func TestDrained(t *testing.T) {
+	for name, test := range map[string]struct {
+		change  func(scene, *Node)
+		confirm bool
+	}{
+		"empty":             {func(scene, *Node) {}, true},
+		"a pod":             {func(s scene, _ *Node) { s.pod("n", "web-1") }, false},
+		"a pod that leaves": {func(s scene, _ *Node) { s.pod("n", "web-1", func(p *Pod) { p.Deadline = noon }) }, false},
+		"a pod that stays":  {func(s scene, _ *Node) { s.pod("n", "static-1", func(p *Pod) { p.Static = true }) }, true},
+		"not cordoned":      {func(_ scene, n *Node) { n.Unschedulable = false }, false},
+		"not settled": {func(s scene, n *Node) {
+			m := s.Memory.Nodes[n.UID]
+			m.CordonSeen = noon.Add(-4 * time.Second)
+			s.Memory.Nodes[n.UID] = m
+		}, false},
+		"paused":     {func(_ scene, n *Node) { n.Annotations[api.PausedAnnotation] = "true" }, false},
+		"not listed": {func(s scene, n *Node) { delete(s.Pods, n.Name) }, false},
+		"drained before": {func(s scene, n *Node) {
+			m := s.Memory.Nodes[n.UID]
+			m.FinishedAt = noon
+			s.Memory.Nodes[n.UID] = m
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			n := s.draining("n")
+			test.change(s, n)
+			s.report(n)
+			if got := planOf(t, Make(s.Snapshot), "n").Confirm; got != test.confirm {
+				t.Errorf("confirm: %v, want %v", got, test.confirm)
+			}
+		})
+	}
+}
+
+// TestDrainedTurnsBack: a wanted pod on a drained node takes the promise back.
+func TestDrainedTurnsBack(t *testing.T) {
+	s := newScene()
+	n := s.draining("n")
+	m := s.Memory.Nodes[n.UID]
+	m.FinishedAt = noon.Add(-10 * time.Second)
+	s.Memory.Nodes[n.UID] = m
+	s.pod("n", "late-1")
+	plan := planOf(t, Make(s.Snapshot), "n")
+	if plan.Phase != api.Draining || plan.Report().Drained != corev1.ConditionFalse || plan.Report().InProgress != corev1.ConditionTrue {
+		t.Errorf("phase %s, Drained %s", plan.Phase, plan.Report().Drained)
+	}
+	if got := plan.Memory.active(noon); got != 50*time.Second {
+		t.Errorf("the drain has taken %v, want the 50s before it was done", got)
+	}
+}
+
+// TestBlocked: a turn of a budget is not a change of phase.
+func TestBlocked(t *testing.T) {
+	s := newScene()
+	n := s.draining("n")
+	s.pod("n", "web-1")
+	s.budget("p", "web", 0, 2, 2, 3)
+	plan := planOf(t, Make(s.Snapshot), "n")
+	if plan.Phase != api.Draining || !plan.Memory.IdleSince.Equal(noon) {
+		t.Fatalf("phase %s, idle since %v", plan.Phase, plan.Memory.IdleSince)
+	}
+	s.Memory.Nodes[n.UID] = plan.Memory
+	s.Now = noon.Add(blockedAfter)
+	plan = planOf(t, Make(s.Snapshot), "n")
+	if plan.Phase != api.Blocked || plan.Report().InProgress != corev1.ConditionTrue || plan.Report().Status.Reason != string(BudgetExhausted) {
+		t.Errorf("phase %s, DrainInProgress %s, reason %s", plan.Phase, plan.Report().InProgress, plan.Report().Status.Reason)
+	}
+	if !strings.Contains(plan.Report().Message, "ns/web-1 by PDB ns/p (needs 2 healthy, has 2)") {
+		t.Errorf("the message is %q", plan.Report().Message)
+	}
+}

@@ -1,0 +1,113 @@
+package plan
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Entry is a pod of a watched node and what is remembered of it.
+type Entry struct {
+	*Pod
+	Memory PodMemory
+
+	// matched are the places of the budgets that select the pod, in the list
+	// of the epoch; no list has the epoch 0.
+	matched      []int
+	matchedEpoch uint64
+	// seen is the number of the observation that last found the pod there.
+	seen int
+}
+
+// Match finds the budgets that select each pod, for Make, which has to find
+// them itself for pods that are not matched. It belongs to the owner of the
+// entries. A pod is matched again only after its labels or the selectors in
+// its namespace have changed.
+func Match(pods map[string][]*Entry, budgets map[string]NamespaceBudgets) {
+	for _, list := range pods {
+		// Pods come sorted: mostly the namespace is that of the pod before.
+		namespace, in := "", budgets[""]
+		for _, e := range list {
+			if e.Namespace != namespace {
+				namespace, in = e.Namespace, budgets[e.Namespace]
+			}
+			if e.matchedEpoch != in.Epoch {
+				e.matched, e.matchedEpoch = placesOf(e.Labels, in.List), in.Epoch
+			}
+		}
+	}
+}
+
+// placesOf is where in the list the budgets are that select the labels.
+func placesOf(pod labels.Set, list []BudgetView) []int {
+	var places []int
+	for i := range list {
+		if list[i].Selector.Matches(pod) {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+// PodMemory is what is remembered of a target.
+type PodMemory struct {
+	// FirstSeen is when this process first saw the pod.
+	FirstSeen time.Time
+	// Target is true once a plan has found that the pod has to leave.
+	Target bool
+	// Late is true for a pod that came after the cordon of its node was seen.
+	Late bool
+	// TargetSince is since when the pod has been a target, as far as is known:
+	// FirstSeen, or earlier if a process before has written so.
+	TargetSince time.Time
+	// BlockedSince is since when the pod is blocked; zero if it is not.
+	BlockedSince time.Time
+	// BlockedBy is what blocked it last.
+	BlockedBy Reason
+
+	// Outcome is the last refusal, zero if there was none.
+	Outcome Outcome
+	// RetryAt is when it may be sent again.
+	RetryAt time.Time
+	// Refusals counts answers that were not an admission, in a row.
+	Refusals int
+	// RefusedVersions are the resourceVersions that the pod's budgets had when
+	// it was refused.
+	RefusedVersions string
+	// RefusedBudgets is the set of budgets for which the server has already
+	// answered that they are too many.
+	RefusedBudgets string
+
+	// AdmittedAt is when the API server admitted the eviction.
+	AdmittedAt time.Time
+	// Uncertain is true while it is unknown what became of the eviction.
+	Uncertain bool
+	// LookupsLeft is how many more lookups have to find the pod before it
+	// counts as not evicted.
+	LookupsLeft int
+	// LookupAt is when to look the pod up next; zero for never.
+	LookupAt time.Time
+	// ConfirmedGone is true if the server said that the pod is not there.
+	ConfirmedGone bool
+
+	// ToldBlocked, ToldStuck and ToldIgnored say which events have been written.
+	ToldBlocked, ToldStuck, ToldIgnored bool
+}
+
+// staysBlocked is true for a pod that counts as blocked while it is sent once
+// more: it was refused before, or is expected to be.
+func (m *PodMemory) staysBlocked(probe bool) bool {
+	return !m.BlockedSince.IsZero() && (probe || m.Outcome.Reason != "")
+}
+
+// BudgetMemory is what is remembered of a budget that blocks.
+type BudgetMemory struct {
+	// ProbedAt is when a stuck pod was last sent under it.
+	ProbedAt time.Time
+	// SeenVersion is the version that the polling interval counts from.
+	SeenVersion string
+	// PollAt is when to read it although no event came.
+	PollAt time.Time
+	// Polls counts the reads since the last event.
+	Polls int
+}

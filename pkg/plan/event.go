@@ -1,0 +1,130 @@
+package plan
+
+import (
+	"time"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// Event is something that happened and that people or metrics are told of. It
+// is one of the types of this file, plain data.
+type Event interface{ event() }
+
+// PodEvicted: the API server admitted the eviction of a pod.
+type PodEvicted struct {
+	Pod     *Pod
+	Request string
+}
+
+// EvictionNotAdmitted: an eviction was answered with anything else.
+type EvictionNotAdmitted struct {
+	Pod     *Pod
+	Request string
+	Outcome Outcome
+}
+
+// PodUnblocked: a pod that was blocked has been admitted, Waited after it
+// became a target.
+type PodUnblocked struct {
+	Reason Reason
+	Waited time.Duration
+}
+
+// PodGone: an admitted pod is gone, Terminating after its admission.
+type PodGone struct {
+	Pod         *Pod
+	Terminating time.Duration
+}
+
+// PodNotEvicted: an eviction of which nothing was known did not happen. What is
+// reserved for it is free.
+type PodNotEvicted struct{ Pod *Pod }
+
+// PodConfirmedGone: the API server said that the pod is not there. What is
+// reserved for it is free.
+type PodConfirmedGone struct{ Pod *Pod }
+
+// PodBlocked: a pod has been blocked for long enough to say so.
+type PodBlocked struct {
+	Pod           *Pod
+	Request, Text string
+}
+
+// PodStuck: a pod has been blocked, or overdue in terminating, for longer than
+// --stuck-after.
+type PodStuck struct {
+	Pod     *Pod
+	Request string
+	Reason  Reason
+	Since   time.Time
+	Text    string
+}
+
+// PodAnnotationsIgnored: a target has annotations of drainer's that do not
+// count in its namespace.
+type PodAnnotationsIgnored struct {
+	Pod           *Pod
+	Request, Text string
+}
+
+// PhaseChanged: a node has another phase than in the plan before.
+type PhaseChanged struct {
+	Node    *Node
+	Request string
+	Phase   api.Phase
+	Message string
+}
+
+// CordonRestored: somebody else uncordoned the node for the first time.
+type CordonRestored struct {
+	Node    *Node
+	Request string
+}
+
+// Released: the request was removed.
+type Released struct {
+	Node    *Node
+	Request string
+}
+
+// DrainEnded: a drain that had begun came to its end. A request has one end.
+type DrainEnded struct {
+	Node    *Node
+	Request string
+	Result  Result
+	// Took does not count the time queued or paused.
+	Took time.Duration
+}
+
+func (PodEvicted) event()            {}
+func (EvictionNotAdmitted) event()   {}
+func (PodUnblocked) event()          {}
+func (PodGone) event()               {}
+func (PodNotEvicted) event()         {}
+func (PodConfirmedGone) event()      {}
+func (PodBlocked) event()            {}
+func (PodStuck) event()              {}
+func (PodAnnotationsIgnored) event() {}
+func (PhaseChanged) event()          {}
+func (CordonRestored) event()        {}
+func (Released) event()              {}
+func (DrainEnded) event()            {}
+
+// Result is how a drain ended.
+type Result string
+
+// The results of a drain. One that times out has ended so, even if it goes on.
+const (
+	ResultDrained     Result = "drained"
+	ResultCancelled   Result = "cancelled"
+	ResultTimedOut    Result = "timed_out"
+	ResultSuperseded  Result = "superseded"
+	ResultNodeDeleted Result = "node_deleted"
+	// ResultNotServed: the node's labels do not match --node-selector any more.
+	ResultNotServed Result = "not_served"
+)
+
+// Results lists every result.
+func Results() []Result {
+	return []Result{ResultDrained, ResultCancelled, ResultTimedOut, ResultSuperseded, ResultNodeDeleted, ResultNotServed}
+}

@@ -1,0 +1,291 @@
+package plan
+
+import (
+	"maps"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Fact is something that was learned since the last plan. It is one of the
+// types of this file, plain data.
+type Fact interface{ fact() }
+
+// Answered: an eviction was answered, or will not be.
+type Answered struct {
+	Grant   Grant
+	Outcome Outcome
+	// At is when the answer came, Took how long it took.
+	At   time.Time
+	Took time.Duration
+}
+
+// LookedUp: a pod was looked up at the API server.
+type LookedUp struct {
+	Pod types.UID
+	// Gone is true if there is no pod of the UID, Terminating if it has a
+	// deletion timestamp.
+	Gone, Terminating bool
+	At                time.Time
+}
+
+// NodeWritten: something was written to a node, which has the version since.
+type NodeWritten struct {
+	Node    types.UID
+	Version string
+	// Report is what was written as the status; nil if it was something else.
+	Report *Report
+	At     time.Time
+}
+
+// NodeRead: a node was read from the API server and has the version.
+type NodeRead struct {
+	Node    types.UID
+	Version string
+	At      time.Time
+}
+
+// NodeDrained: the API server's own list of the node's pods has no target, and
+// the node says so now.
+type NodeDrained struct {
+	Node    types.UID
+	Request string
+	At      time.Time
+}
+
+// NodeNotDrained: the API server's own list of the node's pods has a target.
+type NodeNotDrained struct {
+	Node types.UID
+	At   time.Time
+}
+
+// NodeTrouble: something that a plan wants done at a node failed with the text.
+type NodeTrouble struct {
+	Node types.UID
+	Text string
+}
+
+// ReplicasListed: another replica was looked for; the name is empty if there
+// is none that can take over.
+type ReplicasListed struct {
+	Name string
+	At   time.Time
+}
+
+func (Answered) fact()       {}
+func (LookedUp) fact()       {}
+func (NodeWritten) fact()    {}
+func (NodeRead) fact()       {}
+func (NodeDrained) fact()    {}
+func (NodeNotDrained) fact() {}
+func (NodeTrouble) fact()    {}
+func (ReplicasListed) fact() {}
+
+// Apply takes in a fact and returns the events that follow from it. A fact
+// about something of which nothing is remembered has no effect.
+func (m *Memory) Apply(fact Fact) []Event {
+	switch f := fact.(type) {
+	case Answered:
+		return m.answered(f)
+	case LookedUp:
+		return m.pod(f.Pod, func(pod *Pod, p PodMemory) (PodMemory, []Event) { return p.lookedUp(pod, f) })
+	case NodeWritten:
+		m.node(f.Node, func(n NodeMemory) NodeMemory { n.Written = n.Written.after(f); return n })
+	case NodeRead:
+		m.node(f.Node, func(n NodeMemory) NodeMemory { n.Written.VersionAt = f.At; return n })
+	case NodeDrained:
+		m.node(f.Node, func(n NodeMemory) NodeMemory { return n.drained(f) })
+	case NodeNotDrained:
+		m.node(f.Node, func(n NodeMemory) NodeMemory { n.RetryConfirmAt = f.At.Add(confirmInterval); return n })
+	case NodeTrouble:
+		m.node(f.Node, func(n NodeMemory) NodeMemory { n.Trouble = f.Text; return n })
+	case ReplicasListed:
+		m.Replica.AnsweredAt, m.Replica.Name = f.At, f.Name
+	}
+	return nil
+}
+
+// confirmInterval is how long the next check before Drained waits after one
+// that found a target.
+const confirmInterval = time.Second
+
+func (m *Memory) node(uid types.UID, change func(NodeMemory) NodeMemory) {
+	if n, known := m.Nodes[uid]; known {
+		m.Nodes[uid] = change(n)
+	}
+}
+
+// pod changes the entry of a pod, which may be gone while its answer is due.
+func (m *Memory) pod(uid types.UID, change func(*Pod, PodMemory) (PodMemory, []Event)) []Event {
+	e := m.Pods[uid]
+	if e == nil {
+		e = m.leaving[uid]
+	}
+	if e == nil {
+		return nil
+	}
+	return m.change(e, func(p PodMemory) (PodMemory, []Event) { return change(e.Pod, p) })
+}
+
+// change changes an entry, and counts a return to the node that ends with an
+// admission.
+func (m *Memory) change(e *Entry, change func(PodMemory) (PodMemory, []Event)) []Event {
+	before := e.Memory.AdmittedAt
+	memory, events := change(e.Memory)
+	e.Memory = memory
+	if before.IsZero() && !memory.AdmittedAt.IsZero() {
+		m.countReturn(e, memory.AdmittedAt)
+	}
+	return events
+}
+
+// countReturn notes that a late pod was evicted.
+func (m *Memory) countReturn(e *Entry, at time.Time) {
+	controller := e.Controller.UID
+	if controller == "" || !e.Memory.Late {
+		return
+	}
+	for uid, n := range m.Nodes {
+		if n.Node != nil && n.Node.Name == e.Node {
+			m.Nodes[uid] = n.returned(controller, &e.Memory, at)
+		}
+	}
+}
+
+// returned is n after a late pod of the controller was evicted.
+func (n NodeMemory) returned(controller types.UID, pod *PodMemory, at time.Time) NodeMemory {
+	// Plans share the map: it is replaced and not changed.
+	returns := maps.Clone(n.Returns)
+	if returns == nil {
+		returns = map[types.UID]Return{}
+	}
+	returns[controller] = returns[controller].evicted(pod, at)
+	n.Returns = returns
+	return n
+}
+
+// drained is n once its node has been found drained for the request.
+func (n NodeMemory) drained(f NodeDrained) NodeMemory {
+	if n.Request == f.Request {
+		n.FinishedAt = f.At
+	}
+	return n
+}
+
+// answered takes in the answer to an eviction.
+func (m *Memory) answered(f Answered) []Event {
+	if f.Grant.Probe && f.Outcome.Reason.byBudget() {
+		for _, budget := range f.Grant.budgetUIDs {
+			m.Budgets[budget] = m.Budgets[budget].probed(f.At)
+		}
+	}
+	return m.pod(f.Grant.Pod.UID, func(_ *Pod, p PodMemory) (PodMemory, []Event) { return p.answered(f) })
+}
+
+// probed is b after the API server itself refused a pod under it.
+func (b BudgetMemory) probed(at time.Time) BudgetMemory {
+	b.ProbedAt = at
+	return b
+}
+
+// answered is p after its eviction was answered.
+func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
+	reason := f.Outcome.Reason
+	if reason == Admitted {
+		p, events := p.admitted(f.At)
+		return p, append(events, PodEvicted{Pod: f.Grant.Pod, Request: f.Grant.Request})
+	}
+	switch {
+	case f.Grant.Probe && reason.byBudget():
+		p.Outcome = f.Outcome
+	case reason == Gone || reason.Uncertain():
+		p.Uncertain, p.LookupsLeft, p.LookupAt = true, lookupsOf(reason), f.At
+		p.Outcome = f.Outcome
+	default:
+		if reason == MultipleBudgets {
+			p.RefusedBudgets = f.Grant.Budgets
+		}
+		p = p.refused(f)
+	}
+	return p, []Event{EvictionNotAdmitted{Pod: f.Grant.Pod, Request: f.Grant.Request, Outcome: f.Outcome}}
+}
+
+// refused is p after the API server did not admit its eviction.
+func (p PodMemory) refused(f Answered) PodMemory {
+	p.Outcome, p.RefusedVersions = f.Outcome, f.Grant.Versions
+	if f.Outcome.Reason != Throttled {
+		p.Refusals++
+	}
+	p.RetryAt = f.At.Add(f.Outcome.wait(p.Refusals))
+	return p
+}
+
+// admitted is p after the API server admitted its eviction.
+func (p PodMemory) admitted(at time.Time) (PodMemory, []Event) {
+	var events []Event
+	if p.BlockedBy != "" {
+		events = append(events, PodUnblocked{Reason: p.BlockedBy, Waited: at.Sub(p.TargetSince)})
+	}
+	p.AdmittedAt, p.Uncertain = at, false
+	p.LookupAt, p.LookupsLeft = at.Add(deletionGrace), 1
+	p.Refusals, p.RetryAt, p.Outcome = 0, time.Time{}, Outcome{}
+	return p, events
+}
+
+const (
+	// deletionGrace is how long after its admission an evicted pod may not show
+	// as terminating before it is looked up.
+	deletionGrace = 30 * time.Second
+	// lookupInterval is how long the next lookup of a pod waits.
+	lookupInterval = 5 * time.Second
+)
+
+// lookupsOf is how often a pod is looked up before it counts as still there:
+// the API server may go on with a request that it did not answer.
+func lookupsOf(r Reason) int {
+	if r == Unknown {
+		return 3
+	}
+	return 1
+}
+
+// lookedUp is p after it was looked up.
+func (p PodMemory) lookedUp(pod *Pod, f LookedUp) (PodMemory, []Event) {
+	switch {
+	case f.Gone:
+		p.ConfirmedGone, p.LookupAt = true, time.Time{}
+		return p, []Event{PodConfirmedGone{Pod: pod}}
+	case f.Terminating:
+		p.LookupAt = time.Time{}
+		if p.AdmittedAt.IsZero() {
+			return p.admitted(f.At)
+		}
+		return p, nil
+	case p.LookupsLeft > 1:
+		p.LookupsLeft--
+		p.LookupAt = f.At.Add(lookupInterval)
+		return p, nil
+	}
+	// It was not evicted: it may be sent again, after a while.
+	if p.Outcome.Reason == "" || p.Outcome.Reason == Gone {
+		p.Outcome = Outcome{Reason: ServerError, Message: "the API server admitted the eviction, but the pod is still there and does not terminate"}
+	}
+	p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}
+	p.Refusals++
+	p.RetryAt = f.At.Add(p.Outcome.wait(p.Refusals))
+	return p, []Event{PodNotEvicted{Pod: pod}}
+}
+
+// after is w after a write. Progress is counted from the last change of phase.
+func (w Written) after(f NodeWritten) Written {
+	w.Version, w.VersionAt = f.Version, f.At
+	if f.Report == nil {
+		return w
+	}
+	w.Writes++
+	if phaseChanged(w.Report.Status, f.Report.Status) {
+		w.Writes = 1
+	}
+	w.Report, w.Text, w.At, w.ComparedAt = *f.Report, f.Report.Status.Format(), f.At, f.At
+	return w
+}

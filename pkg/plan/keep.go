@@ -1,0 +1,153 @@
+package plan
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Keep takes in what a plan decided at the time and returns the events that
+// follow from it.
+func (m *Memory) Keep(p *Plan, config Config, now time.Time) []Event {
+	var events []Event
+	planned := make(map[types.UID]bool, len(p.Nodes))
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		planned[n.Node.UID] = true
+		was, known := m.Nodes[n.Node.UID]
+		memory, follow := was.kept(n, known, now)
+		events = append(events, follow...)
+		n.Memory = memory
+		m.Nodes[n.Node.UID] = memory
+		for i := range n.Pods {
+			s := &n.Pods[i]
+			if s.State == Ignored {
+				continue
+			}
+			follow := m.keepPod(n, s, config, now)
+			events = append(events, follow...)
+		}
+	}
+	for uid := range m.Nodes {
+		if !planned[uid] {
+			delete(m.Nodes, uid)
+		}
+	}
+	m.Budgets = p.Budgets
+	for _, pod := range p.Lookups {
+		m.Pods[pod.UID].Memory.LookupAt = now.Add(lookupInterval)
+	}
+	if p.HandOver != nil {
+		m.Replica.AskedAt = now
+	}
+	return events
+}
+
+// kept is n after a plan.
+func (n NodeMemory) kept(plan *NodePlan, known bool, now time.Time) (NodeMemory, []Event) {
+	if plan.Phase == "" {
+		var events []Event
+		if n.Request != "" {
+			events = append(n.ended(ResultCancelled, now), Released{Node: plan.Node, Request: n.Request})
+		}
+		// Nothing is restored from what the Node still says.
+		return NodeMemory{Written: n.Written, Counted: true}, events
+	}
+	var events []Event
+	if known && n.Request != plan.Request.ID {
+		events = n.ended(ResultSuperseded, now)
+	}
+	next := plan.Memory
+	if next.Uncordons == 1 && n.Uncordons == 0 {
+		events = append(events, CordonRestored{Node: plan.Node, Request: plan.Request.ID})
+	}
+	if next.Phase != plan.Phase {
+		events = append(events, PhaseChanged{Node: plan.Node, Request: plan.Request.ID, Phase: plan.Phase, Message: plan.Report().Message})
+	}
+	if plan.ended {
+		events = append(events, DrainEnded{Node: plan.Node, Request: next.Request, Result: next.Result, Took: next.took(now)})
+	}
+	next.Phase = plan.Phase
+	if next.Counted {
+		next.restored = restored{}
+	}
+	return next, events
+}
+
+// took is how long a drain has taken that has just ended.
+func (n NodeMemory) took(now time.Time) time.Duration {
+	if n.FinishedAt.IsZero() {
+		return n.active(now)
+	}
+	return n.FinishedAt.Sub(n.StartedAt) - n.PausedFor
+}
+
+// keepPod takes in what a plan decided about a target.
+func (m *Memory) keepPod(n *NodePlan, s *PodState, config Config, now time.Time) []Event {
+	if s.entry.Memory.says(s, config, now) {
+		return nil
+	}
+	return m.change(s.entry, func(p PodMemory) (PodMemory, []Event) { return p.kept(n, s, config, now) })
+}
+
+// says is true if kept would change nothing. That is so of nearly all pods of
+// nearly all plans.
+func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
+	if !p.Target || len(s.Pod.Instructions) > 0 && !p.ToldIgnored || !p.ToldStuck && s.Stuck(now, config.StuckAfter) {
+		return false
+	}
+	switch s.State {
+	case Blocked:
+		return p.BlockedSince.Equal(s.Since) && p.BlockedBy == s.Reason && (p.ToldBlocked || now.Sub(s.Since) < blockedAfter)
+	case Terminating:
+		return p.BlockedSince.IsZero() && (!p.AdmittedAt.IsZero() || !p.Uncertain)
+	default:
+		return p.BlockedSince.IsZero()
+	}
+}
+
+// kept is p after a plan.
+func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) (PodMemory, []Event) {
+	var events []Event
+	first := !p.Target
+	p.Target = true
+	switch {
+	case s.State == Blocked:
+		if s.Since.Before(p.TargetSince) {
+			// The process before has counted it, and told of it.
+			p.TargetSince, p.ToldBlocked = s.Since, true
+		}
+		p.BlockedSince, p.BlockedBy = s.Since, s.Reason
+	case s.State == Terminating || p.Outcome.Reason == "":
+		p.BlockedSince = time.Time{}
+	}
+	stuck := s.Stuck(now, config.StuckAfter)
+	if first {
+		p.ToldStuck = p.ToldBlocked && stuck
+	}
+	if s.State == Terminating && p.AdmittedAt.IsZero() && p.Uncertain {
+		p, events = p.admitted(s.Since)
+	}
+	told, tell := p.tell(n, s, stuck, now)
+	return told, append(events, tell...)
+}
+
+// tell notes which events about a target are due, and returns them. Each is
+// written once.
+func (p PodMemory) tell(n *NodePlan, s *PodState, stuck bool, now time.Time) (PodMemory, []Event) {
+	var events []Event
+	id := n.Request.ID
+	if s.State == Blocked && !p.ToldBlocked && now.Sub(s.Since) >= blockedAfter {
+		p.ToldBlocked = true
+		events = append(events, PodBlocked{Pod: s.Pod, Request: id, Text: s.explanation()})
+	}
+	if stuck && !p.ToldStuck {
+		p.ToldStuck = true
+		events = append(events, PodStuck{Pod: s.Pod, Request: id, Reason: s.Reason, Since: s.StuckFrom(), Text: s.explanation()})
+	}
+	if len(s.Pod.Instructions) > 0 && !p.ToldIgnored {
+		p.ToldIgnored = true
+		events = append(events, PodAnnotationsIgnored{Pod: s.Pod, Request: id, Text: ignoredText(s.Pod, 0)})
+	}
+	return p, events
+}

@@ -1,0 +1,201 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// Bounds of a message for people.
+const (
+	mostGroups  = 4
+	mostWords   = 240
+	mostMessage = 2000
+	// MostNote is how long a note of an event may be, in bytes.
+	MostNote = 1024
+)
+
+// words is what a report is made of besides its facts and pods. It is plain
+// data: most reports are never written, so their words are found when they are.
+type words struct {
+	now time.Time
+	// fixed is the whole message of a phase that no pod explains.
+	fixed string
+	// stopped is true for a drain that has given up.
+	stopped bool
+	// trouble is why the node cannot be written to.
+	trouble string
+	// cordoned, uncordoned and listed say how far the node is.
+	cordoned, uncordoned, listed bool
+	// ignored are the pods with annotations that do not count.
+	ignored []*Pod
+}
+
+func (p *planner) wordsOf(n *nodeWork) words {
+	w := words{
+		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), trouble: n.memory.Trouble,
+		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations,
+	}
+	if n.invalid != nil {
+		w.fixed = n.invalid.Error()
+	}
+	return w
+}
+
+// Report is what the node is to say, in full.
+func (n *NodePlan) Report() Report {
+	r := n.Facts
+	worst := blockers(n.Pods, n.words.now)
+	r.Status.Blockers, r.Status.MoreBlockers = worst.listed(), worst.more()
+	r.Status.Reason = worst.reason()
+	r.Status.Warnings = n.words.warnings()
+	text := n.words.message(n.Phase, r.Status.Pods, &worst)
+	for _, warning := range r.Status.Warnings {
+		text += "; " + warning
+	}
+	r.Message = cut(text, mostMessage)
+	return r
+}
+
+// warnings say what somebody should look at although nothing waits for it.
+func (w *words) warnings() []string {
+	if len(w.ignored) == 0 {
+		return nil
+	}
+	return []string{cut(ignoredText(w.ignored[0], len(w.ignored)-1), mostWords)}
+}
+
+func ignoredText(pod *Pod, more int) string {
+	text := fmt.Sprintf("ignored the annotation %s of pod %s", strings.Join(pod.Instructions, ", "), pod.Key())
+	if more > 0 {
+		text += fmt.Sprintf(" (and those of %d more)", more)
+	}
+	return text + ": annotations of pods do not count in namespaces that are not declared trusted"
+}
+
+// message is the sentence for people.
+func (w *words) message(phase api.Phase, counts api.PodCounts, worst *blockage) string {
+	switch {
+	case phase == api.Drained:
+		return drainedMessage(counts)
+	case phase == api.InvalidRequest, phase == api.Queued, w.fixed != "":
+		return w.fixed
+	default:
+		return w.progress(phase, counts, worst)
+	}
+}
+
+func drainedMessage(c api.PodCounts) string {
+	return fmt.Sprintf("all %d pods gone, %d ignored", c.Gone, c.Ignored)
+}
+
+func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage) string {
+	var parts []string
+	switch {
+	case phase == api.TimedOut && w.stopped:
+		parts = append(parts, "timed out and stopped: no further pod is evicted, the node stays cordoned")
+	case phase == api.TimedOut:
+		parts = append(parts, "timed out, continuing")
+	case phase == api.Paused:
+		parts = append(parts, "paused: no pod is evicted, the node stays cordoned")
+	}
+	switch {
+	case w.trouble != "":
+		parts = append(parts, "cannot write to the node: "+w.trouble)
+	case !w.cordoned && w.uncordoned:
+		parts = append(parts, "somebody uncordoned the node: no pod is evicted until it is cordoned again")
+	case !w.cordoned:
+		parts = append(parts, "cordoning")
+	case !w.listed:
+		parts = append(parts, "reading the node's pods (if this takes long, the log says why)")
+	}
+	if w.listed {
+		parts = append(parts, counted(counts))
+	}
+	return strings.Join(append(parts, worst.described(w.now)...), "; ")
+}
+
+func counted(c api.PodCounts) string {
+	text := fmt.Sprintf("%d of %d pods gone", c.Gone, c.Gone+c.Remaining())
+	if c.Terminating > 0 {
+		text += fmt.Sprintf(", %d terminating", c.Terminating)
+	}
+	if c.Blocked > 0 {
+		text += fmt.Sprintf(", %d blocked", c.Blocked)
+	}
+	if c.Remaining() == 0 {
+		text += ", checking that no other pod arrives"
+	}
+	return text
+}
+
+// explanation says, for people, what holds the pod up.
+func (s *PodState) explanation() string {
+	if s.State == Terminating {
+		text := "terminating, overdue: "
+		if s.Reason == Finalizer {
+			return text + s.Message
+		}
+		return text + "the kubelet has not finished it"
+	}
+	switch s.Reason {
+	case BudgetExhausted, BudgetNeverAllows:
+		if len(s.budgets) == 1 {
+			return byBudget(s.budgets[0].Budget, s.Reason)
+		}
+	case BudgetUnsynced:
+		if len(s.budgets) == 1 {
+			return "by PDB " + s.budgets[0].Key() + ", which the disruption controller has not processed"
+		}
+	case BudgetSyncFailed:
+		if len(s.budgets) == 1 {
+			return "by PDB " + s.budgets[0].Key() + ", which cannot be computed: " + s.Message
+		}
+	case MultipleBudgets:
+		return "by PDBs " + budgetNames(s.budgets) + ": the eviction API refuses a pod under more than one, change their selectors"
+	case Throttled:
+		return "because the API server throttles evictions"
+	}
+	return "by " + strings.ReplaceAll(string(s.Reason), "_", " ") + ": " + s.Message
+}
+
+func byBudget(b *Budget, reason Reason) string {
+	text := fmt.Sprintf("by PDB %s (needs %d healthy, has %d)", b.Key(), b.DesiredHealthy, b.CurrentHealthy)
+	if reason == BudgetNeverAllows {
+		text += ", which never allows a disruption: change it or add replicas"
+	}
+	return text
+}
+
+func budgetNames(budgets []*budgetWork) string {
+	names := make([]string, 0, len(budgets))
+	for _, b := range budgets {
+		names = append(names, b.Key())
+	}
+	return strings.Join(names, ", ")
+}
+
+// Cut bounds text to most bytes, whole characters.
+func Cut(text string, most int) string { return cut(text, most) }
+
+// cut bounds text to most bytes, whole characters.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
+}
+
+// about rounds a duration so that a message does not change at every look.
+func about(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return d.Truncate(10 * time.Second).String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	default:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60/10*10)
+	}
+}

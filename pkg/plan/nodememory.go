@@ -1,0 +1,238 @@
+package plan
+
+import (
+	"cmp"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// NodeMemory is what is remembered of a node with a request. The first block
+// is durable: it is read from the status annotation after a restart.
+type NodeMemory struct {
+	Request     string
+	RequestedAt time.Time
+	StartedAt   time.Time
+	FinishedAt  time.Time
+	PausedAt    time.Time
+	PausedFor   time.Duration
+	// Gone counts the targets that have left.
+	Gone int
+	// Phase is the phase of the plan before, or of the process before.
+	Phase api.Phase
+	// Result is how the request ended; empty until it has. It is set once.
+	Result Result
+
+	// HeldSlot is true if the node counted against --max-draining in the plan
+	// before.
+	HeldSlot bool
+	// Node is the node as it was last planned.
+	Node *Node
+	// Counted is true once the node's pods have been counted by this process.
+	Counted bool
+	// CordonSeen is since when the node is seen unschedulable by our wish.
+	CordonSeen time.Time
+	// Uncordons counts how often somebody else removed the cordon.
+	Uncordons int
+	// RecordonAt is when the cordon is restored.
+	RecordonAt time.Time
+	// IdleSince is since when nothing terminates and nothing can be sent.
+	IdleSince time.Time
+	// GrantedAt is when a budget's disruption was last granted to the node.
+	GrantedAt time.Time
+	// RetryConfirmAt is when the last check before Drained may be repeated.
+	RetryConfirmAt time.Time
+	// Trouble is why the node could not be written to; empty once nothing is
+	// left to be done at it.
+	Trouble string
+	// Returns counts, by controller, the pods that came back and were evicted.
+	Returns map[types.UID]Return
+	// Written is what this process last wrote to the Node.
+	Written Written
+
+	// restored is what the process before wrote about the pods.
+	restored restored
+}
+
+// restored is what a process wrote about the pods of a node, for the next one.
+type restored struct {
+	// blocked is since when pods were blocked, by key.
+	blocked map[string]time.Time
+	// more are the blocked pods that were only counted, by reason.
+	more map[Reason]api.MoreBlockers
+	// remaining is how many pods remained; those that are missing when the pods
+	// are first counted have gone since.
+	remaining int
+}
+
+// Return is how often pods of one controller came to a cordoned node and were
+// evicted, and when last.
+type Return struct {
+	Count int
+	Last  time.Time
+}
+
+// evicted is r after a late pod was evicted. Pods that came together, such as
+// bindings in flight at the cordon, count once.
+func (r Return) evicted(pod *PodMemory, at time.Time) Return {
+	if pod.FirstSeen.After(r.Last) {
+		r.Count++
+	}
+	r.Last = at
+	return r
+}
+
+// delay is how long the next pod that comes back has to wait.
+func (r Return) delay() time.Duration { return doubled(returnDelay, r.Count-1, returnDelayMost) }
+
+const (
+	returnDelay     = 10 * time.Second
+	returnDelayMost = 5 * time.Minute
+)
+
+// doubled is first, doubled the given number of times, at most most.
+func doubled(first time.Duration, times int, most time.Duration) time.Duration {
+	d := first
+	for range times {
+		if d >= most {
+			return most
+		}
+		d *= 2
+	}
+	return min(d, most)
+}
+
+// nodeMemoryOf is what is remembered of a node for the request with the ID.
+// known is false for a node of which this process remembers nothing.
+func nodeMemoryOf(node *Node, id string, memory NodeMemory, known bool, now time.Time) NodeMemory {
+	if known && memory.Request == id {
+		return memory
+	}
+	if !known {
+		status, err := api.ParseStatus(node.Annotations[api.StatusAnnotation])
+		switch {
+		case err != nil:
+		case status.Request == id:
+			return restore(node, status)
+		default:
+			memory = restore(node, status)
+		}
+	}
+	return memory.superseded(id, now)
+}
+
+// superseded is the memory of a new request on a node that has had another. A
+// drain that was under way keeps its slot and its place in the queue: the node
+// is out of service already.
+func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
+	next := NodeMemory{Request: id, RequestedAt: now, Written: m.Written, Counted: true, CordonSeen: m.CordonSeen}
+	if m.Request == "" || !m.FinishedAt.IsZero() {
+		return next
+	}
+	next.RequestedAt = cmp.Or(m.RequestedAt, now)
+	if m.HeldSlot {
+		next.StartedAt = now
+		next.Counted, next.restored = m.Counted, restored{blocked: m.restored.blocked, more: m.restored.more}
+		next.Uncordons, next.RecordonAt, next.Returns, next.GrantedAt = m.Uncordons, m.RecordonAt, m.Returns, m.GrantedAt
+	}
+	return next
+}
+
+// restore is the memory of a request that another process wrote down.
+func restore(node *Node, status api.Status) NodeMemory {
+	r := restored{blocked: map[string]time.Time{}, more: map[Reason]api.MoreBlockers{}, remaining: status.Pods.Remaining()}
+	for _, b := range status.Blockers {
+		if b.State == api.BlockedState {
+			r.blocked[b.Pod] = b.Since
+		}
+	}
+	for _, more := range status.MoreBlockers {
+		r.more[Reason(more.Reason)] = more
+	}
+	return NodeMemory{
+		Request:     status.Request,
+		RequestedAt: timeOf(status.RequestedAt),
+		StartedAt:   timeOf(status.StartedAt),
+		FinishedAt:  timeOf(status.FinishedAt),
+		PausedAt:    timeOf(status.PausedAt),
+		PausedFor:   time.Duration(status.PausedSeconds) * time.Second,
+		Gone:        status.Pods.Gone,
+		Phase:       status.Phase,
+		Result:      Result(status.Result),
+		HeldSlot:    status.StartedAt != nil && node.InProgress.Status == corev1.ConditionTrue,
+		restored:    r,
+	}
+}
+
+// blockedSince is since when a pod of the node's first list has been blocked
+// for the reason, if the process before counted such pods without naming them.
+// It takes one of them.
+func (r *restored) blockedSince(reason Reason) (time.Time, bool) {
+	more, counted := r.more[reason]
+	if !counted || more.Count < 1 {
+		return time.Time{}, false
+	}
+	more.Count--
+	// Plans share the map: it is replaced and not changed.
+	r.more = maps.Clone(r.more)
+	r.more[reason] = more
+	return more.Since, true
+}
+
+// reopened is m of a drain that was done and is not any more. The time in
+// between does not count.
+func (m NodeMemory) reopened(now time.Time) NodeMemory {
+	if !m.FinishedAt.IsZero() {
+		m.PausedFor += now.Sub(m.FinishedAt)
+		m.FinishedAt = time.Time{}
+	}
+	return m
+}
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// started is true once the node was chosen to be cordoned and drained.
+func (m NodeMemory) started() bool { return !m.StartedAt.IsZero() }
+
+// active is how long the drain has been going on, pauses not counted.
+func (m NodeMemory) active(now time.Time) time.Duration {
+	if !m.started() {
+		return 0
+	}
+	end := now
+	if !m.PausedAt.IsZero() {
+		end = m.PausedAt
+	}
+	return end.Sub(m.StartedAt) - m.PausedFor
+}
+
+// paused is m with its clock stopped or going on. The clock of a drain that is
+// done stands still anyway.
+func (m NodeMemory) paused(yes bool, now time.Time) NodeMemory {
+	switch {
+	case !m.started() || !m.FinishedAt.IsZero():
+	case yes && m.PausedAt.IsZero():
+		m.PausedAt = now
+	case !yes && !m.PausedAt.IsZero():
+		m.PausedFor += now.Sub(m.PausedAt)
+		m.PausedAt = time.Time{}
+	}
+	return m
+}
+
+// ended is the event of a drain that began and ends before it was done.
+func (m NodeMemory) ended(result Result, now time.Time) []Event {
+	if !m.started() || m.Result != "" || m.Node == nil {
+		return nil
+	}
+	return []Event{DrainEnded{Node: m.Node, Request: m.Request, Result: result, Took: m.active(now)}}
+}

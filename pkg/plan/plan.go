@@ -1,0 +1,191 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// Plan is what is to be done about a snapshot.
+type Plan struct {
+	// Nodes are the nodes with a request, and those from which something of
+	// ours has to be removed, sorted by name.
+	Nodes []NodePlan
+	// Grants are the pods to send, in order. No pod is in it twice, and none
+	// that is being sent.
+	Grants []Grant
+	// Polls are the budgets to read although no event came.
+	Polls []types.NamespacedName
+	// Budgets is what to remember of the budgets that block.
+	Budgets map[types.UID]BudgetMemory
+	// Lookups are the pods to look up at the API server.
+	Lookups []*Pod
+	// HandOver is drainer's own pod if it is the last on its node: another
+	// replica is to be found that takes over and evicts it; nil otherwise.
+	HandOver *Pod
+	// Wake is when to plan again if nothing happens; zero for never.
+	Wake time.Time
+}
+
+// NodePlan is what is to be done about one node. It does not change once made.
+type NodePlan struct {
+	Node    *Node
+	Request api.Request
+	Memory  NodeMemory
+	// Phase is empty for a node that is to be released.
+	Phase api.Phase
+	// Facts is the report without the words that take long to find: reason,
+	// blockers and message. Report has them.
+	Facts Report
+	Pods  []PodState
+	// Watch says whether the node's pods have to be watched.
+	Watch bool
+
+	// The rest is what to do now. Nothing is to be done twice that the Node as
+	// it is known does not show yet.
+
+	// Release says that everything of ours has to be removed from the node.
+	Release bool
+	// Write says that Report has to be written.
+	Write bool
+	// Taint and Untaint say that the queued taint has to be added or removed.
+	Taint, Untaint bool
+	// Cordon says that the node has to be cordoned.
+	Cordon bool
+	// Confirm says that the node looks drained: a live list decides.
+	Confirm bool
+	// Read says that the node has to be read: our last write does not show.
+	Read bool
+
+	words words
+	// ended is true in the plan in which the request came to its end.
+	ended bool
+}
+
+// Acts is true if there is something to do other than writing the report.
+func (n *NodePlan) Acts() bool {
+	return n.Release || n.Taint || n.Untaint || n.Cordon || n.Confirm || n.Read
+}
+
+// Grant is the permission to evict one pod, good until the next plan.
+type Grant struct {
+	Pod *Pod
+	// Budget is the budget of which a disruption will be spent; zero if none.
+	Budget types.NamespacedName
+	// GracePeriod overrides the pod's own, in seconds.
+	GracePeriod *int64
+	// Request is the ID for which the pod is evicted.
+	Request string
+	// Probe is true for a pod that is expected to be refused.
+	Probe bool
+	// Repeated is true for a pod that was refused before, by something other
+	// than a budget.
+	Repeated bool
+	// Budgets and Versions are the budgets by which the pod was judged.
+	Budgets, Versions string
+	// budgetUIDs are those budgets, for a probe.
+	budgetUIDs []types.UID
+	// rounds is how often the budget has to recover until all pods under it
+	// have been sent; 0 without one.
+	rounds int
+}
+
+// blockedAfter is how long nothing may terminate or be sendable before a drain
+// is called Blocked: a short wait for a budget is not a change of phase.
+const blockedAfter = 10 * time.Second
+
+// Make decides what to do about a snapshot. The pods have to be matched with
+// the snapshot's budgets before.
+func Make(s *Snapshot) Plan {
+	p := newPlanner(s)
+	p.gather()
+	p.start()
+	p.group()
+	for _, n := range p.nodes {
+		p.assess(n)
+	}
+	p.share()
+	p.probe()
+	plan := Plan{Grants: p.grants, Polls: p.poll(), Lookups: p.lookups, HandOver: p.handOver, Budgets: p.budgets}
+	for _, n := range p.nodes {
+		plan.Nodes = append(plan.Nodes, p.conclude(n))
+	}
+	for _, n := range p.released {
+		memory := s.Memory.Nodes[n.UID]
+		stale := OlderVersion(n.ResourceVersion, memory.Written.Version)
+		plan.Nodes = append(plan.Nodes, NodePlan{Node: n, Release: !stale, Read: stale && p.unseen(&memory.Written), Memory: memory})
+	}
+	slices.SortFunc(plan.Nodes, func(a, b NodePlan) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
+	plan.Wake = p.wake
+	return plan
+}
+
+// planner is the work on one plan.
+type planner struct {
+	*Snapshot
+	nodes      []*nodeWork
+	released   []*Node
+	namespaces map[string]*namespaceWork
+	// lastNamespace is the name of last, the namespace that was looked for last.
+	lastNamespace string
+	last          *namespaceWork
+	// matches is the array that PodState.budgets are cut from.
+	matches []*budgetWork
+	// served counts the nodes that drainer serves.
+	served int
+	// schedulable counts the nodes that take new pods and are not started.
+	schedulable int
+	// draining counts the nodes that hold a slot.
+	draining int
+	grants   []Grant
+	budgets  map[types.UID]BudgetMemory
+	lookups  []*Pod
+	handOver *Pod
+	wake     time.Time
+}
+
+func newPlanner(s *Snapshot) *planner {
+	pods := 0
+	for _, list := range s.Pods {
+		pods += len(list)
+	}
+	return &planner{
+		Snapshot: s, namespaces: namespacesOf(s), budgets: map[types.UID]BudgetMemory{}, matches: make([]*budgetWork, 0, pods),
+	}
+}
+
+// nodeWork is the work on one node.
+type nodeWork struct {
+	node    *Node
+	request api.Request
+	invalid error
+	memory  NodeMemory
+	// detail is the message of a phase that no pod explains.
+	detail string
+	// queued is what the node waits for, waits is true if that is its turn.
+	queued   Queueing
+	waits    bool
+	timedOut bool
+	listed   bool
+	// gathering is true while nodes that began together are not cordoned yet.
+	gathering bool
+	pods      []PodState
+	counts    api.PodCounts
+	// others is true while pods other than drainer's own have to leave.
+	others bool
+	// active is true if something terminates or is being sent, or waits for
+	// nobody but drainer itself.
+	active bool
+	// ignoredAnnotations are the pods with annotations that do not count.
+	ignoredAnnotations []*Pod
+}
+
+func (p *planner) wakeAt(t time.Time) {
+	if p.Now.Before(t) && (p.wake.IsZero() || t.Before(p.wake)) {
+		p.wake = t
+	}
+}

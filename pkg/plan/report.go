@@ -1,0 +1,149 @@
+package plan
+
+import (
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// Report is what a node says about its request, to people and to programs.
+type Report struct {
+	Status              api.Status
+	InProgress, Drained corev1.ConditionStatus
+	// Queued is what the node waits for in the phase Queued.
+	Queued Queueing
+	// Message is the message of both conditions.
+	Message string
+}
+
+// Done is the report of the same node, drained at the time.
+func (r Report) Done(at time.Time) Report {
+	r.Status.Phase, r.Status.FinishedAt = api.Drained, &at
+	r.InProgress, r.Drained = corev1.ConditionFalse, corev1.ConditionTrue
+	r.Status.Result = string(resultOf(Result(r.Status.Result), api.Drained))
+	r.Message = drainedMessage(r.Status.Pods)
+	return r
+}
+
+// Written is what this process last wrote to a Node.
+type Written struct {
+	// Report is the last report, Text its status as it stands in the
+	// annotation; empty before the first.
+	Report Report
+	Text   string
+	// At is when it was written; Writes counts the reports since the last
+	// change of phase.
+	At     time.Time
+	Writes int
+	// ComparedAt is when the report was last compared word by word.
+	ComparedAt time.Time
+	// Version is the resourceVersion that the last write gave the Node. A cache
+	// that shows an older one does not show our writes yet. VersionAt is when
+	// that was last known to be the newest.
+	Version   string
+	VersionAt time.Time
+}
+
+// unseenFor is how long a write may not show in the cache before the Node is
+// read from the API server.
+const unseenFor = 10 * time.Second
+
+const (
+	// progressInterval is how often progress is written once a phase has lasted
+	// for a while. Every write reaches every watcher of nodes.
+	progressInterval = 10 * time.Second
+	// queueInterval is how often a change of nothing but the place in the queue
+	// is written at most, and perQueued what each queued node adds to it.
+	queueInterval = time.Minute
+	perQueued     = 100 * time.Millisecond
+)
+
+// nextAt is when progress may be written next: 1, 3 and 10 s after the change
+// of phase, then every progressInterval.
+func (w Written) nextAt() time.Time {
+	switch w.Writes {
+	case 1:
+		return w.At.Add(time.Second)
+	case 2:
+		return w.At.Add(2 * time.Second)
+	case 3:
+		return w.At.Add(7 * time.Second)
+	default:
+		return w.At.Add(progressInterval)
+	}
+}
+
+// writes is true if the node's report differs from what the Node says and is to
+// be written now. Otherwise it sees to it that the next plan comes in time.
+func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
+	w := &plan.Memory.Written
+	if at := p.Began.Add(progressInterval); w.Text == "" && n.memory.started() && !n.memory.Counted && p.Now.Before(at) {
+		// What the process before wrote says more than is known yet.
+		p.wakeAt(at)
+		return false
+	}
+	at := w.nextAt()
+	due := phaseChanged(w.Report.Status, plan.Facts.Status) || !p.Now.Before(at)
+	if w.Text == "" || !OlderVersion(n.node.ResourceVersion, w.Version) {
+		// What the Node itself says counts: somebody may have changed it.
+		if n.node.Annotations[api.StatusAnnotation] != w.Text || wrongMarks(plan) {
+			p.wakeAt(at)
+			// At once only the first time: who undoes it does so again.
+			return w.Text == "" || due
+		}
+	}
+	switch {
+	case !due:
+		p.wakeAt(at)
+		return false
+	case w.Report.Status.Pods != plan.Facts.Status.Pods || p.Now.Before(at) || w.Report.Queued != plan.Facts.Queued:
+		return true
+	}
+	return p.wordsChanged(w, plan)
+}
+
+// wordsChanged compares the report word by word, now and then.
+func (p *planner) wordsChanged(w *Written, plan *NodePlan) bool {
+	interval := progressInterval
+	if plan.Phase == api.Queued {
+		interval = max(queueInterval, time.Duration(len(p.nodes))*perQueued)
+	}
+	if at := w.ComparedAt.Add(interval); p.Now.Before(at) {
+		p.wakeAt(at)
+		return false
+	}
+	w.ComparedAt = p.Now
+	p.wakeAt(p.Now.Add(interval))
+	r := plan.Report()
+	return r.Status.Format() != w.Text || r.Message != w.Report.Message
+}
+
+// phaseChanged is true for what has to be written at once. The first count of
+// the pods is, too: another process that goes on counts from there.
+func phaseChanged(was, is api.Status) bool {
+	return was.Phase != is.Phase || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
+		was.Pods.Remaining()+was.Pods.Ignored == 0 && is.Pods.Remaining()+is.Pods.Ignored > 0
+}
+
+// wrongMarks is true if the node's conditions or the drained annotation are
+// not those of the plan.
+func wrongMarks(plan *NodePlan) bool {
+	id := ""
+	if plan.Facts.Drained == corev1.ConditionTrue {
+		id = plan.Facts.Status.Request
+	}
+	node := plan.Node
+	return node.Annotations[api.DrainedAnnotation] != id ||
+		node.InProgress.Status != plan.Facts.InProgress || node.Drained.Status != plan.Facts.Drained
+}
+
+// OlderVersion is true if both resourceVersions are numbers, as the API
+// server's are, and a is the smaller one.
+func OlderVersion(a, b string) bool {
+	x, errX := strconv.ParseUint(a, 10, 64)
+	y, errY := strconv.ParseUint(b, 10, 64)
+	return errX == nil && errY == nil && x < y
+}

@@ -1,0 +1,174 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// starvedAfter is how long a node may get nothing of the budgets it shares
+// before it goes by age.
+const starvedAfter = 2 * time.Minute
+
+// share grants every budget's free disruptions to the pods that can use them:
+// first to the node that has the fewest pods to go, so that nodes finish one
+// after the other and not all at the end.
+func (p *planner) share() {
+	p.grants = make([]Grant, 0, p.countWaiting())
+	for _, n := range p.order() {
+		sends := p.sends(n)
+		n.active = n.active || n.gathering
+		for i := range n.pods {
+			s := &n.pods[i]
+			switch {
+			case s.send != freely && s.send != spending:
+				continue
+			case !sends:
+				s.send = hold
+			case p.Careful && len(p.grants)+len(p.InFlight) > 0:
+				p.block(n, s, Throttled, "")
+			case s.send == spending && s.budgets[0].free < 1:
+				p.block(n, s, s.budgets[0].exhausted(), "")
+			case s.send == spending && p.crowded(s.budgets[0]):
+				// Its disruption is there, and its turn comes at once.
+				s.budgets[0].free--
+				n.active = true
+			default:
+				p.grant(n, s)
+			}
+		}
+	}
+	// Those that were refused before may hang again: they do not hold up the
+	// first tries. Where --eviction-qps is the limit, what takes longest begins
+	// first.
+	slices.SortStableFunc(p.grants, func(a, b Grant) int {
+		return cmp.Or(falseFirst(a.Repeated, b.Repeated), cmp.Compare(b.rounds, a.rounds))
+	})
+}
+
+// countWaiting counts the pods that wait for a disruption of each budget, and
+// returns how many wait for none.
+func (p *planner) countWaiting() (free int) {
+	for _, n := range p.nodes {
+		for i := range n.pods {
+			s := &n.pods[i]
+			if s.send == spending || s.State == Blocked && s.Reason == BudgetExhausted && len(s.budgets) == 1 {
+				s.budgets[0].waiting++
+			}
+			if s.send == freely {
+				free++
+			}
+		}
+	}
+	return free
+}
+
+// rounds is how often the budget has to recover until the pods that wait for it
+// have been sent.
+func (b *budgetWork) rounds() int {
+	atOnce := max(1, int(b.ExpectedPods-b.DesiredHealthy))
+	return (b.waiting + atOnce - 1) / atOnce
+}
+
+// grant lets a pod be sent. One that was refused before still counts as blocked
+// until it is admitted.
+func (p *planner) grant(n *nodeWork, s *PodState) {
+	g := n.grantOf(s)
+	if s.send == spending {
+		b := s.budgets[0]
+		b.free--
+		b.granted = true
+		g.Budget, g.rounds = b.Ref(), b.rounds()
+		n.memory.GrantedAt = p.Now
+	}
+	if len(s.budgets) == 1 {
+		s.budgets[0].asking = true
+	}
+	p.grants = append(p.grants, g)
+	memory := &s.entry.Memory
+	if memory.staysBlocked(false) {
+		p.block(n, s, memory.BlockedBy, memory.Outcome.Message)
+		s.send = underway
+		return
+	}
+	n.active = true
+}
+
+func (n *nodeWork) grantOf(s *PodState) Grant {
+	memory := &s.entry.Memory
+	return Grant{
+		Pod: s.Pod, GracePeriod: n.request.GracePeriod, Request: n.request.ID,
+		Repeated: memory.Refusals > 0 && !memory.Outcome.Reason.byBudget(),
+		Budgets:  setOf(s.budgets), Versions: versionsOf(s.budgets),
+	}
+}
+
+// order is the order in which nodes are granted what there is to grant.
+func (p *planner) order() []*nodeWork {
+	type place struct {
+		*nodeWork
+		starved, hopeless bool
+		pods              int
+	}
+	places := make([]place, 0, len(p.nodes))
+	for _, n := range p.nodes {
+		t := place{nodeWork: n, starved: p.starved(n)}
+		for i := range n.pods {
+			s := &n.pods[i]
+			t.hopeless = t.hopeless || s.State == Blocked && s.Reason.lasting()
+			if s.State == Eligible || s.State == Blocked && !s.Reason.lasting() {
+				t.pods++
+			}
+		}
+		places = append(places, t)
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		if c := falseFirst(b.starved, a.starved); c != 0 {
+			return c
+		}
+		if a.starved {
+			return a.byAge(b.nodeWork)
+		}
+		return cmp.Or(falseFirst(a.hopeless, b.hopeless), cmp.Compare(a.pods, b.pods), a.byAge(b.nodeWork))
+	})
+	order := make([]*nodeWork, 0, len(places))
+	for _, t := range places {
+		order = append(order, t.nodeWork)
+	}
+	return order
+}
+
+// starved is true for a node that could have used a budget's disruption and
+// has got none for long.
+func (p *planner) starved(n *nodeWork) bool {
+	guarded := false
+	for i := range n.pods {
+		s := &n.pods[i]
+		guarded = guarded || s.send == spending || s.State == Blocked && s.Reason == BudgetExhausted
+	}
+	since := n.memory.GrantedAt
+	if since.IsZero() {
+		since = n.memory.StartedAt
+	}
+	if !guarded {
+		return false
+	}
+	p.wakeAt(since.Add(starvedAfter))
+	return p.Now.Sub(since) >= starvedAfter
+}
+
+func (n *nodeWork) byAge(other *nodeWork) int {
+	return cmp.Or(n.memory.StartedAt.Compare(other.memory.StartedAt), cmp.Compare(n.node.Name, other.node.Name))
+}
+
+// falseFirst sorts false before true.
+func falseFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	default:
+		return -1
+	}
+}
