@@ -21,10 +21,10 @@ TIMEOUT = 40m
 HELM = v4
 
 # What only make test-all does. Faults, simulation and fuzzing belong here.
-SLOW_PARTS = test-compat test-release
+SLOW_PARTS = test-compat test-release test-simulation
 
 .PHONY: help build image demo bench chart dashboards pictures versions programs lint format \
-	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-release
+	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-release test-simulation
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -81,6 +81,9 @@ test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that b
 
 test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4,v3 for both versions
 	go test -C test/chart -count=1 -timeout=$(TIMEOUT) -helm=$(HELM)
+
+test-simulation: ## Run the stories about large clusters in full size: 5,000 nodes in simulated time
+	go test -count=1 -timeout=$(TIMEOUT) -v -run 'TestStoryBigStart' ./pkg/drain -story.nodes=5000
 
 test-monitoring: ## Test dashboards, alerts and runbooks, with a real Prometheus
 	go test -C test/monitoring -count=1 -timeout=$(TIMEOUT)

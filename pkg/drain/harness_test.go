@@ -1,0 +1,179 @@
+package drain_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/leader"
+	"drainer.dev/drainer/pkg/metrics"
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim/apiserver"
+	"drainer.dev/drainer/pkg/watcher"
+)
+
+// This file wires a process of the daemon as cmd/drainer does. It is the only
+// one of the stories that names what pkg/drain and the packages around it export.
+
+// flags are the options of cmd/drainer that stories change.
+type flags struct {
+	maxDraining, nodeSelector string
+	drainTimeout              time.Duration
+	evictionTimeout           time.Duration
+	// planning is how long a plan takes, which in a bubble takes no time at all.
+	planning time.Duration
+}
+
+// observer is what metrics observe, and makes plans take their time.
+type observer struct {
+	*metrics.Metrics
+	planning time.Duration
+}
+
+// Planned implements drain.Observer.
+func (o observer) Planned(took time.Duration) {
+	o.Metrics.Planned(took)
+	time.Sleep(o.planning)
+}
+
+// defaults are those of cmd/drainer/options.go.
+func defaults() flags {
+	return flags{maxDraining: "10%", evictionTimeout: 40 * time.Second}
+}
+
+// The other defaults of cmd/drainer/options.go.
+const (
+	evictionQPS, evictionBurst = 50, 100
+	evictionWorkers            = 10
+	settle                     = 5 * time.Second
+	stuckAfter                 = 5 * time.Minute
+	leaseDuration              = 15 * time.Second
+	renewDeadline              = 10 * time.Second
+	retryPeriod                = 2 * time.Second
+)
+
+// process is one process of the daemon, from its start to its end.
+type process struct {
+	flags
+	identity   string
+	transport  *apiserver.Transport
+	metrics    *metrics.Metrics
+	queues     *metrics.Queues
+	controller atomic.Pointer[drain.Controller]
+}
+
+func newProcess(identity string, transport *apiserver.Transport, f flags) *process {
+	p := &process{flags: f, identity: identity, transport: transport, metrics: metrics.New("test", "test")}
+	p.queues = p.metrics.NewQueues()
+	p.metrics.RegisterPlans(p.plans, stuckAfter)
+	return p
+}
+
+func (p *process) plans() map[types.UID]plan.NodePlan {
+	if c := p.controller.Load(); c != nil {
+		return c.Plans()
+	}
+	return nil
+}
+
+// client makes a client that speaks JSON, as the model does.
+func (p *process) client(change func(*rest.Config)) *kubernetes.Clientset {
+	config := &rest.Config{
+		Host: "http://sim", Transport: p.transport, UserAgent: "drainer/test",
+		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeJSON, AcceptContentTypes: runtime.ContentTypeJSON},
+	}
+	change(config)
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		panic(err) // The config is constant.
+	}
+	return client
+}
+
+// run is the process. It returns nil if ctx is done, and otherwise why the
+// process ends.
+func (p *process) run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	main := p.client(func(c *rest.Config) { c.QPS = -1 })
+	lease := p.client(func(c *rest.Config) { c.Timeout = renewDeadline / 2 })
+	evictions := p.client(func(c *rest.Config) { c.QPS = -1 })
+	version, err := drain.EvictionVersion(ctx, main.Discovery())
+	if err != nil {
+		return err
+	}
+	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, "drainer", "drainer", lease.CoreV1(), lease.CoordinationV1(),
+		resourcelock.ResourceLockConfig{Identity: p.identity})
+	if err != nil {
+		return err
+	}
+	err = leader.Run(ctx, leader.Config{
+		Lock: lock, Name: "drainer", LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
+		Leads: func(leads bool) { p.metrics.Leader("drainer", leads) },
+		Work: func(ctx context.Context, term leader.Term) {
+			p.lead(ctx, term, main, drain.NewEvictFunc(evictions.CoreV1().RESTClient(), version), fail)
+		},
+	})
+	if err == nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// planner passes what a watcher has seen to the controller, which is made after
+// it.
+type planner struct{ controller **drain.Controller }
+
+func (p planner) Wake()     { (*p.controller).Wake() }
+func (p planner) WakeSoon() { (*p.controller).WakeSoon() }
+
+// lead is one term as the leader.
+func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.Interface, evict drain.EvictFunc, fail func(error)) {
+	ledger := drain.NewLedger()
+	selector, err := labels.Parse(p.nodeSelector)
+	if err != nil {
+		panic(err) // A story's own mistake.
+	}
+	var controller *drain.Controller
+	w := watcher.New(client, selector, ledger, planner{&controller})
+	controller = drain.New(drain.Options{
+		Config: p.config(), Client: client, View: w, Ledger: ledger, Evict: evict,
+		Observer: observer{p.metrics, p.planning}, Fence: term.Fence, HandOver: term.HandOver, Fail: fail,
+		QPS: rate.Limit(evictionQPS), Burst: evictionBurst, Workers: evictionWorkers, EvictionTimeout: p.evictionTimeout,
+		Identity: p.identity, MetricsProvider: p.queues,
+	})
+	p.controller.Store(controller)
+	defer p.controller.Store(nil)
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var watches sync.WaitGroup
+	watches.Go(func() { w.Run(watching) })
+	defer watches.Wait()
+	defer stop()
+	select {
+	case <-ctx.Done():
+	case <-w.Synced():
+		controller.Run(ctx)
+	}
+}
+
+func (p *process) config() plan.Config {
+	share, err := plan.ParseShare(p.maxDraining)
+	if err != nil {
+		panic(err) // A story's own mistake.
+	}
+	return plan.Config{
+		MaxDraining: share, Settle: settle, StuckAfter: stuckAfter, Timeout: p.drainTimeout, OnTimeout: api.Wait,
+		BarePods: plan.BlockBarePods, EmptyDir: plan.EvictEmptyDir,
+	}
+}

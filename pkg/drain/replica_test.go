@@ -1,0 +1,124 @@
+package drain_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"drainer.dev/drainer/pkg/sim/apiserver"
+)
+
+// restartDelay is how long a kubelet takes to start a container again that has
+// ended by itself.
+const restartDelay = time.Second
+
+// replica is a pod of the daemon: one process after the other.
+type replica struct {
+	s         *story
+	name      string
+	transport *apiserver.Transport
+	stop      context.CancelFunc
+	ended     chan struct{}
+
+	mu      sync.Mutex
+	process *process
+}
+
+// start starts a replica.
+func (s *story) start() *replica {
+	s.replicas++
+	name := fmt.Sprintf("drainer-%d", s.replicas)
+	ctx, stop := context.WithCancel(s.ctx)
+	r := &replica{s: s, name: name, transport: s.server.Transport(name), stop: stop, ended: make(chan struct{})}
+	r.process = newProcess(name, r.transport, s.flags)
+	s.running.Go(func() {
+		defer close(r.ended)
+		r.run(ctx)
+	})
+	return r
+}
+
+// run runs a process and, if it ends by itself, the next one.
+func (r *replica) run(ctx context.Context) {
+	for number := 2; ; number++ {
+		r.mu.Lock()
+		p := r.process
+		r.mu.Unlock()
+		if err := p.run(ctx); ctx.Err() != nil || err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(restartDelay):
+		}
+		r.mu.Lock()
+		r.process = newProcess(fmt.Sprintf("%s-%d", r.name, number), r.transport, p.flags)
+		r.mu.Unlock()
+	}
+}
+
+// terminate ends the replica as SIGTERM does, and waits for its end.
+func (r *replica) terminate() {
+	r.stop()
+	<-r.ended
+}
+
+// kill ends the replica as SIGKILL does: the lease is not given up, and what is
+// under way gets no answer.
+func (r *replica) kill() {
+	r.transport.Cut()
+	r.terminate()
+}
+
+// metric is the value of a metric of the newest process: of a counter or gauge,
+// or the sum of a histogram, over all series with the labels, given as names and
+// values in turn.
+func (r *replica) metric(name string, labels ...string) float64 {
+	sum := 0.
+	r.series(name, labels, func(m *dto.Metric) {
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetHistogram().GetSampleSum()
+	})
+	return sum
+}
+
+// count is the number of observations of a histogram.
+func (r *replica) count(name string, labels ...string) int {
+	sum := uint64(0)
+	r.series(name, labels, func(m *dto.Metric) { sum += m.GetHistogram().GetSampleCount() })
+	return int(sum)
+}
+
+func (r *replica) series(name string, labels []string, f func(*dto.Metric)) {
+	r.mu.Lock()
+	registry := r.process.metrics.Registry
+	r.mu.Unlock()
+	families, err := registry.Gather()
+	if err != nil {
+		r.s.Fatal(err)
+	}
+	want := map[string]string{}
+	for i := 0; i < len(labels); i += 2 {
+		want[labels[i]] = labels[i+1]
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			has := map[string]string{}
+			for _, l := range m.GetLabel() {
+				if _, asked := want[l.GetName()]; asked {
+					has[l.GetName()] = l.GetValue()
+				}
+			}
+			if maps.Equal(want, has) {
+				f(m)
+			}
+		}
+	}
+}
