@@ -15,7 +15,7 @@ import (
 
 // noLimits are flags under which no limit of drainer's own binds.
 var noLimits = []string{
-	"--max-draining=100%", "--eviction-qps=0", fmt.Sprintf("--eviction-workers=%d", concurrency),
+	"--max-draining=100%", "--eviction-qps=0", fmt.Sprintf("--eviction-workers=%d", 2*concurrency), // The pods of one controller get half of them.
 	"--kube-api-qps=1000", "--kube-api-burst=1000",
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -194,6 +195,11 @@ func (r *Report) write(dir string) error {
 	return nil
 }
 
+// bounds is what was found about why the figures are not better.
+//
+//go:embed bounds.md
+var bounds string
+
 func (r *Report) page() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, preface, cluster.KubernetesVersion, runtime.NumCPU())
@@ -213,6 +219,7 @@ func (r *Report) page() string {
 			fmt.Fprintf(&b, "\n## %s\n\n%s: %s\n", p.name, p.title, line)
 		}
 	}
+	b.WriteString("\n" + bounds)
 	return b.String()
 }
 
@@ -220,7 +227,7 @@ const preface = `# Benchmarks
 
 Written by ` + "`make bench`" + `: every contender drains the same scene on the same local control plane (Kubernetes %s, %d cores
 for everything), one after the other, in rounds; medians over the runs. Drainer's own limits are set so that they do not bind
-(--max-draining=100%%, --eviction-qps=0, --eviction-workers=50). The rows called *model* are polling evictors of a few
+(--max-draining=100%%, --eviction-qps=0, --eviction-workers=100). The rows called *model* are polling evictors of a few
 lines with the retry policies of other controllers, not those controllers.
 
 *makespan*: from the first request until the last pod that had to leave is gone; the seconds that drainer waits before it
