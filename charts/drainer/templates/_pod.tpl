@@ -66,6 +66,15 @@ env:
   valueFrom:
     fieldRef:
       fieldPath: metadata.uid
+{{- $names := list -}}
+{{- range .Values.extraEnv }}{{- $names = append $names .name }}{{- end }}
+{{- if and (dig "limits" "memory" "" (.Values.resources | default dict)) (not (has "GOMEMLIMIT" $names)) }}
+# So that the Go runtime collects garbage harder before the limit is reached.
+- name: GOMEMLIMIT
+  valueFrom:
+    resourceFieldRef:
+      resource: limits.memory
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
