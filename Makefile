@@ -23,7 +23,7 @@ HELM = v4
 # What only make test-all does. Faults, simulation and fuzzing belong here.
 SLOW_PARTS = test-compat test-release test-simulation
 
-.PHONY: help build image demo bench chart dashboards pictures versions programs lint format \
+.PHONY: help build image demo bench chart dashboards pictures mutants versions programs lint format \
 	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-release test-simulation
 
 help: ## List the commands
@@ -84,6 +84,9 @@ test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4
 
 test-simulation: ## Run the stories about large clusters in full size: 5,000 nodes in simulated time
 	go test -count=1 -timeout=$(TIMEOUT) -v -run 'TestStoryBigStart' ./pkg/drain -story.nodes=5000
+
+mutants: ## Delete one guard at a time and see a test fail
+	go run ./test/mutants
 
 test-monitoring: ## Test dashboards, alerts and runbooks, with a real Prometheus
 	go test -C test/monitoring -count=1 -timeout=$(TIMEOUT)

@@ -1,0 +1,58 @@
+package main
+
+// mutant is one change of the code that some test has to notice.
+type mutant struct {
+	name string
+	// file is where old occurs once; new replaces it.
+	file, old, new string
+}
+
+// mutants are deletions of guards and memories that general mutation testing
+// does not make: each was once found to have no test, or would be an outage.
+func mutants() []mutant {
+	const (
+		admit, conclude, fact    = "pkg/plan/admit.go", "pkg/plan/conclude.go", "pkg/plan/fact.go"
+		keep, memory, nodeMemory = "pkg/plan/keep.go", "pkg/plan/memory.go", "pkg/plan/nodememory.go"
+		node, plan, probe        = "pkg/plan/node.go", "pkg/plan/plan.go", "pkg/plan/probe.go"
+		evictor, load, lookup    = "pkg/drain/evictor.go", "pkg/drain/load.go", "pkg/drain/lookup.go"
+		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
+	)
+	return []mutant{
+		{"careful mode ends with any late answer", evictor, "if !a.At.Add(-a.Took).Before(e.throttled) {", "if true {"},
+		{"careful mode sends more than one", evictor, "e.careful && e.answersDue() {", "false {"},
+		{"a slow request holds up careful mode", evictor, "		r.Slow = true\n", ""},
+		{"a pod with an unknown answer is sent again", evictor, "return sent || answered[g.Pod.UID]", "return sent"},
+		{"one controller takes all workers", load, " || l.held[d] >= max(1, l.workers/2)", ""},
+		{"one controller takes all requests", load, " || l.underWay[d] >= mostInFlight/2", ""},
+		{"unconfirmed budgets are never read", probe, "&& !slices.Contains(polls, u.Budget)", "&& slices.Contains(polls, u.Budget)"},
+		{"unconfirmed budgets are never confirmed", lookup, "c.Ledger.Confirm(key, asked.Add(-plan.UnconfirmedFor))", "_ = asked"},
+		{"a budget is probed all the time", fact, "	b.ProbedAt = at\n", ""},
+		{"a probe is sent beside a grant", probe, " || s.send == underway {\n				continue", " {\n				continue"},
+		{"the check before Drained is repeated at once", conclude, "if at.Before(m.RetryConfirmAt) {", "if false {"},
+		{"a stale plan is carried out", nodeTasks, "stale := c.planned <= c.after[t.node]", "stale := false"},
+		{"Drained applies to another request", fact, "if n.Request == f.Request {", "if true {"},
+		{"the cordon does not name the UID", "pkg/drain/writes.go", "want := applycorev1.Node(n.Name).WithUID(n.UID).\n		WithSpec", "want := applycorev1.Node(n.Name).\n		WithSpec"},
+		{"tasks run without the lease", tasks, "ctx, cancel := c.Fence.within(ctx, taskTimeout)", "ctx, cancel := context.WithTimeout(ctx, taskTimeout)"},
+		{"a pod that was looked up is never sent again", fact, "p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}", "p.LookupAt, p.AdmittedAt = time.Time{}, time.Time{}"},
+		{"an admitted pod that stays is never looked up", fact, "p.LookupAt, p.LookupsLeft = at.Add(deletionGrace), 1", "p.LookupsLeft = 1"},
+		{"a pod's own Retry-After is ignored", "pkg/plan/outcome.go", "return max(d, o.RetryAfter)", "return d"},
+		{"a Retry-After is kept however long", "pkg/plan/outcome.go", "RetryAfter: min(asked, RetryAfterMost)", "RetryAfter: asked"},
+		{"a refused pod is sent again at once", fact, "	p.RetryAt = f.At.Add(f.Outcome.wait(p.Refusals))\n	return p\n", "	return p\n"},
+		{"throttling is not planned for", admit, "if p.Now.Before(p.Throttled) {", "if false {"},
+		{"a drained node times out", "pkg/plan/queue.go", " || !n.memory.FinishedAt.IsZero() {\n		return false", " {\n		return false"},
+		{"a pod under way is forgotten", memory, "if _, sent := o.InFlight[uid]; !sent {", "if true {"},
+		{"the end is counted at every plan", conclude, "plan.ended = result != n.memory.Result", `plan.ended = result != ""`},
+		{"a pod stays blocked forever", keep, `case s.State == Terminating || p.Outcome.Reason == "":`, "case false:"},
+		{"a task that fails is queued at every plan", tasks, "if c.tasks.NumRequeues(t) == 0 {", "if true {"},
+		{"a failing cordon hides the report", conclude, "	if !plan.Acts() && !plan.Write {\n		plan.Memory.Trouble = \"\"", "	if true {\n		plan.Memory.Trouble = \"\""},
+		{"the cordon comes before the status", conclude, " && announced(plan)", ""},
+		{"unready pods are free under no demand", admit, "b.CurrentHealthy >= b.DesiredHealthy && b.DesiredHealthy > 0", "b.CurrentHealthy >= b.DesiredHealthy"},
+		{"a returning pod is not counted", fact, `if controller == "" || !e.Memory.Late {`, "if true {"},
+		{"pods of the first list are late", memory, "Late: listed && !node.CordonSeen.IsZero()", "Late: !node.CordonSeen.IsZero()"},
+		{"the status of another request is restored", nodeMemory, "		case status.Request == id:\n", "		case true:\n"},
+		{"a new request loses the slot", nodeMemory, "if m.HeldSlot {", "if false {"},
+		{"nodes that begin together do not wait", node, "		n.gathering = true\n", ""},
+		{"the next plan comes too late", plan, "(p.wake.IsZero() || t.Before(p.wake))", "(p.wake.IsZero() || p.wake.Before(t))"},
+		{"a suspended leader acts", "pkg/leader/lease.go", " && now.Round(0).Before(until.Round(0))", ""},
+	}
+}
