@@ -22,7 +22,8 @@ type clients struct {
 	evictions                   rest.Interface
 }
 
-func (o *options) clients() (*clients, error) {
+// base is how to reach the API server.
+func (o *options) base() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig
 	// Without any kubeconfig this falls back to the pod's service account.
@@ -37,29 +38,36 @@ func (o *options) clients() (*clients, error) {
 	base.DisableCompression = true
 	base.ContentType = runtime.ContentTypeProtobuf
 	base.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	return base, nil
+}
 
-	var c clients
-	for purpose, client := range map[string]*kubernetes.Interface{"reads and events": &c.main, "watches": &c.watches, "nodes": &c.nodes} {
-		limited := rest.CopyConfig(base)
-		limited.QPS, limited.Burst = o.kubeAPILimit(), o.kubeAPIBurst
-		made, err := kubernetes.NewForConfig(limited)
-		if err != nil {
-			return nil, fmt.Errorf("making a client for %s: %w", purpose, err)
-		}
-		*client = made
-	}
-	// The evictor has its own limiter, over which a plan has the say.
-	unlimited := rest.CopyConfig(base)
-	unlimited.QPS = -1
-	unlimited.ContentType, unlimited.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	evictions, err := kubernetes.NewForConfig(unlimited)
+func (o *options) clients() (*clients, error) {
+	base, err := o.base()
 	if err != nil {
-		return nil, fmt.Errorf("making a client for evictions: %w", err)
+		return nil, err
 	}
-	election := rest.CopyConfig(base)
-	election.Timeout = o.renewDeadline / 2
-	if c.lease, err = kubernetes.NewForConfig(election); err != nil {
-		return nil, fmt.Errorf("making a client for the lease: %w", err)
+	var c clients
+	evictions := kubernetes.Interface(nil)
+	limited := func(r *rest.Config) { r.QPS, r.Burst = o.kubeAPILimit(), o.kubeAPIBurst }
+	for _, one := range []struct {
+		purpose string
+		client  *kubernetes.Interface
+		change  func(*rest.Config)
+	}{
+		{"reads and events", &c.main, limited},
+		{"watches", &c.watches, limited},
+		{"nodes", &c.nodes, limited},
+		{"the lease", &c.lease, func(r *rest.Config) { r.Timeout = o.renewDeadline / 2 }},
+		// The evictor has its own limiter, which follows the newest plan.
+		{"evictions", &evictions, func(r *rest.Config) {
+			r.QPS, r.ContentType, r.AcceptContentTypes = -1, runtime.ContentTypeJSON, runtime.ContentTypeJSON
+		}},
+	} {
+		config := rest.CopyConfig(base)
+		one.change(config)
+		if *one.client, err = kubernetes.NewForConfig(config); err != nil {
+			return nil, fmt.Errorf("making a client for %s: %w", one.purpose, err)
+		}
 	}
 	c.evictions = evictions.CoreV1().RESTClient()
 	return &c, nil

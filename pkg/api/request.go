@@ -86,13 +86,10 @@ func (r *Request) read(key, value string) error {
 	switch key {
 	case DrainAnnotation, DrainedAnnotation, StatusAnnotation:
 	case PausedAnnotation:
-		switch value {
-		case "true":
-			r.Paused = true
-		case "false":
-		default:
+		if value != "true" && value != "false" {
 			return bad(`"true" or "false"`)
 		}
+		r.Paused = value == "true"
 	case NotBeforeAnnotation:
 		t, err := time.Parse(time.RFC3339, value)
 		if err != nil {

@@ -67,8 +67,6 @@ type ticket uint64
 type request struct {
 	plan.Post
 	destination destination
-	// detached is true once it does not hold a worker any more.
-	detached bool
 }
 
 func newEvictor(o Options, answered func(plan.Answered)) *evictor {
@@ -184,7 +182,7 @@ func (e *evictor) waiting() int {
 func (e *evictor) take(ctx context.Context) (plan.Grant, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if ctx.Err() != nil || time.Now().Before(e.throttled) || e.careful && len(e.inFlight) > 0 {
+	if ctx.Err() != nil || time.Now().Before(e.throttled) || e.careful && e.answersDue() {
 		return plan.Grant{}, false
 	}
 	load := e.load()
@@ -210,6 +208,16 @@ func (e *evictor) take(ctx context.Context) (plan.Grant, bool) {
 	return plan.Grant{}, false
 }
 
+// answersDue is true while a request is under way that may be answered soon.
+func (e *evictor) answersDue() bool {
+	for _, r := range e.inFlight {
+		if !r.Slow {
+			return true
+		}
+	}
+	return false
+}
+
 // send makes the one request of a grant and sees to what comes of it. It
 // returns when the request has ended or does not hold its worker any more.
 func (e *evictor) send(ctx context.Context, g plan.Grant) {
@@ -232,7 +240,7 @@ func (e *evictor) detach(uid types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if r, sent := e.inFlight[uid]; sent {
-		r.detached = true
+		r.Slow = true
 		e.inFlight[uid] = r
 		e.addTickets()
 	}

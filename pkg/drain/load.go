@@ -31,7 +31,7 @@ func (e *evictor) load() *load {
 func (l *load) count(r request) {
 	l.total++
 	l.underWay[r.destination]++
-	if !r.detached {
+	if !r.Slow {
 		l.held[r.destination]++
 	}
 }

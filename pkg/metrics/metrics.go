@@ -33,47 +33,9 @@ var waitBuckets = []float64{.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600
 
 // New makes the metrics with their labels at 0 and registers them.
 func New(version, commit string) *Metrics {
-	m := &Metrics{
-		Registry: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drainer_eviction_requests_total",
-			Help: "Requests to pods/eviction by HTTP status code and what it was given for.",
-		}, []string{"code", "reason"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "drainer_eviction_request_duration_seconds",
-			Help: "How long the API server took to answer a request to pods/eviction, by HTTP status code.",
-			// An eviction may wait for 34 s inside the API server.
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40},
-		}, []string{"code"}),
-		blocked: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "drainer_pod_blocked_duration_seconds",
-			Help:    "How long pods that were blocked had been targets when their eviction was admitted, by what blocked them last.",
-			Buckets: waitBuckets,
-		}, []string{"reason"}),
-		termination: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "drainer_pod_termination_duration_seconds",
-			Help:    "How long pods took from the admission of their eviction until they were gone.",
-			Buckets: waitBuckets,
-		}),
-		drains: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drainer_drains_total",
-			Help: "Drains by how they ended; a request is counted once.",
-		}, []string{"result"}),
-		drain: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "drainer_drain_duration_seconds",
-			Help:    "How long drains took by how they ended, without the time that they were queued or paused.",
-			Buckets: []float64{5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400},
-		}, []string{"result"}),
-		planning: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "drainer_plan_duration_seconds",
-			Help:    "How long it took to plan over all nodes with a request.",
-			Buckets: prometheus.ExponentialBuckets(.0001, 2, 14),
-		}),
-		leader: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "leader_election_master_status",
-			Help: "1 in the process that holds the lease, 0 in the others.",
-		}, []string{"name"}),
-	}
+	m := &Metrics{Registry: prometheus.NewRegistry()}
+	m.makeEvictions()
+	m.makeDrains()
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "drainer_build_info", Help: "Always 1; the labels say what is running.",
 	}, []string{"version", "commit", "goversion"})
@@ -82,6 +44,50 @@ func New(version, commit string) *Metrics {
 	m.Registry.MustRegister(m.requests, m.duration, m.blocked, m.termination, m.drains, m.drain, m.planning, m.leader, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+func (m *Metrics) makeEvictions() {
+	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "drainer_eviction_requests_total",
+		Help: "Requests to pods/eviction by HTTP status code and what it was given for.",
+	}, []string{"code", "reason"})
+	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "drainer_eviction_request_duration_seconds",
+		Help: "How long the API server took to answer a request to pods/eviction, by HTTP status code.",
+		// An eviction may wait for 34 s inside the API server.
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40},
+	}, []string{"code"})
+	m.blocked = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "drainer_pod_blocked_duration_seconds",
+		Help:    "How long pods that were blocked had been targets when their eviction was admitted, by what blocked them last.",
+		Buckets: waitBuckets,
+	}, []string{"reason"})
+	m.termination = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "drainer_pod_termination_duration_seconds",
+		Help:    "How long pods took from the admission of their eviction until they were gone.",
+		Buckets: waitBuckets,
+	})
+}
+
+func (m *Metrics) makeDrains() {
+	m.drains = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "drainer_drains_total",
+		Help: "Drains by how they ended; a request is counted once.",
+	}, []string{"result"})
+	m.drain = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "drainer_drain_duration_seconds",
+		Help:    "How long drains took by how they ended, without the time that they were queued or paused.",
+		Buckets: []float64{5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400},
+	}, []string{"result"})
+	m.planning = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "drainer_plan_duration_seconds",
+		Help:    "How long it took to plan over all nodes with a request.",
+		Buckets: prometheus.ExponentialBuckets(.0001, 2, 14),
+	})
+	m.leader = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "leader_election_master_status",
+		Help: "1 in the process that holds the lease, 0 in the others.",
+	}, []string{"name"})
 }
 
 // initialise sets every series that can be named beforehand to 0, so that the

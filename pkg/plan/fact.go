@@ -278,7 +278,11 @@ func (p PodMemory) lookedUp(pod *Pod, f LookedUp) (PodMemory, []Event) {
 
 // after is w after a write. Progress is counted from the last change of phase.
 func (w Written) after(f NodeWritten) Written {
-	w.Version, w.VersionAt = f.Version, f.At
+	if !OlderVersion(f.Version, w.Version) {
+		// Two writes at a time may be learned of in any order.
+		w.Version = f.Version
+	}
+	w.VersionAt = f.At
 	if f.Report == nil {
 		return w
 	}

@@ -25,7 +25,7 @@ func (p *planner) share() {
 				continue
 			case !sends:
 				s.send = hold
-			case p.Careful && len(p.grants)+len(p.InFlight) > 0:
+			case p.Careful && len(p.grants)+p.answersDue() > 0:
 				p.block(n, s, Throttled, "")
 			case s.send == spending && s.budgets[0].free < 1:
 				p.block(n, s, s.budgets[0].exhausted(), "")
@@ -44,6 +44,17 @@ func (p *planner) share() {
 	slices.SortStableFunc(p.grants, func(a, b Grant) int {
 		return cmp.Or(falseFirst(a.Repeated, b.Repeated), cmp.Compare(b.rounds, a.rounds))
 	})
+}
+
+// answersDue is how many evictions are being sent and may be answered soon.
+func (p *planner) answersDue() int {
+	n := 0
+	for _, post := range p.InFlight {
+		if !post.Slow {
+			n++
+		}
+	}
+	return n
 }
 
 // countWaiting counts the pods that wait for a disruption of each budget, and

@@ -47,6 +47,8 @@ type Post struct {
 	Sent time.Time
 	// Probe is true if it is expected to be refused.
 	Probe bool
+	// Slow is true once it has taken so long that others are sent beside it.
+	Slow bool
 }
 
 // Unconfirmed is a budget that does not show an eviction of ours, and since
