@@ -48,6 +48,10 @@ type evictor struct {
 	requests sync.WaitGroup
 
 	mu sync.Mutex
+	// changed tells the workers that there may be room again. full is true once
+	// none of the grants was found to have room, until something changes.
+	changed *sync.Cond
+	full    bool
 	// grants are those of the newest plan that have not been taken, in order.
 	grants   []plan.Grant
 	inFlight map[types.UID]request
@@ -70,7 +74,7 @@ type request struct {
 }
 
 func newEvictor(o Options, answered func(plan.Answered)) *evictor {
-	return &evictor{
+	e := &evictor{
 		evict: o.Evict, fence: o.Fence, limiter: rate.NewLimiter(o.QPS, o.Burst), timeout: o.EvictionTimeout,
 		workers: o.Workers, ledger: o.Ledger, answered: answered,
 		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[ticket]{
@@ -78,6 +82,8 @@ func newEvictor(o Options, answered func(plan.Answered)) *evictor {
 		}),
 		inFlight: map[types.UID]request{},
 	}
+	e.changed = sync.NewCond(&e.mu)
+	return e
 }
 
 // publish replaces the grants by those of a new plan, whose slice becomes the
@@ -94,11 +100,14 @@ func (e *evictor) publish(grants []plan.Grant) {
 		_, sent := e.inFlight[g.Pod.UID]
 		return sent || answered[g.Pod.UID]
 	})
-	e.addTickets()
+	e.change()
 }
 
-// addTickets queues a ticket for each grant.
-func (e *evictor) addTickets() {
+// change lets the workers look for room again, and queues a ticket for each
+// grant.
+func (e *evictor) change() {
+	e.full = false
+	e.changed.Broadcast()
 	for range len(e.grants) - e.queue.Len() {
 		e.ticket++
 		e.queue.Add(e.ticket)
@@ -130,7 +139,12 @@ func (e *evictor) collect() sight {
 // the context of those.
 func (e *evictor) run(ctx, posts context.Context, workers int) {
 	var wg sync.WaitGroup
-	stop := context.AfterFunc(ctx, e.queue.ShutDown)
+	stop := context.AfterFunc(ctx, func() {
+		e.queue.ShutDown()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.changed.Broadcast()
+	})
 	defer stop()
 	for range workers {
 		wg.Go(func() {
@@ -149,7 +163,7 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 		return false
 	}
 	defer e.queue.Done(t)
-	if !e.mayTake() {
+	if !e.awaitRoom(ctx) {
 		return true
 	}
 	if err := e.limiter.Wait(ctx); err != nil {
@@ -161,13 +175,22 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 	return true
 }
 
-// mayTake is true if there is room for any of the grants: the rate limit is not
-// spent on others.
-func (e *evictor) mayTake() bool {
+// awaitRoom waits until there is room for one of the grants. It returns false if
+// none is left, or ctx ends.
+func (e *evictor) awaitRoom(ctx context.Context) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	load := e.load()
-	return slices.ContainsFunc(e.grants, func(g plan.Grant) bool { return load.add(destinationOf(g.Pod)) })
+	for ctx.Err() == nil && len(e.grants) > 0 {
+		if !e.full {
+			load := e.load()
+			if slices.ContainsFunc(e.grants, func(g plan.Grant) bool { return load.add(destinationOf(g.Pod)) }) {
+				return true
+			}
+			e.full = true
+		}
+		e.changed.Wait()
+	}
+	return false
 }
 
 // waiting is how many grants no worker has taken yet.
@@ -242,7 +265,7 @@ func (e *evictor) detach(uid types.UID) {
 	if r, sent := e.inFlight[uid]; sent {
 		r.Slow = true
 		e.inFlight[uid] = r
-		e.addTickets()
+		e.change()
 	}
 }
 
@@ -269,6 +292,7 @@ func (e *evictor) unsent(g plan.Grant) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.inFlight, g.Pod.UID)
+	e.change()
 }
 
 // record keeps an answer for the next plan. The reservation of an outcome that
@@ -288,12 +312,16 @@ func (e *evictor) record(a plan.Answered) {
 	e.answers = append(e.answers, a)
 	if a.Outcome.Reason == plan.Throttled {
 		e.careful = true
-		e.throttled = a.At.Add(a.Outcome.RetryAfter)
+		if until := a.At.Add(a.Outcome.RetryAfter); e.throttled.Before(until) {
+			e.throttled = until
+		}
+		e.change()
 		return
 	}
-	// A request that was sent before the throttling may be answered after it.
-	if !a.At.Add(-a.Took).Before(e.throttled) {
+	// A request that was sent before the throttling may be answered after it, and
+	// one that gets no answer says nothing.
+	if a.Outcome.Code != plan.NoAnswer && !a.At.Add(-a.Took).Before(e.throttled) {
 		e.careful = false
 	}
-	e.addTickets()
+	e.change()
 }

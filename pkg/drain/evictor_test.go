@@ -356,3 +356,26 @@ func TestEvictorSlow(t *testing.T) {
 		}
 	})
 }
+
+// TestEvictorFull: workers that find no room wait for it. They do not throw away
+// tickets and look again, for as many pods as one controller may have.
+func TestEvictorFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{answer: func(context.Context) error { time.Sleep(10 * time.Second); return nil }}
+		e, stop := runEvictor(t, s, rate.Inf, 1, 10, nil)
+		defer stop()
+		grants := grantsOf(2000)
+		for i := range grants {
+			grants[i].Pod.Controller.UID = "one"
+		}
+		e.publish(grants)
+		time.Sleep(500 * time.Millisecond)
+		if sent, waiting := s.count(), e.queue.Len(); sent != 5 || waiting != 2000-10 {
+			t.Errorf("%d are under way and %d tickets wait, want 5 and all but those of the 10 workers", sent, waiting)
+		}
+		time.Sleep(time.Minute)
+		if sent := s.count(); sent < 100 {
+			t.Errorf("%d were sent in a minute", sent)
+		}
+	})
+}

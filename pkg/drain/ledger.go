@@ -51,25 +51,20 @@ func (l *Ledger) selectsOthers(namespace string) {
 func (l *Ledger) Observe(b *plan.Budget) (more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, more = l.observe(b)
-	return more
+	return l.observe(b)
 }
 
-// ObserveLive takes in a budget that was just read from the API server. It
-// returns false if an older version is held than was read, which cannot be
-// unless the API server's storage was restored from a backup.
-func (l *Ledger) ObserveLive(b *plan.Budget) bool {
+// Held is the budget as it is known; nil if it is not.
+func (l *Ledger) Held(key types.NamespacedName) *plan.Budget {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	held := l.entries[b.Ref()]
-	if held != nil && held.budget.UID == b.UID && plan.OlderVersion(b.ResourceVersion, held.budget.ResourceVersion) {
-		return false
+	if e := l.entries[key]; e != nil {
+		return e.budget
 	}
-	l.observe(b)
-	return true
+	return nil
 }
 
-func (l *Ledger) observe(b *plan.Budget) (taken, more bool) {
+func (l *Ledger) observe(b *plan.Budget) (more bool) {
 	e := l.entries[b.Ref()]
 	switch {
 	case e == nil || e.budget.UID != b.UID:
@@ -78,7 +73,7 @@ func (l *Ledger) observe(b *plan.Budget) (taken, more bool) {
 		l.selectsOthers(b.Namespace)
 		more = true
 	case plan.OlderVersion(b.ResourceVersion, e.budget.ResourceVersion):
-		return false, false
+		return false
 	case e.budget.Selector.String() != b.Selector.String():
 		l.selectsOthers(b.Namespace)
 		more = true
@@ -91,7 +86,7 @@ func (l *Ledger) observe(b *plan.Budget) (taken, more bool) {
 			delete(e.reserved, uid)
 		}
 	}
-	return true, more
+	return more
 }
 
 // mayAllowMore is false for a change of a budget after which no further pod can
@@ -206,6 +201,17 @@ func (l *Ledger) ForgetOthers(there map[types.NamespacedName]bool) {
 		if !there[key] {
 			delete(l.entries, key)
 			l.selectsOthers(key.Namespace)
+		}
+	}
+}
+
+// ReleaseAll drops every reservation for the pod.
+func (l *Ledger) ReleaseAll(pod *plan.Pod) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, e := range l.entries {
+		if key.Namespace == pod.Namespace {
+			delete(e.reserved, pod.UID)
 		}
 	}
 }

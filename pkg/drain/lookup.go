@@ -25,16 +25,9 @@ func (c *Controller) lookUp(ctx context.Context, t task) error {
 	return nil
 }
 
-// releaseAll frees whatever is reserved for the pod.
-func (c *Controller) releaseAll(pod *plan.Pod) {
-	for _, b := range c.Ledger.View()[pod.Namespace].List {
-		c.Ledger.Release(b.Ref(), pod.UID)
-	}
-}
-
 // readBudget reads a budget of which no event came.
 func (c *Controller) readBudget(ctx context.Context, key types.NamespacedName) error {
-	asked := time.Now()
+	asked, held := time.Now(), c.Ledger.Held(key)
 	pdb, err := c.Client.PolicyV1().PodDisruptionBudgets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -44,11 +37,16 @@ func (c *Controller) readBudget(ctx context.Context, key types.NamespacedName) e
 	default:
 		b, err := plan.BudgetOf(pdb)
 		if err != nil {
-			return err
+			// The API server, too, takes it as matching nothing.
+			c.Ledger.Forget(key)
+			break
 		}
-		if !c.Ledger.ObserveLive(b) {
+		// Compared with what was known before the request: an event may
+		// overtake the answer.
+		if held != nil && held.UID == b.UID && plan.OlderVersion(b.ResourceVersion, held.ResourceVersion) {
 			return c.fail(fmt.Errorf("reading budget %s: %w", key, errRestored))
 		}
+		c.Ledger.Observe(b)
 		c.Ledger.Confirm(key, asked.Add(-plan.UnconfirmedFor))
 	}
 	c.Wake()

@@ -13,30 +13,33 @@ import (
 )
 
 // reconcile does at a node what the newest plan says, if that plan knows of the
-// last write to the node. acted is false if there was nothing to do.
-func (c *Controller) reconcile(ctx context.Context, t task) (acted bool, err error) {
+// last write to the node.
+func (c *Controller) reconcile(ctx context.Context, t task) (progress, error) {
 	c.mu.Lock()
 	n, planned := c.plans[t.node]
 	stale := c.planned <= c.after[t.node]
 	c.mu.Unlock()
+	var err error
 	switch {
-	case !planned || stale:
-		return false, nil
+	case planned && stale:
+		return later, nil
 	case t.kind == reportTask && n.Write:
 		err = c.report(ctx, &n)
+	case t.kind == releaseTask && n.Release:
+		err = c.release(ctx, n.Node)
 	case t.kind == nodeTask && n.Acts():
 		err = c.carryOut(ctx, &n)
 	default:
-		return false, nil
+		return nothing, nil
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		// The node is gone, or has changed: its event brings a new plan.
 		c.Wake()
 	}
 	if apierrors.IsNotFound(err) {
-		return true, nil
+		return done, nil
 	}
-	return true, err
+	return done, err
 }
 
 func (c *Controller) report(ctx context.Context, n *plan.NodePlan) error {
@@ -45,11 +48,8 @@ func (c *Controller) report(ctx context.Context, n *plan.NodePlan) error {
 	return c.wrote(n.Node, &report, version, err)
 }
 
-// carryOut does what there is to do at a node besides its report.
+// carryOut does what there is to do at a node besides its report and release.
 func (c *Controller) carryOut(ctx context.Context, n *plan.NodePlan) error {
-	if n.Release {
-		return c.release(ctx, n.Node)
-	}
 	if n.Taint || n.Untaint {
 		version, err := c.writer.taint(ctx, n.Node, n.Taint)
 		if err := c.wrote(n.Node, nil, version, err); err != nil {
@@ -115,9 +115,6 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 	})
 	if err != nil {
 		return fmt.Errorf("listing the pods of node %s: %w", n.Node.Name, err)
-	}
-	if plan.OlderVersion(list.ResourceVersion, n.Node.ResourceVersion) {
-		return c.fail(fmt.Errorf("listing the pods of node %s: %w", n.Node.Name, errRestored))
 	}
 	daemonSets := c.View.DaemonSets()
 	now := time.Now()

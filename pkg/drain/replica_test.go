@@ -122,3 +122,10 @@ func (r *replica) series(name string, labels []string, f func(*dto.Metric)) {
 		}
 	}
 }
+
+// newest is the process that runs now.
+func (r *replica) newest() *process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.process
+}

@@ -27,6 +27,7 @@ type taskKind int
 const (
 	nodeTask taskKind = iota
 	reportTask
+	releaseTask
 	podTask
 	budgetTask
 	replicaTask
@@ -37,9 +38,9 @@ const (
 	taskWorkers = 8
 	// taskTimeout bounds one task.
 	taskTimeout = 30 * time.Second
-	// unactedDelay is how long a task that failed before waits when it finds
-	// nothing to do for now.
-	unactedDelay = time.Second
+	// laterDelay is how long a task that failed before waits when it cannot be
+	// tried again yet.
+	laterDelay = time.Second
 )
 
 type taskQueue = workqueue.TypedRateLimitingInterface[task]
@@ -105,7 +106,7 @@ func (l *lanes) Pop() task {
 // writes a change of phase: progress and lookups do not delay it.
 func (c *Controller) urgent(t task) bool {
 	switch t.kind {
-	case nodeTask:
+	case nodeTask, releaseTask:
 		return true
 	case reportTask:
 		c.mu.Lock()
@@ -123,10 +124,13 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		watch[n.Node.Name] = n.Watch
-		// Apart, so that a cordon that fails and waits to be retried does not
-		// keep the Node from saying so.
+		// Apart, so that a cordon that fails and waits to be retried delays
+		// neither the report of it nor the release.
 		if n.Write {
 			c.sendTask(task{kind: reportTask, node: n.Node.UID})
+		}
+		if n.Release {
+			c.sendTask(task{kind: releaseTask, node: n.Node.UID})
 		}
 		if n.Acts() {
 			c.sendTask(task{kind: nodeTask, node: n.Node.UID})
@@ -161,7 +165,7 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
-	acted, err := c.runTask(ctx, t)
+	came, err := c.runTask(ctx, t)
 	switch failures := c.tasks.NumRequeues(t); {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -171,9 +175,8 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 		}
 		c.tasks.AddRateLimited(t)
 	case failures == 0:
-	case !acted:
-		// Nothing was tried, so nothing says that what failed would succeed.
-		c.tasks.AddAfter(t, unactedDelay)
+	case came == later:
+		c.tasks.AddAfter(t, laterDelay)
 	default:
 		c.tasks.Forget(t)
 	}
@@ -183,25 +186,38 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 // trouble notes why a node could not be written to, so that it says so itself
 // as far as it can.
 func (c *Controller) trouble(t task, err error) {
-	if t.kind == nodeTask || t.kind == reportTask {
+	if t.kind == nodeTask || t.kind == reportTask || t.kind == releaseTask {
 		c.learned(plan.NodeTrouble{Node: t.node, Text: err.Error()})
 	}
 }
 
-// runTask does what a task is for. acted is false if there was nothing to do.
-func (c *Controller) runTask(ctx context.Context, t task) (acted bool, err error) {
+// progress is how far a task came.
+type progress int
+
+const (
+	// done: it did what there was to do, or failed.
+	done progress = iota
+	// nothing: there is nothing to do any more.
+	nothing
+	// later: it could not be tried, so nothing says that what failed before
+	// would succeed.
+	later
+)
+
+// runTask does what a task is for.
+func (c *Controller) runTask(ctx context.Context, t task) (progress, error) {
 	ctx, cancel := c.Fence.within(ctx, taskTimeout)
 	defer cancel()
 	if ctx.Err() != nil {
-		return false, nil
+		return later, nil
 	}
 	switch t.kind {
 	case podTask:
-		return true, c.lookUp(ctx, t)
+		return done, c.lookUp(ctx, t)
 	case budgetTask:
-		return true, c.readBudget(ctx, t.object)
+		return done, c.readBudget(ctx, t.object)
 	case replicaTask:
-		return true, c.findReplica(ctx, t)
+		return done, c.findReplica(ctx, t)
 	default:
 		return c.reconcile(ctx, t)
 	}

@@ -133,7 +133,7 @@ func planned(c *Controller) *plan.NodePlan {
 // work runs the tasks of the newest plan for the node.
 func work(t *testing.T, c *Controller) {
 	t.Helper()
-	for _, kind := range []taskKind{reportTask, nodeTask} {
+	for _, kind := range []taskKind{reportTask, releaseTask, nodeTask} {
 		if _, err := c.reconcile(t.Context(), task{kind: kind, node: "uid-n"}); err != nil {
 			t.Fatal(err)
 		}
@@ -288,8 +288,8 @@ func TestReportDespiteCordon(t *testing.T) {
 func TestRestored(t *testing.T) {
 	var failed error
 	for name, act := range map[string]func(*Controller) error{
-		"a write":       func(c *Controller) error { return c.report(t.Context(), planned(c)) },
-		"the last list": func(c *Controller) error { return c.confirm(t.Context(), planned(c)) },
+		"a write": func(c *Controller) error { return c.report(t.Context(), planned(c)) },
+		"a read":  func(c *Controller) error { return c.read(t.Context(), planned(c).Node, "6") },
 	} {
 		c := newTestController(t, requested(), &stubServer{version: "5"})
 		failed = nil

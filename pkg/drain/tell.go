@@ -20,9 +20,9 @@ func (c *Controller) tell(ctx context.Context, events []plan.Event) {
 		case plan.PodGone:
 			c.Observer.PodGone(e.Terminating)
 		case plan.PodNotEvicted:
-			c.releaseAll(e.Pod)
+			c.Ledger.ReleaseAll(e.Pod)
 		case plan.PodConfirmedGone:
-			c.releaseAll(e.Pod)
+			c.Ledger.ReleaseAll(e.Pod)
 		case plan.DrainEnded:
 			c.Observer.DrainEnded(e.Result, e.Took)
 			klog.FromContext(ctx).Info("Drain ended", "node", e.Node.Name, "request", e.Request, "result", e.Result, "took", e.Took)

@@ -129,13 +129,13 @@ func nodeMemoryOf(node *Node, id string, memory NodeMemory, known bool, now time
 // drain that was under way keeps its slot and its place in the queue: the node
 // is out of service already.
 func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
-	next := NodeMemory{Request: id, RequestedAt: now, Written: m.Written, Counted: true, CordonSeen: m.CordonSeen}
+	next := NodeMemory{Request: id, RequestedAt: now, Written: m.Written, Counted: true}
 	if m.Request == "" || !m.FinishedAt.IsZero() {
 		return next
 	}
 	next.RequestedAt = cmp.Or(m.RequestedAt, now)
 	if m.HeldSlot {
-		next.StartedAt = now
+		next.StartedAt, next.CordonSeen = now, m.CordonSeen
 		next.Counted, next.restored = m.Counted, restored{blocked: m.restored.blocked, more: m.restored.more}
 		next.Uncordons, next.RecordonAt, next.Returns, next.GrantedAt = m.Uncordons, m.RecordonAt, m.Returns, m.GrantedAt
 	}

@@ -66,9 +66,10 @@ type NodePlan struct {
 	ended bool
 }
 
-// Acts is true if there is something to do other than writing the report.
+// Acts is true if there is something to do other than to write the report or to
+// release the node.
 func (n *NodePlan) Acts() bool {
-	return n.Release || n.Taint || n.Untaint || n.Cordon || n.Confirm || n.Read
+	return n.Taint || n.Untaint || n.Cordon || n.Confirm || n.Read
 }
 
 // Grant is the permission to evict one pod, good until the next plan.
