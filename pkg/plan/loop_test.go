@@ -387,3 +387,49 @@ func TestTrouble(t *testing.T) {
 		t.Errorf("the node is %s, in trouble: %q", plan.Phase, l.Memory.Nodes[n.UID].Trouble)
 	}
 }
+
+// TestProbeRemembered: a probe that the server refused is not repeated for a
+// while.
+func TestProbeRemembered(t *testing.T) {
+	l := crowd()
+	var plan Plan
+	for len(plan.Grants) == 0 {
+		plan = l.step(10 * time.Second)
+	}
+	if !plan.Grants[0].Probe {
+		t.Fatalf("granted %+v, want a probe", plan.Grants)
+	}
+	l.facts = append(l.facts, Answered{Grant: plan.Grants[0], Outcome: Outcome{Reason: BudgetNeverAllows}, At: l.Now})
+	if again := l.step(10 * time.Second); len(again.Grants) > 0 {
+		t.Errorf("the budget is probed again after 10s: %v", granted(again))
+	}
+	if again := l.step(probeInterval); len(again.Grants) != 1 {
+		t.Errorf("granted %v after the interval, want one probe", granted(again))
+	}
+}
+
+// TestReturnCounted: a pod that came after the cordon and was evicted makes the
+// next one of its controller wait.
+func TestReturnCounted(t *testing.T) {
+	s := newScene()
+	s.node("n", api.DrainAnnotation, "r")
+	s.node("spare")
+	l := newLoop(s)
+	l.pods["n"] = []*Pod{}
+	for range 3 {
+		l.step(time.Second)
+	}
+	l.come("n", "web-1")
+	plan := l.step(time.Second)
+	if len(plan.Grants) != 1 {
+		t.Fatalf("granted %v", granted(plan))
+	}
+	l.facts = append(l.facts, Answered{Grant: plan.Grants[0], Outcome: Outcome{Reason: Admitted}, At: l.Now})
+	l.step(time.Second)
+	l.pods["n"] = []*Pod{}
+	l.come("n", "web-2")
+	plan = l.step(time.Second)
+	if p := planOf(t, plan, "n").Pods; len(plan.Grants) > 0 || len(p) != 1 || p[0].Reason != Returning {
+		t.Errorf("granted %v, the pods are %+v, want one that is returning", granted(plan), p)
+	}
+}

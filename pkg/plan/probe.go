@@ -35,7 +35,7 @@ func (p *planner) probe() {
 			}
 			b := s.budgets[0]
 			b.asking = b.asking || s.send == underway
-			if s.State != Blocked || !s.Reason.byBudget() || s.Until.After(p.Now) || !sends || s.send == underway {
+			if s.State != Blocked || !s.Reason.byBudget() || s.Until.After(p.Now) || !sends {
 				continue
 			}
 			if b.oldest == nil {

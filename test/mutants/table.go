@@ -18,7 +18,7 @@ func mutants() []mutant {
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
 	)
 	return []mutant{
-		{"careful mode ends with any late answer", evictor, "if !a.At.Add(-a.Took).Before(e.throttled) {", "if true {"},
+		{"careful mode ends with any late answer", evictor, "if a.Outcome.Code != plan.NoAnswer && !a.At.Add(-a.Took).Before(e.throttled) {", "if true {"},
 		{"careful mode sends more than one", evictor, "e.careful && e.answersDue() {", "false {"},
 		{"a slow request holds up careful mode", evictor, "		r.Slow = true\n", ""},
 		{"a pod with an unknown answer is sent again", evictor, "return sent || answered[g.Pod.UID]", "return sent"},
@@ -27,7 +27,7 @@ func mutants() []mutant {
 		{"unconfirmed budgets are never read", probe, "&& !slices.Contains(polls, u.Budget)", "&& slices.Contains(polls, u.Budget)"},
 		{"unconfirmed budgets are never confirmed", lookup, "c.Ledger.Confirm(key, asked.Add(-plan.UnconfirmedFor))", "_ = asked"},
 		{"a budget is probed all the time", fact, "	b.ProbedAt = at\n", ""},
-		{"a probe is sent beside a grant", probe, " || s.send == underway {\n				continue", " {\n				continue"},
+		{"a probe is sent beside a grant", probe, "		if !b.asking {\n", "		if true {\n"},
 		{"the check before Drained is repeated at once", conclude, "if at.Before(m.RetryConfirmAt) {", "if false {"},
 		{"a stale plan is carried out", nodeTasks, "stale := c.planned <= c.after[t.node]", "stale := false"},
 		{"Drained applies to another request", fact, "if n.Request == f.Request {", "if true {"},
@@ -50,8 +50,8 @@ func mutants() []mutant {
 		{"a returning pod is not counted", fact, `if controller == "" || !e.Memory.Late {`, "if true {"},
 		{"pods of the first list are late", memory, "Late: listed && !node.CordonSeen.IsZero()", "Late: !node.CordonSeen.IsZero()"},
 		{"the status of another request is restored", nodeMemory, "		case status.Request == id:\n", "		case true:\n"},
-		{"a new request loses the slot", nodeMemory, "if m.HeldSlot {", "if false {"},
-		{"nodes that begin together do not wait", node, "		n.gathering = true\n", ""},
+		{"a new request loses its place", nodeMemory, "next.RequestedAt = cmp.Or(m.RequestedAt, now)", "next.RequestedAt = cmp.Or(now, m.RequestedAt)"},
+		{"nodes that begin together do not wait", node, "		n.gathering = true\n", "		n.gathering = false\n"},
 		{"the next plan comes too late", plan, "(p.wake.IsZero() || t.Before(p.wake))", "(p.wake.IsZero() || p.wake.Before(t))"},
 		{"a suspended leader acts", "pkg/leader/lease.go", " && now.Round(0).Before(until.Round(0))", ""},
 	}
