@@ -175,31 +175,6 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 	return true
 }
 
-// awaitRoom waits until there is room for one of the grants. It returns false if
-// none is left, or ctx ends.
-func (e *evictor) awaitRoom(ctx context.Context) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for ctx.Err() == nil && len(e.grants) > 0 {
-		if !e.full {
-			load := e.load()
-			if slices.ContainsFunc(e.grants, func(g plan.Grant) bool { return load.add(destinationOf(g.Pod)) }) {
-				return true
-			}
-			e.full = true
-		}
-		e.changed.Wait()
-	}
-	return false
-}
-
-// waiting is how many grants no worker has taken yet.
-func (e *evictor) waiting() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.grants)
-}
-
 // take turns the first grant of the newest plan that has room into a request
 // under way. Those whose budget has no room any more wait for the next plan.
 func (e *evictor) take(ctx context.Context) (plan.Grant, bool) {

@@ -102,14 +102,14 @@ func TestStoryFailingTask(t *testing.T) {
 		s.deployment("api", times(60, "busy")...)
 		s.budget("api", "maxUnavailable 1")
 		ofN := func(r apiserver.Request) bool { return writesNode(r) && r.Name == "n" }
-		mend := s.server.Add(apiserver.Rule{Match: ofN, Answer: apiserver.AnswerError(apierrors.NewInternalError(errors.New("webhook is away")))})
+		restore := s.server.Add(apiserver.Rule{Match: ofN, Answer: apiserver.AnswerError(apierrors.NewInternalError(errors.New("webhook is away")))})
 		s.start()
 		s.drain("r", "n", "busy")
 		s.wait(time.Minute)
 		if tries := len(s.server.Requests(ofN)); tries < 5 || tries > 10 {
 			t.Errorf("%d tries in a minute, want 5 to 10", tries)
 		}
-		mend()
+		restore()
 		s.await("drained", 2*time.Minute, s.drained("r", "n"))
 	})
 }

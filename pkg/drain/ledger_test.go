@@ -55,7 +55,7 @@ func TestLedger(t *testing.T) {
 	if len(l.Unconfirmed()) != 0 {
 		t.Error("a disruption that was seen waits to be seen")
 	}
-	// A refusal gives back.
+	// A refusal frees the reservation.
 	l.Observe(seen("8", 1))
 	if !l.Reserve(key, one) {
 		t.Fatal("not reserved")

@@ -1,6 +1,11 @@
 package drain
 
-import "drainer.dev/drainer/pkg/plan"
+import (
+	"context"
+	"slices"
+
+	"drainer.dev/drainer/pkg/plan"
+)
 
 // destination is what requests have in common that probably hang together: the
 // pod's controller, else its namespace.
@@ -43,4 +48,29 @@ func (l *load) add(d destination) bool {
 	}
 	l.count(request{destination: d})
 	return true
+}
+
+// awaitRoom waits until there is room for one of the grants. It returns false if
+// none is left, or ctx ends.
+func (e *evictor) awaitRoom(ctx context.Context) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for ctx.Err() == nil && len(e.grants) > 0 {
+		if !e.full {
+			load := e.load()
+			if slices.ContainsFunc(e.grants, func(g plan.Grant) bool { return load.add(destinationOf(g.Pod)) }) {
+				return true
+			}
+			e.full = true
+		}
+		e.changed.Wait()
+	}
+	return false
+}
+
+// waiting is how many grants no worker has taken yet.
+func (e *evictor) waiting() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.grants)
 }

@@ -40,7 +40,7 @@ func TestApply(t *testing.T) {
 			t.Error("an apply that changes nothing makes a new version")
 		}
 		if n = apply(release(n)); n.Spec.Unschedulable {
-			t.Error("a cordon that was taken back stays")
+			t.Error("a cordon that was removed stays")
 		}
 		if err := s.EditNode("n2", "kubectl-cordon", func(n *corev1.Node) { n.Spec.Unschedulable = true }); err != nil {
 			t.Fatal(err)
@@ -60,7 +60,7 @@ func TestApply(t *testing.T) {
 		}
 		n, err = nodes.ApplyStatus(s.ctx, release(n), metav1.ApplyOptions{FieldManager: "drainer-status", Force: true})
 		if err != nil || len(n.Status.Conditions) != 1 || len(n.Annotations) != 0 {
-			t.Errorf("after the report was taken back the node is %+v, %v", n, err)
+			t.Errorf("after the report was removed the node is %+v, %v", n, err)
 		}
 	})
 }
