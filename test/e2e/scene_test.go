@@ -44,7 +44,7 @@ func (e *env) leaveBehind() (blocked, drained, cordoned, queued string) {
 func (e *env) awaitGivenBack(nodes []string, cordoned string, mayStay ...string) {
 	e.Helper()
 	for _, node := range nodes {
-		awaitState(e.T, node+" is given back", func() bool {
+		awaitState(e.T, node+" is released", func() bool {
 			for key := range e.node(node).Annotations {
 				if strings.HasPrefix(key, api.Prefix) && !slices.Contains(mayStay, key) {
 					return false
