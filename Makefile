@@ -63,9 +63,11 @@ programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
 	@test/compile ./test/cluster/programs
 	go run ./test/cluster/programs -helm=$(HELM) cluster chart prometheus
 
+# Twice as many packages at a time as there are processors: while one is linked
+# or waits, another is tested.
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler
 	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
-	go test $(RACE) -shuffle=on $$(go list ./... | grep -v /test/e2e)
+	go test $(RACE) -shuffle=on -p=$$((2 * $$(getconf _NPROCESSORS_ONLN))) $$(go list ./... | grep -v /test/e2e)
 
 test-e2e: ## Run the e2e tests on a real control plane
 	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10

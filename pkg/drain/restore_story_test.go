@@ -24,7 +24,7 @@ func TestStoryRestore(t *testing.T) {
 		s.cluster(func(c *sim.Cluster) { backup = c.Backup() })
 		for range 100 {
 			s.wait(time.Second)
-			for range 50 {
+			for range 10 {
 				s.limit("web", "minAvailable 100%")
 				s.limit("web", "maxUnavailable 0")
 			}

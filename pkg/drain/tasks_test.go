@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -24,7 +25,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// stubServer is an API server that knows one node and lists the pods it is told.
+// stubServer is an API server that knows one node and one budget, and lists the pods it is told.
 type stubServer struct {
 	mu   sync.Mutex
 	pods []corev1.Pod
@@ -50,6 +51,11 @@ func (s *stubServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/pods"):
 		answer = corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, ListMeta: metav1.ListMeta{ResourceVersion: version}, Items: s.pods}
+	case r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/poddisruptionbudgets/"):
+		answer = policyv1.PodDisruptionBudget{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "uid-web", ResourceVersion: version},
+		}
 	case s.conflict:
 		w.WriteHeader(http.StatusConflict)
 		answer = metav1.Status{
@@ -290,6 +296,11 @@ func TestRestored(t *testing.T) {
 	for name, act := range map[string]func(*Controller) error{
 		"a write": func(c *Controller) error { return c.report(t.Context(), planned(c)) },
 		"a read":  func(c *Controller) error { return c.read(t.Context(), planned(c).Node, "6") },
+		"a read of a budget": func(c *Controller) error {
+			web := types.NamespacedName{Namespace: "ns", Name: "web"}
+			c.Ledger.Observe(&plan.Budget{Namespace: "ns", Name: "web", UID: "uid-web", ResourceVersion: "6"})
+			return c.readBudget(t.Context(), web)
+		},
 	} {
 		c := newTestController(t, requested(), &stubServer{version: "5"})
 		failed = nil

@@ -47,7 +47,7 @@ func typical(i int) *corev1.Pod {
 
 // TestPodMemory: a watched pod takes 2 KB at most, whatever its size.
 func TestPodMemory(t *testing.T) {
-	const pods, most = 5000, 2000
+	const pods, most = 1000, 2000
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()
