@@ -19,6 +19,7 @@ var imports = map[string][]string{
 	"pkg/metrics":       {"pkg/api", "pkg/plan"},
 	"pkg/drain":         {"pkg/api", "pkg/plan"},
 	"pkg/leader":        {},
+	"pkg/forecast":      {"pkg/api", "pkg/plan", "pkg/sim"},
 	"pkg/plan":          {"pkg/api"},
 	"pkg/sim":           {},
 	"pkg/sim/apiserver": {"pkg/sim"},

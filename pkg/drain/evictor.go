@@ -2,7 +2,6 @@ package drain
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,27 +17,14 @@ import (
 // refusals and send what no plan wants any more.
 type EvictFunc func(ctx context.Context, pod *plan.Pod, gracePeriod *int64) (code int, err error)
 
-const (
-	// slowAfter is how long a request holds a worker. One that takes longer
-	// waits somewhere, mostly in a webhook, and goes on without it.
-	slowAfter = time.Second
-	// mostInFlight bounds the requests under way, with and without a worker.
-	mostInFlight = 100
-)
-
 // evictor sends the evictions that the newest plan grants: a queue of tickets,
 // a rate limit over all nodes and a few workers. A ticket is spent on whatever
 // the newest plan wants sent first then, or on nothing.
-//
-// Requests that hang must not hold up the others. Which ones hang is not known
-// before they are sent, so no destination, the pods of one controller, may take
-// more than half of what there is.
 type evictor struct {
 	evict   EvictFunc
 	fence   Fence
 	limiter *rate.Limiter
 	timeout time.Duration
-	workers int
 	ledger  *Ledger
 	// answered is called after every answer, without a lock held.
 	answered func(plan.Answered)
@@ -52,54 +38,31 @@ type evictor struct {
 	// none of the grants was found to have room, until something changes.
 	changed *sync.Cond
 	full    bool
-	// grants are those of the newest plan that have not been taken, in order.
-	grants   []plan.Grant
-	inFlight map[types.UID]request
-	answers  []plan.Answered
+	outbox  *plan.Outbox
 	// ticket is the newest that was queued.
 	ticket ticket
-	// throttled is until when nothing is sent; careful is true from then on
-	// until the server answers something else: one at a time.
-	throttled time.Time
-	careful   bool
 }
 
 // ticket numbers the permissions to look for a pod to send.
 type ticket uint64
 
-// request is an eviction under way.
-type request struct {
-	plan.Post
-	destination destination
-}
-
 func newEvictor(o Options, answered func(plan.Answered)) *evictor {
 	e := &evictor{
 		evict: o.Evict, fence: o.Fence, limiter: rate.NewLimiter(o.QPS, o.Burst), timeout: o.EvictionTimeout,
-		workers: o.Workers, ledger: o.Ledger, answered: answered,
+		ledger: o.Ledger, answered: answered, outbox: plan.NewOutbox(o.Workers),
 		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[ticket]{
 			Name: "evictions", MetricsProvider: o.MetricsProvider,
 		}),
-		inFlight: map[types.UID]request{},
 	}
 	e.changed = sync.NewCond(&e.mu)
 	return e
 }
 
-// publish replaces the grants by those of a new plan, whose slice becomes the
-// evictor's. Pods that are being sent and pods whose answer the plan did not
-// know are left out, so that no pod is sent twice.
+// publish replaces the grants by those of a new plan.
 func (e *evictor) publish(grants []plan.Grant) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	answered := make(map[types.UID]bool, len(e.answers))
-	for _, a := range e.answers {
-		answered[a.Grant.Pod.UID] = true
-	}
-	e.grants = slices.DeleteFunc(grants, func(g plan.Grant) bool {
-		_, sent := e.inFlight[g.Pod.UID]
-		return sent || answered[g.Pod.UID]
-	})
+	e.outbox.Publish(grants)
 	e.change()
 }
 
@@ -108,31 +71,17 @@ func (e *evictor) publish(grants []plan.Grant) {
 func (e *evictor) change() {
 	e.full = false
 	e.changed.Broadcast()
-	for range len(e.grants) - e.queue.Len() {
+	for range e.outbox.Waiting() - e.queue.Len() {
 		e.ticket++
 		e.queue.Add(e.ticket)
 	}
 }
 
-// sight is what the next plan has to know of the evictor.
-type sight struct {
-	// answers came since the last sight.
-	answers   []plan.Answered
-	inFlight  map[types.UID]plan.Post
-	throttled time.Time
-	careful   bool
-}
-
 // collect hands the answers over, and says what is under way.
-func (e *evictor) collect() sight {
+func (e *evictor) collect() plan.Sight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := sight{answers: e.answers, inFlight: make(map[types.UID]plan.Post, len(e.inFlight)), throttled: e.throttled, careful: e.careful}
-	for uid, r := range e.inFlight {
-		s.inFlight[uid] = r.Post
-	}
-	e.answers = nil
-	return s
+	return e.outbox.Collect()
 }
 
 // run works until ctx ends, then waits for the requests under way; posts is
@@ -175,45 +124,38 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 	return true
 }
 
-// take turns the first grant of the newest plan that has room into a request
-// under way. Those whose budget has no room any more wait for the next plan.
+// take turns a grant of the newest plan into a request under way.
 func (e *evictor) take(ctx context.Context) (plan.Grant, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if ctx.Err() != nil || time.Now().Before(e.throttled) || e.careful && e.answersDue() {
+	if ctx.Err() != nil {
 		return plan.Grant{}, false
 	}
-	load := e.load()
-	for i := 0; i < len(e.grants); {
-		g := e.grants[i]
-		d := destinationOf(g.Pod)
-		_, sent := e.inFlight[g.Pod.UID]
-		if !sent && !load.add(d) {
-			i++
-			continue
-		}
-		if i == 0 {
-			e.grants = e.grants[1:]
-		} else {
-			e.grants = slices.Delete(e.grants, i, i+1)
-		}
-		if sent || g.Budget.Name != "" && !e.ledger.Reserve(g.Budget, g.Pod) {
-			continue
-		}
-		e.inFlight[g.Pod.UID] = request{Post: plan.Post{Sent: time.Now(), Probe: g.Probe}, destination: d}
-		return g, true
-	}
-	return plan.Grant{}, false
+	return e.outbox.Take(time.Now(), e.ledger.Reserve)
 }
 
-// answersDue is true while a request is under way that may be answered soon.
-func (e *evictor) answersDue() bool {
-	for _, r := range e.inFlight {
-		if !r.Slow {
-			return true
+// awaitRoom waits until there is room for one of the grants. It returns false if
+// none is left, or ctx ends.
+func (e *evictor) awaitRoom(ctx context.Context) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for ctx.Err() == nil && e.outbox.Waiting() > 0 {
+		if !e.full {
+			if e.outbox.HasRoom() {
+				return true
+			}
+			e.full = true
 		}
+		e.changed.Wait()
 	}
 	return false
+}
+
+// waiting is how many grants no worker has taken yet.
+func (e *evictor) waiting() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.outbox.Waiting()
 }
 
 // send makes the one request of a grant and sees to what comes of it. It
@@ -224,7 +166,7 @@ func (e *evictor) send(ctx context.Context, g plan.Grant) {
 		defer close(ended)
 		e.request(ctx, g)
 	})
-	slow := time.NewTimer(slowAfter)
+	slow := time.NewTimer(plan.SlowAfter)
 	defer slow.Stop()
 	select {
 	case <-ended:
@@ -237,9 +179,7 @@ func (e *evictor) send(ctx context.Context, g plan.Grant) {
 func (e *evictor) detach(uid types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if r, sent := e.inFlight[uid]; sent {
-		r.Slow = true
-		e.inFlight[uid] = r
+	if e.outbox.Detach(uid) {
 		e.change()
 	}
 }
@@ -266,37 +206,15 @@ func (e *evictor) unsent(g plan.Grant) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.inFlight, g.Pod.UID)
+	e.outbox.Drop(g.Pod.UID)
 	e.change()
 }
 
-// record keeps an answer for the next plan. The reservation of an outcome that
-// is not certain stays, like that of an admission, until the budget shows it or
-// was read.
+// record keeps an answer for the next plan.
 func (e *evictor) record(a plan.Answered) {
-	if key := a.Grant.Budget; key.Name != "" {
-		if a.Outcome.Reason == plan.Admitted || a.Outcome.Reason.Uncertain() {
-			e.ledger.Spent(key, a.Grant.Pod.UID, a.At)
-		} else {
-			e.ledger.Release(key, a.Grant.Pod.UID)
-		}
-	}
+	e.ledger.Answered(a)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.inFlight, a.Grant.Pod.UID)
-	e.answers = append(e.answers, a)
-	if a.Outcome.Reason == plan.Throttled {
-		e.careful = true
-		if until := a.At.Add(a.Outcome.RetryAfter); e.throttled.Before(until) {
-			e.throttled = until
-		}
-		e.change()
-		return
-	}
-	// A request that was sent before the throttling may be answered after it, and
-	// one that gets no answer says nothing.
-	if a.Outcome.Code != plan.NoAnswer && !a.At.Add(-a.Took).Before(e.throttled) {
-		e.careful = false
-	}
+	e.outbox.Answered(a)
 	e.change()
 }

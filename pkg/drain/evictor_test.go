@@ -149,7 +149,7 @@ func TestEvictorOnce(t *testing.T) {
 		if n := s.count(); n != 1 {
 			t.Errorf("sent %d times before the answer was taken in", n)
 		}
-		if seen := e.collect(); len(seen.answers) != 1 || seen.answers[0].Outcome.Reason != plan.Admitted || len(seen.inFlight) != 0 {
+		if seen := e.collect(); len(seen.Answers) != 1 || seen.Answers[0].Outcome.Reason != plan.Admitted || len(seen.InFlight) != 0 {
 			t.Errorf("saw %+v", seen)
 		}
 	})
@@ -202,7 +202,7 @@ func TestEvictorThrottled(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		publish()
 		time.Sleep(20 * time.Millisecond)
-		if seen := e.collect(); seen.careful {
+		if seen := e.collect(); seen.Careful {
 			t.Error("still careful after an admission")
 		}
 	})
@@ -237,7 +237,7 @@ func TestEvictorFence(t *testing.T) {
 			t.Errorf("the request ended after %v, want 18s: 8s after the first deadline", at)
 		}
 		synctest.Wait()
-		if seen := e.collect(); len(seen.answers) != 1 || seen.answers[0].Outcome.Reason != plan.Unknown {
+		if seen := e.collect(); len(seen.Answers) != 1 || seen.Answers[0].Outcome.Reason != plan.Unknown {
 			t.Errorf("saw %+v, want an unknown outcome", seen)
 		}
 		e.publish(grantsOf(3))
@@ -283,7 +283,7 @@ func TestEvictorShutdown(t *testing.T) {
 		}, func(plan.Answered) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		e.publish(grantsOf(10))
-		time.AfterFunc(slowAfter/2, cancel)
+		time.AfterFunc(plan.SlowAfter/2, cancel)
 		e.run(ctx, t.Context(), 4)
 		if took := time.Since(s.begun); took != 5*time.Second {
 			t.Errorf("the end took %v, want the 5s of the requests under way", took)
@@ -351,8 +351,8 @@ func TestEvictorSlow(t *testing.T) {
 		if len(free) != 30 {
 			t.Errorf("%d of 30 pods of the other controller were sent", len(free))
 		}
-		if most != mostInFlight/2 {
-			t.Errorf("%d evictions that hang were under way, want %d", most, mostInFlight/2)
+		if most != plan.MostInFlight/2 {
+			t.Errorf("%d evictions that hang were under way, want %d", most, plan.MostInFlight/2)
 		}
 	})
 }

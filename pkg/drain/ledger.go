@@ -1,8 +1,6 @@
 package drain
 
 import (
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -11,207 +9,95 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// Ledger holds the newest version of every budget and what of it is reserved for
-// evictions whose disruption does not show in the budget yet. It is safe for
-// concurrent use. What it holds may be lost: the API server has the last word.
+// Ledger is a plan.Ledger that is safe for concurrent use.
 type Ledger struct {
-	mu      sync.Mutex
-	entries map[types.NamespacedName]*entry
-	// epochs are those of NamespaceBudgets, drawn from one counter.
-	epochs map[string]uint64
-	epoch  uint64
-}
-
-type entry struct {
-	budget   *plan.Budget
-	reserved map[types.UID]reservation
-}
-
-type reservation struct {
-	pod string
-	// spent is when the request ended that may have spent it; zero before.
-	spent time.Time
+	mu sync.Mutex
+	of *plan.Ledger
 }
 
 // NewLedger returns an empty ledger.
-func NewLedger() *Ledger {
-	return &Ledger{entries: map[types.NamespacedName]*entry{}, epochs: map[string]uint64{}}
-}
+func NewLedger() *Ledger { return &Ledger{of: plan.NewLedger()} }
 
-// selectsOthers notes that pods of the namespace may be under other budgets.
-func (l *Ledger) selectsOthers(namespace string) {
-	l.epoch++
-	l.epochs[namespace] = l.epoch
-}
-
-// Observe takes in a budget that was seen; an older version of it than the one
-// held is ignored. Reservations that the budget now shows as disrupted are
-// released in the same step, so that no disruption is ever counted twice or
-// not at all. It returns true if the budget may allow more than before.
+// Observe is plan.Ledger.Observe.
 func (l *Ledger) Observe(b *plan.Budget) (more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.observe(b)
+	return l.of.Observe(b)
 }
 
-// Held is the budget as it is known; nil if it is not.
+// Held is plan.Ledger.Held.
 func (l *Ledger) Held(key types.NamespacedName) *plan.Budget {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[key]; e != nil {
-		return e.budget
-	}
-	return nil
+	return l.of.Held(key)
 }
 
-func (l *Ledger) observe(b *plan.Budget) (more bool) {
-	e := l.entries[b.Ref()]
-	switch {
-	case e == nil || e.budget.UID != b.UID:
-		e = &entry{reserved: map[types.UID]reservation{}}
-		l.entries[b.Ref()] = e
-		l.selectsOthers(b.Namespace)
-		more = true
-	case plan.OlderVersion(b.ResourceVersion, e.budget.ResourceVersion):
-		return false
-	case e.budget.Selector.String() != b.Selector.String():
-		l.selectsOthers(b.Namespace)
-		more = true
-	default:
-		more = mayAllowMore(e.budget, b)
-	}
-	e.budget = b
-	for uid, r := range e.reserved {
-		if b.Disrupted[r.pod] {
-			delete(e.reserved, uid)
-		}
-	}
-	return more
-}
-
-// mayAllowMore is false for a change of a budget after which no further pod can
-// be admitted, such as a disruption that it shows now.
-func mayAllowMore(was, is *plan.Budget) bool {
-	return is.Allowed > was.Allowed || is.CurrentHealthy > was.CurrentHealthy || is.DesiredHealthy != was.DesiredHealthy ||
-		is.Observed != was.Observed || is.SyncFailed != was.SyncFailed || is.AlwaysAllow != was.AlwaysAllow || is.ZeroBySpec != was.ZeroBySpec
-}
-
-// Forget drops a budget that is gone.
+// Forget is plan.Ledger.Forget.
 func (l *Ledger) Forget(key types.NamespacedName) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, held := l.entries[key]; held {
-		delete(l.entries, key)
-		l.selectsOthers(key.Namespace)
-	}
+	l.of.Forget(key)
 }
 
-// Reserve takes one disruption of the budget for the pod, if one is free.
+// Reserve is plan.Ledger.Reserve.
 func (l *Ledger) Reserve(key types.NamespacedName, pod *plan.Pod) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.entries[key]
-	if e == nil || e.free() < 1 {
-		return false
-	}
-	e.reserved[pod.UID] = reservation{pod: pod.Name}
-	return true
+	return l.of.Reserve(key, pod)
 }
 
-// Spent notes that the API server has admitted the pod's eviction, or may have:
-// the reservation stays until the budget shows it or is confirmed.
+// Spent is plan.Ledger.Spent.
 func (l *Ledger) Spent(key types.NamespacedName, pod types.UID, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[key]; e != nil {
-		if r, held := e.reserved[pod]; held {
-			r.spent = now
-			e.reserved[pod] = r
-		}
-	}
+	l.of.Spent(key, pod, now)
 }
 
-// Release drops a reservation.
+// Release is plan.Ledger.Release.
 func (l *Ledger) Release(key types.NamespacedName, pod types.UID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[key]; e != nil {
-		delete(e.reserved, pod)
-	}
+	l.of.Release(key, pod)
 }
 
-// Confirm releases the reservations that were spent before the time, after
-// the budget itself was read.
+// Confirm is plan.Ledger.Confirm.
 func (l *Ledger) Confirm(key types.NamespacedName, before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[key]; e != nil {
-		for uid, r := range e.reserved {
-			if !r.spent.IsZero() && !r.spent.After(before) {
-				delete(e.reserved, uid)
-			}
-		}
-	}
+	l.of.Confirm(key, before)
 }
 
-// Unconfirmed lists the budgets with a reservation that was spent and does not
-// show, and since when the oldest of them is, sorted by name.
+// Unconfirmed is plan.Ledger.Unconfirmed.
 func (l *Ledger) Unconfirmed() []plan.Unconfirmed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var late []plan.Unconfirmed
-	for key, e := range l.entries {
-		var oldest time.Time
-		for _, r := range e.reserved {
-			if !r.spent.IsZero() && (oldest.IsZero() || r.spent.Before(oldest)) {
-				oldest = r.spent
-			}
-		}
-		if !oldest.IsZero() {
-			late = append(late, plan.Unconfirmed{Budget: key, Since: oldest})
-		}
-	}
-	slices.SortFunc(late, func(a, b plan.Unconfirmed) int { return strings.Compare(a.Budget.String(), b.Budget.String()) })
-	return late
+	return l.of.Unconfirmed()
 }
 
-// View is the budgets as they stand.
+// View is plan.Ledger.View.
 func (l *Ledger) View() map[string]plan.NamespaceBudgets {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lists := map[string][]plan.BudgetView{}
-	for key, e := range l.entries {
-		lists[key.Namespace] = append(lists[key.Namespace], plan.BudgetView{Budget: e.budget, Free: e.free()})
-	}
-	view := make(map[string]plan.NamespaceBudgets, len(lists))
-	for namespace, list := range lists {
-		slices.SortFunc(list, func(a, b plan.BudgetView) int { return strings.Compare(a.Name, b.Name) })
-		view[namespace] = plan.NamespaceBudgets{Epoch: l.epochs[namespace], List: list}
-	}
-	return view
+	return l.of.View()
 }
 
-func (e *entry) free() int { return max(0, int(e.budget.Allowed)-len(e.reserved)) }
-
-// ForgetOthers drops every budget that is not there any more.
+// ForgetOthers is plan.Ledger.ForgetOthers.
 func (l *Ledger) ForgetOthers(there map[types.NamespacedName]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key := range l.entries {
-		if !there[key] {
-			delete(l.entries, key)
-			l.selectsOthers(key.Namespace)
-		}
-	}
+	l.of.ForgetOthers(there)
 }
 
-// ReleaseAll drops every reservation for the pod.
+// ReleaseAll is plan.Ledger.ReleaseAll.
 func (l *Ledger) ReleaseAll(pod *plan.Pod) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key, e := range l.entries {
-		if key.Namespace == pod.Namespace {
-			delete(e.reserved, pod.UID)
-		}
-	}
+	l.of.ReleaseAll(pod)
+}
+
+// Answered is plan.Ledger.Answered.
+func (l *Ledger) Answered(a plan.Answered) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of.Answered(a)
 }

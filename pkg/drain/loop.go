@@ -74,7 +74,7 @@ func (c *Controller) step(ctx context.Context) time.Time {
 	// What the evictor says comes first: what is there is newer then.
 	sent := c.evictor.collect()
 	now := time.Now()
-	for _, answer := range sent.answers {
+	for _, answer := range sent.Answers {
 		c.tell(ctx, c.memory.Apply(answer))
 	}
 	for _, fact := range c.takeFacts() {
@@ -84,14 +84,10 @@ func (c *Controller) step(ctx context.Context) time.Time {
 		Now: now, Began: c.began, Config: c.Config,
 		Nodes: c.View.Nodes(), DaemonSets: c.View.DaemonSets(),
 		Budgets: c.Ledger.View(), Unconfirmed: c.Ledger.Unconfirmed(),
-		Throttled: sent.throttled, Careful: sent.careful, InFlight: sent.inFlight, Memory: c.memory,
+		Throttled: sent.Throttled, Careful: sent.Careful, InFlight: sent.InFlight, Memory: c.memory,
 	}
-	pods, events := c.memory.Observe(plan.Observed{Now: now, Nodes: s.Nodes, Pods: c.View.Pods(), InFlight: s.InFlight})
+	p, events := c.memory.Plan(s, c.View.Pods())
 	c.tell(ctx, events)
-	s.Pods = pods
-	plan.Match(s.Pods, s.Budgets)
-	p := plan.Make(s)
-	c.tell(ctx, c.memory.Keep(&p, c.Config, now))
 	c.publish(&p)
 	c.evictor.publish(p.Grants)
 	c.sendTasks(&p)

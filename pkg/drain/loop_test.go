@@ -21,7 +21,9 @@ func TestRestAfter(t *testing.T) {
 		"a long plan, workers are busy":     {waiting: 99, took: 20 * time.Millisecond, want: 50 * time.Millisecond},
 		"a plan of no time, nothing to win": {waiting: 10, took: 0, want: 2 * time.Millisecond},
 	} {
-		c := &Controller{Options: Options{Workers: 10}, evictor: &evictor{grants: make([]plan.Grant, test.waiting)}}
+		outbox := plan.NewOutbox(10)
+		outbox.Publish(grantsOf(test.waiting))
+		c := &Controller{Options: Options{Workers: 10}, evictor: &evictor{outbox: outbox}}
 		if rest := c.restAfter(test.took); rest != test.want {
 			t.Errorf("%s: rests %v after %v, want %v", name, rest, test.took, test.want)
 		}

@@ -10,8 +10,8 @@ import (
 )
 
 // Memory is what is remembered between two plans. It belongs to one loop,
-// which calls Apply with every fact, Observe with what is there, Make, and
-// Keep with the plan.
+// which calls Apply with every fact and Plan with what is there: that observes
+// it, makes the plan and keeps it.
 type Memory struct {
 	Nodes   map[types.UID]NodeMemory
 	Pods    map[types.UID]*Entry
@@ -97,6 +97,16 @@ func (m *Memory) Observe(o Observed) (map[string][]*Entry, []Event) {
 		}
 	}
 	return entries, append(events, m.count(o, byName)...)
+}
+
+// Plan makes the plan of a snapshot, of which Pods is left out, and of the pods
+// as Observed has them. It returns the events that follow.
+func (m *Memory) Plan(s *Snapshot, pods map[string][]*Pod) (Plan, []Event) {
+	entries, events := m.Observe(Observed{Now: s.Now, Nodes: s.Nodes, Pods: pods, InFlight: s.InFlight})
+	s.Pods = entries
+	Match(s.Pods, s.Budgets)
+	p := Make(s)
+	return p, append(events, m.Keep(&p, s.Config, s.Now)...)
 }
 
 // entriesOf is the entries of a node's pods. Those of pods that are gone are

@@ -14,16 +14,16 @@ func mutants() []mutant {
 		admit, conclude, fact    = "pkg/plan/admit.go", "pkg/plan/conclude.go", "pkg/plan/fact.go"
 		keep, memory, nodeMemory = "pkg/plan/keep.go", "pkg/plan/memory.go", "pkg/plan/nodememory.go"
 		node, plan, probe        = "pkg/plan/node.go", "pkg/plan/plan.go", "pkg/plan/probe.go"
-		evictor, load, lookup    = "pkg/drain/evictor.go", "pkg/drain/load.go", "pkg/drain/lookup.go"
+		outbox, load, lookup     = "pkg/plan/outbox.go", "pkg/plan/load.go", "pkg/drain/lookup.go"
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
 	)
 	return []mutant{
-		{"careful mode ends with any late answer", evictor, "if a.Outcome.Code != plan.NoAnswer && !a.At.Add(-a.Took).Before(e.throttled) {", "if true {"},
-		{"careful mode sends more than one", evictor, "e.careful && e.answersDue() {", "false {"},
-		{"a slow request holds up careful mode", evictor, "		r.Slow = true\n", ""},
-		{"a pod with an unknown answer is sent again", evictor, "return sent || answered[g.Pod.UID]", "return sent"},
+		{"careful mode ends with any late answer", outbox, "if a.Outcome.Code != NoAnswer && !a.At.Add(-a.Took).Before(o.throttled) {", "if true {"},
+		{"careful mode sends more than one", outbox, "o.careful && o.answersDue() {", "false {"},
+		{"a slow request holds up careful mode", outbox, "		r.Slow = true\n", ""},
+		{"a pod with an unknown answer is sent again", outbox, "return sent || answered[g.Pod.UID]", "return sent"},
 		{"one controller takes all workers", load, " || l.held[d] >= max(1, l.workers/2)", ""},
-		{"one controller takes all requests", load, " || l.underWay[d] >= mostInFlight/2", ""},
+		{"one controller takes all requests", load, " || l.underWay[d] >= MostInFlight/2", ""},
 		{"unconfirmed budgets are never read", probe, "&& !slices.Contains(polls, u.Budget)", "&& slices.Contains(polls, u.Budget)"},
 		{"unconfirmed budgets are never confirmed", lookup, "c.Ledger.Confirm(key, asked.Add(-plan.UnconfirmedFor))", "_ = asked"},
 		{"a budget is probed all the time", fact, "	b.ProbedAt = at\n", ""},

@@ -1,0 +1,160 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const (
+	// SlowAfter is how long a request holds a worker. One that takes longer
+	// waits somewhere, mostly in a webhook, and goes on without it.
+	SlowAfter = time.Second
+	// MostInFlight bounds the requests under way, with and without a worker.
+	MostInFlight = 100
+)
+
+// Outbox is the evictions that wait to be sent, those under way and the answers
+// that no plan knows yet. It is not safe for concurrent use.
+//
+// Requests that hang must not hold up the others. Which ones hang is not known
+// before they are sent, so no destination, the pods of one controller, may take
+// more than half of what there is.
+type Outbox struct {
+	workers int
+	// grants are those of the newest plan that have not been taken, in order.
+	grants   []Grant
+	inFlight map[types.UID]posted
+	answers  []Answered
+	// throttled is until when nothing is sent; careful is true from then on
+	// until the server answers something else: one at a time.
+	throttled time.Time
+	careful   bool
+}
+
+// posted is an eviction under way.
+type posted struct {
+	Post
+	destination destination
+}
+
+// NewOutbox returns an empty outbox for so many workers.
+func NewOutbox(workers int) *Outbox {
+	return &Outbox{workers: workers, inFlight: map[types.UID]posted{}}
+}
+
+// Sight is what the next plan has to know of an Outbox.
+type Sight struct {
+	// Answers came since the last sight.
+	Answers  []Answered
+	InFlight map[types.UID]Post
+	// Throttled and Careful are those of a Snapshot.
+	Throttled time.Time
+	Careful   bool
+}
+
+// Publish replaces the grants by those of a new plan, whose slice becomes the
+// outbox's. Pods that are being sent and pods whose answer the plan did not
+// know are left out, so that no pod is sent twice.
+func (o *Outbox) Publish(grants []Grant) {
+	answered := make(map[types.UID]bool, len(o.answers))
+	for _, a := range o.answers {
+		answered[a.Grant.Pod.UID] = true
+	}
+	o.grants = slices.DeleteFunc(grants, func(g Grant) bool {
+		_, sent := o.inFlight[g.Pod.UID]
+		return sent || answered[g.Pod.UID]
+	})
+}
+
+// Waiting is how many grants have not been taken yet.
+func (o *Outbox) Waiting() int { return len(o.grants) }
+
+// HasRoom is true if one of the grants may be taken beside what is under way.
+func (o *Outbox) HasRoom() bool {
+	load := o.load()
+	return slices.ContainsFunc(o.grants, func(g Grant) bool { return load.add(destinationOf(g.Pod)) })
+}
+
+// Collect hands the answers over, and says what is under way.
+func (o *Outbox) Collect() Sight {
+	s := Sight{Answers: o.answers, InFlight: make(map[types.UID]Post, len(o.inFlight)), Throttled: o.throttled, Careful: o.careful}
+	for uid, r := range o.inFlight {
+		s.InFlight[uid] = r.Post
+	}
+	o.answers = nil
+	return s
+}
+
+// Take turns the first grant of the newest plan that has room into a request
+// under way. Those whose budget has no room any more wait for the next plan:
+// reserve takes a disruption of the budget for a pod, if one is free.
+func (o *Outbox) Take(now time.Time, reserve func(types.NamespacedName, *Pod) bool) (Grant, bool) {
+	if now.Before(o.throttled) || o.careful && o.answersDue() {
+		return Grant{}, false
+	}
+	load := o.load()
+	for i := 0; i < len(o.grants); {
+		g := o.grants[i]
+		d := destinationOf(g.Pod)
+		_, sent := o.inFlight[g.Pod.UID]
+		if !sent && !load.add(d) {
+			i++
+			continue
+		}
+		if i == 0 {
+			o.grants = o.grants[1:]
+		} else {
+			o.grants = slices.Delete(o.grants, i, i+1)
+		}
+		if sent || g.Budget.Name != "" && !reserve(g.Budget, g.Pod) {
+			continue
+		}
+		o.inFlight[g.Pod.UID] = posted{Post: Post{Sent: now, Probe: g.Probe}, destination: d}
+		return g, true
+	}
+	return Grant{}, false
+}
+
+// answersDue is true while a request is under way that may be answered soon.
+func (o *Outbox) answersDue() bool {
+	for _, r := range o.inFlight {
+		if !r.Slow {
+			return true
+		}
+	}
+	return false
+}
+
+// Detach lets a request go on without a worker. It returns false if it has
+// ended.
+func (o *Outbox) Detach(uid types.UID) bool {
+	r, sent := o.inFlight[uid]
+	if sent {
+		r.Slow = true
+		o.inFlight[uid] = r
+	}
+	return sent
+}
+
+// Drop undoes Take for a pod that was not sent.
+func (o *Outbox) Drop(uid types.UID) { delete(o.inFlight, uid) }
+
+// Answered keeps an answer for the next plan.
+func (o *Outbox) Answered(a Answered) {
+	delete(o.inFlight, a.Grant.Pod.UID)
+	o.answers = append(o.answers, a)
+	if a.Outcome.Reason == Throttled {
+		o.careful = true
+		if until := a.At.Add(a.Outcome.RetryAfter); o.throttled.Before(until) {
+			o.throttled = until
+		}
+		return
+	}
+	// A request that was sent before the throttling may be answered after it, and
+	// one that gets no answer says nothing.
+	if a.Outcome.Code != NoAnswer && !a.At.Add(-a.Took).Before(o.throttled) {
+		o.careful = false
+	}
+}
