@@ -1,0 +1,103 @@
+package forecast
+
+import (
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// pump lets idle workers send what is granted.
+func (d *daemon) pump() {
+	idle := min(d.loop.options.Workers-d.busy, d.outbox.Waiting())
+	for range idle {
+		if !d.outbox.HasRoom() {
+			return
+		}
+		d.busy++
+		now := d.loop.Now()
+		wait := d.limiter.ReserveN(now, 1).DelayFrom(now)
+		if wait == 0 {
+			d.sendNext()
+			continue
+		}
+		d.later(wait, func() {
+			d.sendNext()
+			d.pump()
+		})
+	}
+}
+
+// sendNext lets a busy worker send what the newest plan wants sent first.
+func (d *daemon) sendNext() {
+	now := d.loop.Now()
+	g, taken := d.outbox.Take(now, d.ledger.Reserve)
+	if !taken {
+		d.busy--
+		return
+	}
+	held := true
+	release := func() {
+		if held {
+			held = false
+			d.busy--
+		}
+	}
+	r := Request{Verb: Evict, Object: types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, UID: g.Pod.UID, Grant: g}
+	d.send(r, d.loop.options.EvictionTimeout, func() (time.Duration, error) { return d.loop.evict(&g) }, func(err error) {
+		release()
+		d.evicted(g, now, err)
+	})
+	d.detachIfSlow(g.Pod.UID, func() bool { return held }, release)
+}
+
+// detachIfSlow lets a request that takes long go on without a worker.
+func (d *daemon) detachIfSlow(uid types.UID, held func() bool, release func()) {
+	d.later(plan.SlowAfter, func() {
+		if held() && d.outbox.Detach(uid) {
+			release()
+			d.pump()
+		}
+	})
+}
+
+// evicted takes in the answer to an eviction.
+func (d *daemon) evicted(g plan.Grant, sent time.Time, err error) {
+	code := 0
+	if err == nil {
+		code = http.StatusCreated
+	}
+	a := plan.Answered{Grant: g, Outcome: plan.OutcomeOf(code, err), At: d.loop.Now()}
+	a.Took = a.At.Sub(sent)
+	if d.loop.options.Evicted != nil {
+		d.loop.options.Evicted(a)
+	}
+	d.ledger.Answered(a)
+	d.outbox.Answered(a)
+	if a.Outcome.Reason == plan.Admitted && g.Budget.Name == "" {
+		d.wakeSoon()
+	} else {
+		d.wake()
+	}
+	d.pump()
+}
+
+// evict is the API server's side of an eviction.
+func (l *Loop) evict(g *plan.Grant) (time.Duration, error) {
+	takes := time.Duration(0)
+	if hook := l.cluster.Webhook(g.Pod.Namespace); hook != nil {
+		// What the cluster is like after the webhook counts, but nothing of what
+		// it answers depends on that for as short a time.
+		takes = hook.Takes
+		if hook.Error != nil {
+			return takes, hook.Error
+		}
+	}
+	answer := l.cluster.Evict(types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, metav1.DeleteOptions{
+		GracePeriodSeconds: g.GracePeriod, Preconditions: &metav1.Preconditions{UID: &g.Pod.UID},
+	}, false)
+	return takes + answer.Takes, answer.Error
+}

@@ -1,0 +1,56 @@
+package forecast
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// lookUp finds out what became of an eviction.
+func (d *daemon) lookUp(t task) {
+	var pod *corev1.Pod
+	d.send(Request{Verb: GetPod, Object: t.object, UID: t.pod}, taskTimeout, func() (time.Duration, error) {
+		pod = d.loop.cluster.Pod(t.object)
+		return 0, nil
+	}, func(err error) {
+		if err == nil {
+			gone := pod == nil || pod.UID != t.pod
+			d.learned(plan.LookedUp{Pod: t.pod, Gone: gone, Terminating: !gone && pod.DeletionTimestamp != nil, At: d.loop.Now()})
+		}
+		d.ended(t, done, err)
+	})
+}
+
+// readBudget reads a budget of which no event came.
+func (d *daemon) readBudget(t task) {
+	var budget *policyv1.PodDisruptionBudget
+	asked := d.loop.Now()
+	d.send(Request{Verb: GetBudget, Object: t.object}, taskTimeout, func() (time.Duration, error) {
+		budget = d.loop.cluster.Budget(t.object)
+		return 0, nil
+	}, func(err error) {
+		if err == nil {
+			d.budgetRead(t, budget, asked)
+		}
+		d.ended(t, done, err)
+	})
+}
+
+func (d *daemon) budgetRead(t task, budget *policyv1.PodDisruptionBudget, asked time.Time) {
+	defer d.wake()
+	if budget == nil {
+		d.ledger.Forget(t.object)
+		return
+	}
+	b, err := plan.BudgetOf(budget)
+	if err != nil {
+		// The API server, too, takes it as matching nothing.
+		d.ledger.Forget(t.object)
+		return
+	}
+	d.ledger.Observe(b)
+	d.ledger.Confirm(t.object, asked.Add(-plan.UnconfirmedFor))
+}

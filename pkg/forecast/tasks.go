@@ -1,0 +1,204 @@
+package forecast
+
+import (
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// task is one thing to do at the API server other than evicting. It is a hint:
+// what is done is what the newest plan says then.
+type task struct {
+	kind taskKind
+	// node is a Node's UID, pod and budget name objects.
+	node   types.UID
+	object types.NamespacedName
+	pod    types.UID
+}
+
+type taskKind int
+
+const (
+	nodeTask taskKind = iota
+	reportTask
+	releaseTask
+	podTask
+	budgetTask
+)
+
+// How tasks are carried out, as in pkg/drain.
+const (
+	taskWorkers = 8
+	taskTimeout = 30 * time.Second
+	// retryAfter is how long the first retry of a task waits, retryMost the
+	// longest.
+	retryAfter, retryMost = 250 * time.Millisecond, time.Minute
+	laterDelay            = time.Second
+)
+
+// tasks are those that wait, in two lanes, and those under way.
+type tasks struct {
+	fast, slow []task
+	running    map[task]bool
+	// again are those asked for while they run.
+	again map[task]bool
+	// failures counts those that failed and wait to be retried.
+	failures map[task]int
+}
+
+func newTasks() tasks {
+	return tasks{running: map[task]bool{}, again: map[task]bool{}, failures: map[task]int{}}
+}
+
+// queueTasks queues what the plan wants done, unless it failed and waits to be
+// retried.
+func (d *daemon) queueTasks(p *plan.Plan) {
+	queue := func(t task) {
+		if d.tasks.failures[t] == 0 {
+			d.addTask(t)
+		}
+	}
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		if n.Write {
+			queue(task{kind: reportTask, node: n.Node.UID})
+		}
+		if n.Release {
+			queue(task{kind: releaseTask, node: n.Node.UID})
+		}
+		if n.Acts() {
+			queue(task{kind: nodeTask, node: n.Node.UID})
+		}
+	}
+	for _, pod := range p.Lookups {
+		queue(task{kind: podTask, object: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod: pod.UID})
+	}
+	for _, key := range p.Polls {
+		queue(task{kind: budgetTask, object: key})
+	}
+	d.runTasks()
+}
+
+// addTask queues a task. One that runs is queued again when it has ended.
+func (d *daemon) addTask(t task) {
+	q := &d.tasks
+	switch {
+	case q.running[t]:
+		q.again[t] = true
+	case slices.Contains(q.fast, t):
+	case d.urgent(t):
+		q.slow = slices.DeleteFunc(q.slow, func(other task) bool { return other == t })
+		q.fast = append(q.fast, t)
+	case !slices.Contains(q.slow, t):
+		q.slow = append(q.slow, t)
+	}
+}
+
+// urgent is true for a task that cordons, releases or confirms a node, or that
+// writes a change of phase.
+func (d *daemon) urgent(t task) bool {
+	switch t.kind {
+	case nodeTask, releaseTask:
+		return true
+	case reportTask:
+		n := d.plans[t.node]
+		return n != nil && n.Memory.Written.Report.Status.Phase != n.Phase
+	default:
+		return false
+	}
+}
+
+// runTasks lets idle workers take tasks.
+func (d *daemon) runTasks() {
+	q := &d.tasks
+	for len(q.running) < taskWorkers && len(q.fast)+len(q.slow) > 0 {
+		from := &q.fast
+		if len(q.fast) == 0 {
+			from = &q.slow
+		}
+		t := (*from)[0]
+		*from = (*from)[1:]
+		q.running[t] = true
+		d.runTask(t)
+	}
+}
+
+// progress is how far a task came.
+type progress int
+
+const (
+	// done: it did what there was to do, or failed.
+	done progress = iota
+	// nothing: there is nothing to do any more.
+	nothing
+	// later: it could not be tried.
+	later
+)
+
+// ended takes in what a task came to.
+func (d *daemon) ended(t task, came progress, err error) {
+	q := &d.tasks
+	delete(q.running, t)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		// The object is gone, or has changed: its event brings a new plan.
+		d.wake()
+	}
+	if apierrors.IsNotFound(err) && t.node != "" {
+		err = nil
+	}
+	switch failures := q.failures[t]; {
+	case err != nil:
+		if !apierrors.IsConflict(err) && t.node != "" {
+			d.learned(plan.NodeTrouble{Node: t.node, Text: err.Error()})
+		}
+		q.failures[t]++
+		d.later(backoff(failures), func() { d.retry(t) })
+	case failures == 0:
+	case came == later:
+		d.later(laterDelay, func() { d.retry(t) })
+	default:
+		delete(q.failures, t)
+	}
+	if q.again[t] {
+		delete(q.again, t)
+		d.addTask(t)
+	}
+	d.runTasks()
+}
+
+func (d *daemon) retry(t task) {
+	d.addTask(t)
+	d.runTasks()
+}
+
+// backoff is how long a task waits after so many failures before the last.
+func backoff(failures int) time.Duration {
+	wait := retryAfter
+	for range failures {
+		if wait *= 2; wait >= retryMost {
+			return retryMost
+		}
+	}
+	return wait
+}
+
+// learned hands a fact to the next plan.
+func (d *daemon) learned(f plan.Fact) {
+	d.facts = append(d.facts, f)
+	d.wake()
+}
+
+func (d *daemon) runTask(t task) {
+	switch t.kind {
+	case podTask:
+		d.lookUp(t)
+	case budgetTask:
+		d.readBudget(t)
+	default:
+		d.reconcile(t)
+	}
+}
