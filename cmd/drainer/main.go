@@ -67,7 +67,7 @@ func command() *cobra.Command {
 	}
 	o.add(c.Flags())
 	c.Flags().SortFlags = false
-	c.AddCommand(healthcheck(), &cobra.Command{
+	c.AddCommand(healthcheck(), simulation(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(c.OutOrStdout(), "drainer %s (%s)\n", version, commit)

@@ -72,10 +72,22 @@ func ownNamespace() string {
 }
 
 func (o *options) add(f *pflag.FlagSet) {
+	o.addCluster(f)
+	o.addDrains(f)
+	o.addEvictions(f)
+	o.addProcess(f)
+}
+
+// addCluster adds the flags that say where the cluster is.
+func (o *options) addCluster(f *pflag.FlagSet) {
 	f.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "kubeconfig file; without it $KUBECONFIG, ~/.kube/config, or the service account of the pod")
 	f.StringVar(&o.context, "context", o.context, "context of the kubeconfig; without it the current one")
-	f.StringVar(&o.nodeSelector, "node-selector", o.nodeSelector, "label selector of the nodes served; without it all")
+}
 
+// addDrains adds the flags that say which nodes and pods drainer drains, and how
+// many at once.
+func (o *options) addDrains(f *pflag.FlagSet) {
+	f.StringVar(&o.nodeSelector, "node-selector", o.nodeSelector, "label selector of the nodes served; without it all")
 	f.StringVar(&o.maxDraining, "max-draining", o.maxDraining, "how many nodes may be drained at once: a number, or a share of the nodes served, rounded down, at least 1; 100% for no limit")
 	f.BoolVar(&o.allowLastNode, "allow-last-node", o.allowLastNode, "also cordon the last schedulable Ready node")
 	f.StringVar(&o.barePods, "bare-pods", o.barePods, "what to do with pods that have no controller: Block, Evict or Ignore")
@@ -84,11 +96,18 @@ func (o *options) add(f *pflag.FlagSet) {
 	f.StringVar(&o.onTimeout, "on-timeout", o.onTimeout, "what happens then: Wait continues, Stop sends no further eviction")
 	f.DurationVar(&o.stuckAfter, "stuck-after", o.stuckAfter, "how long a pod may be blocked, or overdue in terminating, before it counts as stuck")
 	f.DurationVar(&o.settle, "settle", o.settle, "how long a node must be seen unschedulable before it may be reported Drained")
+}
 
+// addEvictions adds the flags that limit evictions.
+func (o *options) addEvictions(f *pflag.FlagSet) {
 	f.Float64Var(&o.evictionQPS, "eviction-qps", o.evictionQPS, "evictions per second over all nodes; 0 for no limit")
 	f.IntVar(&o.evictionBurst, "eviction-burst", o.evictionBurst, "evictions that may be sent at once")
 	f.IntVar(&o.evictionWorkers, "eviction-workers", o.evictionWorkers, "evictions under way at once")
 	f.DurationVar(&o.evictionTimeout, "eviction-timeout", o.evictionTimeout, "how long one eviction may take; the API server may need 34s")
+}
+
+// addProcess adds the flags that concern the process and not what it drains.
+func (o *options) addProcess(f *pflag.FlagSet) {
 	f.Float32Var(&o.kubeAPIQPS, "kube-api-qps", o.kubeAPIQPS, "other requests per second, separately for writes to nodes, for watches, and for the rest; 0 for no limit")
 	f.IntVar(&o.kubeAPIBurst, "kube-api-burst", o.kubeAPIBurst, "other requests that may be sent at once, where --kube-api-qps limits them")
 

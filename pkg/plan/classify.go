@@ -78,6 +78,19 @@ func (s *PodState) StuckFrom() time.Time {
 	}
 }
 
+// Budgets are those that select the pod, sorted by name; none for a pod that no
+// budget applies to.
+func (s *PodState) Budgets() []*Budget {
+	list := make([]*Budget, len(s.budgets))
+	for i, b := range s.budgets {
+		list[i] = b.Budget
+	}
+	return list
+}
+
+// Explanation says, for people, what holds the pod up.
+func (s *PodState) Explanation() string { return s.explanation() }
+
 // IsTarget is true if the pod has to leave its node when that is drained.
 func IsTarget(pod *Pod, daemonSets map[types.UID]bool, config Config) bool {
 	switch {

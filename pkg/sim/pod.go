@@ -181,7 +181,7 @@ func (c *Cluster) schedule(key Key, uid types.UID) {
 	if pod == nil || pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
 		return
 	}
-	node := c.fittest()
+	node := c.fittest(pod)
 	if node == "" {
 		c.waiting[key] = true
 		return
@@ -198,15 +198,15 @@ func (c *Cluster) schedule(key Key, uid types.UID) {
 // one does in a big cluster.
 const enough = 100
 
-// fittest is the node with the fewest pods among the next ones that take a pod,
+// fittest is the node for the pod: that with the fewest pods among the next ones that take a pod,
 // where a PreferNoSchedule taint counts more than any number of pods.
-func (c *Cluster) fittest() string {
+func (c *Cluster) fittest(pod *corev1.Pod) string {
 	best, fewest, seen := "", 0, 0
 	for range c.names {
 		c.nextNode = (c.nextNode + 1) % len(c.names)
 		node := c.Node(c.names[c.nextNode])
 		pods := len(c.placed[node.Name])
-		if !schedulable(node) || pods >= maxPods {
+		if !schedulable(node) || pods >= maxPods || !selects(pod, node) {
 			continue
 		}
 		pods += maxPods * len(node.Spec.Taints)
@@ -218,6 +218,16 @@ func (c *Cluster) fittest() string {
 		}
 	}
 	return best
+}
+
+// selects is true if the pod's nodeSelector selects the node.
+func selects(pod *corev1.Pod, node *corev1.Node) bool {
+	for key, value := range pod.Spec.NodeSelector {
+		if has, is := node.Labels[key]; !is || has != value {
+			return false
+		}
+	}
+	return true
 }
 
 // retryWaiting lets the scheduler try the pods again that no node took.

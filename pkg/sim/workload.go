@@ -34,6 +34,8 @@ type Workload struct {
 	Labels map[string]string
 	// Annotations are those of the pods.
 	Annotations map[string]string
+	// NodeSelector says which nodes take the pods; nil for all.
+	NodeSelector map[string]string
 	// Grace is the pods' termination grace period in whole seconds, 30s if 0.
 	Grace time.Duration
 	Behaviour
@@ -114,7 +116,7 @@ func (c *Cluster) template(w *workload) *corev1.Pod {
 			OwnerReferences: []metav1.OwnerReference{owner},
 		},
 		Spec: corev1.PodSpec{
-			TerminationGracePeriodSeconds: &seconds, Containers: []corev1.Container{{Name: "main", Image: "example.org/app"}},
+			TerminationGracePeriodSeconds: &seconds, NodeSelector: w.NodeSelector, Containers: []corev1.Container{{Name: "main", Image: "example.org/app"}},
 		},
 	}
 }

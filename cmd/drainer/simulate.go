@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"drainer.dev/drainer/pkg/forecast"
+	"drainer.dev/drainer/pkg/simulate"
+)
+
+// simulateOptions are the flags of simulate.
+type simulateOptions struct {
+	// options are those of the daemon; only some of them are flags here.
+	*options
+	file     string
+	nodes    []string
+	selector string
+	output   string
+
+	startTime, stopTime        time.Duration
+	startTimes                 map[string]string
+	apiLatency, controllerLags time.Duration
+	limit                      time.Duration
+}
+
+func simulationDefaults() *simulateOptions {
+	return &simulateOptions{
+		options: defaults(), output: "text", apiLatency: 10 * time.Millisecond, controllerLags: 50 * time.Millisecond, limit: 24 * time.Hour,
+	}
+}
+
+func simulation() *cobra.Command {
+	o := simulationDefaults()
+	c := &cobra.Command{
+		Use:   "simulate [-f DUMP] {--drain NODE,NODE | -l SELECTOR}",
+		Short: "Forecast how nodes would be drained, and write nothing",
+		Long: "simulate reads a cluster, or a dump of one, and forecasts how drainer would drain nodes of it: when each node\n" +
+			"is drained, which budgets bound the time, and what cannot finish and how to fix it. It only lists objects.\n" +
+			"A dump is the output of:\n\n  " + simulate.Command,
+		Example: "  drainer simulate --drain node-1,node-2\n" +
+			"  " + simulate.Command + " | drainer simulate -f - -l pool=workers --max-draining=3",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return o.run(c.Context(), c.InOrStdin(), c.OutOrStdout())
+		},
+	}
+	o.add(c.Flags())
+	c.Flags().SortFlags = false
+	return c
+}
+
+// add adds the flags: its own, and those of the daemon that decide about drains.
+func (o *simulateOptions) add(f *pflag.FlagSet) {
+	f.StringVarP(&o.file, "filename", "f", o.file, "file with a dump of the cluster, - for standard input; without it the cluster is read")
+	f.StringSliceVar(&o.nodes, "drain", o.nodes, "names of the nodes to drain")
+	f.StringVarP(&o.selector, "selector", "l", o.selector, "label selector of the nodes to drain")
+	f.StringVarP(&o.output, "output", "o", o.output, "text or json")
+	f.DurationVar(&o.startTime, "start-time", o.startTime, "how long pods take from their creation until they are Ready; 0 to take it from their history")
+	f.StringToStringVar(&o.startTimes, "start-time-of", o.startTimes, "the same for the pods of a namespace or a controller, such as shop=20s,shop/web=5s")
+	f.DurationVar(&o.stopTime, "stop-time", o.stopTime, "how long pods take to stop, at most their grace period; 0 for the whole of it")
+	f.DurationVar(&o.apiLatency, "api-latency", o.apiLatency, "how long the API server takes to answer")
+	f.DurationVar(&o.controllerLags, "controller-delay", o.controllerLags, "how long each controller and the scheduler take to react")
+	f.DurationVar(&o.limit, "limit", o.limit, "how long a time is forecast at the most")
+	o.addCluster(f)
+	o.addDrains(f)
+	o.addEvictions(f)
+}
+
+// validate checks all flags together and names everything that is wrong.
+func (o *simulateOptions) validate() error {
+	problems := []error{o.options.validate()}
+	bad := func(flag string, value any, want string) {
+		problems = append(problems, fmt.Errorf("--%s=%v: expected %s", flag, value, want))
+	}
+	oneOf(bad, "output", o.output, "text", "json")
+	if _, err := labels.Parse(o.selector); err != nil {
+		bad("selector", o.selector, "a label selector such as pool=workers: "+err.Error())
+	}
+	for _, one := range []struct {
+		flag string
+		d    time.Duration
+	}{
+		{"start-time", o.startTime},
+		{"stop-time", o.stopTime},
+		{"api-latency", o.apiLatency},
+		{"controller-delay", o.controllerLags},
+	} {
+		if one.d < 0 {
+			bad(one.flag, one.d, "a duration of at least 0")
+		}
+	}
+	if o.limit <= 0 {
+		bad("limit", o.limit, "a duration above 0")
+	}
+	if _, err := o.times(); err != nil {
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// times are the start times of namespaces and controllers.
+func (o *simulateOptions) times() (map[string]time.Duration, error) {
+	times := map[string]time.Duration{}
+	var problems []error
+	for of, text := range o.startTimes {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 {
+			problems = append(problems, fmt.Errorf("--start-time-of=%s=%s: expected a duration of at least 0 such as 20s", of, text))
+		}
+		times[of] = d
+	}
+	return times, errors.Join(sorted(problems)...)
+}
+
+// run reads the cluster and writes the forecast. The options must be valid.
+func (o *simulateOptions) run(ctx context.Context, in io.Reader, out io.Writer) error {
+	objects, err := o.objects(ctx, in)
+	if err != nil {
+		return failure{err}
+	}
+	result, err := simulate.Run(objects, o.simulation())
+	if err != nil {
+		return err
+	}
+	if o.output == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(result)
+	} else {
+		err = result.WriteText(out)
+	}
+	if err != nil {
+		return failure{fmt.Errorf("writing the forecast: %w", err)}
+	}
+	return nil
+}
+
+func (o *simulateOptions) simulation() simulate.Options {
+	times, _ := o.times()
+	config := o.config()
+	// This process is no pod of the cluster.
+	config.OwnPod = ""
+	served, _ := labels.Parse(o.nodeSelector)
+	s := simulate.Options{
+		Nodes: o.nodes,
+		Daemon: forecast.Options{
+			Config: config, Selector: served,
+			QPS: o.evictionQPS, Burst: o.evictionBurst, Workers: o.evictionWorkers, EvictionTimeout: o.evictionTimeout,
+		},
+		StartTime: o.startTime, StartTimes: times, StopTime: o.stopTime,
+		Latency: o.apiLatency, ControllerDelay: o.controllerLags, Limit: o.limit,
+	}
+	if o.selector != "" {
+		s.Selector, _ = labels.Parse(o.selector)
+	}
+	return s
+}
+
+// objects are those of the dump, or of the cluster.
+func (o *simulateOptions) objects(ctx context.Context, in io.Reader) (*simulate.Objects, error) {
+	if o.file == "" {
+		return o.read(ctx)
+	}
+	if o.file != "-" {
+		file, err := os.Open(o.file)
+		if err != nil {
+			return nil, fmt.Errorf("opening the dump: %w", err)
+		}
+		defer file.Close()
+		in = file
+	}
+	return simulate.ReadDump(in)
+}

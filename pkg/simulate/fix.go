@@ -1,0 +1,107 @@
+package simulate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// blockers are what keeps the nodes asked for from being drained.
+func (r *run) blockers() []Blocker {
+	list := []Blocker{}
+	for i := range r.plan.Nodes {
+		n := &r.plan.Nodes[i]
+		times := r.nodes[n.Node.Name]
+		if times == nil || !times.drained.IsZero() {
+			continue
+		}
+		of := podBlockers(n)
+		if len(of) == 0 {
+			of = []Blocker{nodeBlocker(n)}
+		}
+		list = append(list, of...)
+	}
+	return list
+}
+
+// podBlockers are the reasons why pods of a node do not leave, each once.
+func podBlockers(n *plan.NodePlan) []Blocker {
+	var list []Blocker
+	for i := range n.Pods {
+		s := &n.Pods[i]
+		if s.State != plan.Blocked && s.State != plan.Terminating {
+			continue
+		}
+		b := Blocker{Node: n.Node.Name, Pod: s.Pod.Key(), Pods: 1, Reason: string(s.Reason), Message: s.Explanation()}
+		for _, budget := range s.Budgets() {
+			b.Budgets = append(b.Budgets, budget.Key())
+		}
+		b.Fix = fixOf(s)
+		same := slices.IndexFunc(list, func(other Blocker) bool {
+			return other.Reason == b.Reason && slices.Equal(other.Budgets, b.Budgets)
+		})
+		if same >= 0 {
+			list[same].Pods++
+			continue
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+// nodeBlocker is why a node is not drained if none of its pods is the reason.
+func nodeBlocker(n *plan.NodePlan) Blocker {
+	b := Blocker{Node: n.Node.Name, Reason: strings.ToLower(string(n.Phase)), Message: n.Report().Message}
+	switch {
+	case n.Phase == api.InvalidRequest:
+		b.Fix = "correct the annotations of the node"
+	case n.Phase == api.Paused:
+		b.Fix = "remove the annotation " + api.PausedAnnotation
+	case n.Phase == api.TimedOut:
+		b.Fix = "raise --drain-timeout, or use --on-timeout=Wait"
+	case n.Facts.Queued == plan.QueuedAsLast:
+		b.Reason, b.Fix = string(plan.QueuedAsLast), "add a node, or use --allow-last-node"
+	case n.Facts.Queued == plan.QueuedForSlot:
+		b.Reason, b.Fix = string(plan.QueuedForSlot), "fix the nodes that are being drained, or raise --max-draining"
+	case n.Facts.Queued == plan.QueuedForTime:
+		b.Reason, b.Fix = string(plan.QueuedForTime), "raise --limit to forecast beyond the time"
+	default:
+		b.Fix = "raise --limit to forecast a longer time"
+	}
+	return b
+}
+
+// fixOf says how to let a pod leave.
+func fixOf(s *plan.PodState) string {
+	budgets := s.Budgets()
+	var names []string
+	for _, b := range budgets {
+		names = append(names, b.Key())
+	}
+	switch s.Reason {
+	case plan.BudgetNeverAllows:
+		return fmt.Sprintf("let PDB %s allow a disruption while all its pods are healthy (raise maxUnavailable or lower minAvailable), or add replicas",
+			strings.Join(names, ", "))
+	case plan.BudgetExhausted:
+		return fmt.Sprintf("make the pods under PDB %s Ready, or add replicas", strings.Join(names, ", "))
+	case plan.MultipleBudgets:
+		return fmt.Sprintf("change the selectors so that only one of the PDBs %s selects the pod", strings.Join(names, ", "))
+	case plan.BudgetSyncFailed, plan.BudgetUnsynced:
+		return fmt.Sprintf("correct PDB %s: the disruption controller cannot compute it", strings.Join(names, ", "))
+	case plan.BarePod:
+		return "delete the pod yourself, or use --bare-pods=Evict"
+	case plan.EmptyDirVolume:
+		return "delete the pod yourself, or use --empty-dir=Evict"
+	case plan.Finalizer:
+		return "let the controller of the pod's finalizers remove them"
+	case plan.Kubelet:
+		return "make the kubelet of the node Ready, or delete the Node if the machine is gone"
+	case plan.Returning:
+		return "keep the pod's controller from placing pods on a cordoned node, for example by its tolerations"
+	default:
+		return "see the message"
+	}
+}

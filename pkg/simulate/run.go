@@ -1,0 +1,283 @@
+package simulate
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/forecast"
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim"
+)
+
+// RequestID is the ID of the request that is simulated.
+const RequestID = "simulate"
+
+// patience is for how long nothing may move before a drain counts as one that
+// cannot finish. Every retry comes sooner.
+const patience = 15 * time.Minute
+
+// Run makes the forecast. It fails if the options do not fit the objects.
+func Run(objects *Objects, o Options) (*Result, error) {
+	chosen, err := o.choose(objects)
+	if err != nil {
+		return nil, err
+	}
+	s := newScene(objects, &o, chosen)
+	r := &run{options: &o, scene: s, budgets: map[types.NamespacedName]*BudgetResult{}, nodes: map[string]*nodeTimes{}}
+	daemon := o.Daemon
+	daemon.Latency, daemon.WatchLag = o.Latency, o.Latency
+	daemon.Planned, daemon.Evicted, daemon.Changed = r.planned, r.evicted, r.changed
+	r.loop = forecast.New(s.cluster, daemon)
+	for _, name := range chosen {
+		r.nodes[name] = &nodeTimes{}
+	}
+	r.drain(chosen)
+	return r.result(chosen), nil
+}
+
+// run is one forecast in the making.
+type run struct {
+	options *Options
+	scene   *scene
+	loop    *forecast.Loop
+	// begun is when the request was made, moved when something last did.
+	begun, moved time.Time
+	// plan is the newest; planned is when it was made.
+	plan      *plan.Plan
+	plannedAt time.Time
+
+	nodes              map[string]*nodeTimes
+	budgets            map[types.NamespacedName]*BudgetResult
+	evictions, refused int
+}
+
+// nodeTimes is when what happened at a node; zero if it did not.
+type nodeTimes struct {
+	pods                    int
+	started, empty, drained time.Time
+}
+
+// drain asks for the drain, once a daemon has settled, and waits until it is
+// done or nothing moves.
+func (r *run) drain(chosen []string) {
+	l := r.loop
+	l.Start()
+	// What the controllers have to catch up with comes before the request.
+	l.Run(l.Now().Add(settling), nil)
+	r.begun, r.moved = l.Now(), l.Now()
+	for _, name := range chosen {
+		node := l.Cluster().Node(name)
+		if isDrained(node) {
+			r.nodes[name].started, r.nodes[name].drained = r.begun, r.begun
+		}
+		// A request that exists is part of what is forecast.
+		if _, asked, _ := api.RequestOf(node.Annotations); !asked {
+			l.Request(RequestID, name)
+		}
+	}
+	l.Run(r.begun.Add(r.options.Limit), func() bool {
+		return r.done() || l.Now().Sub(r.moved) >= patience && !r.waitsForTime()
+	})
+	r.count(l.Now())
+}
+
+// settling is how long the cluster runs before the request.
+const settling = time.Second
+
+func (r *run) done() bool {
+	for _, n := range r.nodes {
+		if n.drained.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// waitsForTime is true while a node waits for a time that was asked for.
+func (r *run) waitsForTime() bool {
+	if r.plan == nil {
+		return false
+	}
+	return slices.ContainsFunc(r.plan.Nodes, func(n plan.NodePlan) bool { return n.Facts.Queued == plan.QueuedForTime })
+}
+
+// planned notes for how long budgets have blocked since the plan before.
+func (r *run) planned(s *plan.Snapshot, p *plan.Plan) {
+	r.count(s.Now)
+	r.plan, r.plannedAt = p, s.Now
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		times := r.nodes[n.Node.Name]
+		if times == nil {
+			continue
+		}
+		times.started = cmp.Or(times.started, n.Memory.StartedAt)
+		counts := n.Facts.Status.Pods
+		times.pods = max(times.pods, counts.Gone+counts.Remaining())
+	}
+}
+
+// count adds the time since the newest plan to the budgets that block in it.
+func (r *run) count(now time.Time) {
+	if r.plan == nil || r.begun.IsZero() {
+		return
+	}
+	blocking := map[types.NamespacedName]bool{}
+	for i := range r.plan.Nodes {
+		for j := range r.plan.Nodes[i].Pods {
+			pod := &r.plan.Nodes[i].Pods[j]
+			if pod.State != plan.Blocked {
+				continue
+			}
+			for _, b := range pod.Budgets() {
+				blocking[b.Ref()] = true
+				r.budget(b.Ref()).AtOnce = max(0, int(b.ExpectedPods-b.DesiredHealthy))
+			}
+		}
+	}
+	for key := range blocking {
+		r.budget(key).BlockedSeconds += now.Sub(r.plannedAt).Seconds()
+	}
+}
+
+func (r *run) budget(key types.NamespacedName) *BudgetResult {
+	if r.budgets[key] == nil {
+		r.budgets[key] = &BudgetResult{Namespace: key.Namespace, Name: key.Name}
+	}
+	return r.budgets[key]
+}
+
+func (r *run) evicted(a plan.Answered) {
+	r.evictions++
+	if a.Outcome.Reason != plan.Admitted {
+		r.refused++
+		return
+	}
+	if key := a.Grant.Budget; key.Name != "" {
+		r.budget(key).Evictions++
+	}
+}
+
+// changed notes when pods leave and nodes are drained.
+func (r *run) changed(c sim.Change) {
+	switch o := c.Object.(type) {
+	case *corev1.Pod:
+		r.moved = r.loop.Now()
+		r.podChanged(c, o)
+	case *corev1.Node:
+		times := r.nodes[o.Name]
+		if times == nil || r.begun.IsZero() {
+			return
+		}
+		if times.drained.IsZero() && isDrained(o) {
+			times.drained, r.moved = r.loop.Now(), r.loop.Now()
+		}
+	}
+}
+
+// isDrained is true for a node that is reported drained for its request.
+func isDrained(n *corev1.Node) bool {
+	request, asked, _ := api.RequestOf(n.Annotations)
+	return asked && n.Annotations[api.DrainedAnnotation] == request.ID
+}
+
+// podChanged notes when a pod leaves a node that it had to leave.
+func (r *run) podChanged(c sim.Change, pod *corev1.Pod) {
+	times := r.nodes[pod.Spec.NodeName]
+	if times != nil && c.Type == "DELETED" && !r.begun.IsZero() {
+		times.empty = r.loop.Now()
+	}
+}
+
+// since is the seconds since the request.
+func (r *run) since(t time.Time) float64 {
+	return max(0, t.Sub(r.begun).Round(time.Millisecond).Seconds())
+}
+
+func (r *run) secondsOf(t time.Time) *float64 {
+	if t.IsZero() {
+		return nil
+	}
+	s := r.since(t)
+	return &s
+}
+
+// result is the forecast.
+func (r *run) result(chosen []string) *Result {
+	result := &Result{
+		Version: Version, At: r.begun, Complete: r.done(), Evictions: r.evictions, Refused: r.refused,
+		Homeless: r.scene.cluster.Waiting(), StartTimes: r.scene.starts, Assumptions: r.assumptions(),
+		Nodes: []NodeResult{}, Budgets: []BudgetResult{}, Blockers: []Blocker{},
+	}
+	end := r.moved
+	for _, name := range chosen {
+		times := r.nodes[name]
+		result.Nodes = append(result.Nodes, r.node(name, times))
+		if s := r.since(times.empty); !times.empty.IsZero() && s > result.EmptySeconds {
+			result.EmptySeconds = s
+		}
+	}
+	slices.SortStableFunc(result.Nodes, byDrained)
+	result.MakespanSeconds = r.since(end)
+	for _, key := range slices.SortedFunc(maps.Keys(r.budgets), func(a, b types.NamespacedName) int {
+		return cmp.Or(cmp.Compare(r.budgets[b].BlockedSeconds, r.budgets[a].BlockedSeconds), cmp.Compare(a.String(), b.String()))
+	}) {
+		if b := r.budgets[key]; b.BlockedSeconds > 0 {
+			b.Share = min(1, b.BlockedSeconds/max(result.MakespanSeconds, 0.001))
+			result.Budgets = append(result.Budgets, *b)
+		}
+	}
+	if !result.Complete {
+		result.Blockers = r.blockers()
+	}
+	return result
+}
+
+// byDrained sorts nodes by when they are drained, those that are not last.
+func byDrained(a, b NodeResult) int {
+	switch {
+	case a.DrainedSeconds == nil && b.DrainedSeconds == nil:
+		return cmp.Compare(a.Name, b.Name)
+	case a.DrainedSeconds == nil:
+		return 1
+	case b.DrainedSeconds == nil:
+		return -1
+	default:
+		return cmp.Or(cmp.Compare(*a.DrainedSeconds, *b.DrainedSeconds), cmp.Compare(a.Name, b.Name))
+	}
+}
+
+func (r *run) node(name string, times *nodeTimes) NodeResult {
+	n := NodeResult{Name: name, Pods: times.pods, StartedSeconds: r.secondsOf(times.started), DrainedSeconds: r.secondsOf(times.drained)}
+	if n.DrainedSeconds != nil {
+		empty := cmp.Or(times.empty, times.started)
+		n.EmptySeconds = r.secondsOf(empty)
+	}
+	if p := r.planOf(name); p != nil {
+		report := p.Report()
+		n.Phase, n.Message = string(p.Phase), report.Message
+	}
+	if n.DrainedSeconds != nil {
+		// The newest plan may be older than the write that ended the drain.
+		n.Phase, n.Message = string(api.Drained), ""
+	}
+	return n
+}
+
+func (r *run) planOf(node string) *plan.NodePlan {
+	if r.plan == nil {
+		return nil
+	}
+	for i := range r.plan.Nodes {
+		if r.plan.Nodes[i].Node.Name == node {
+			return &r.plan.Nodes[i]
+		}
+	}
+	return nil
+}
