@@ -34,7 +34,7 @@ type simulateOptions struct {
 
 func simulationDefaults() *simulateOptions {
 	return &simulateOptions{
-		options: defaults(), output: "text", apiLatency: 10 * time.Millisecond, controllerLags: 50 * time.Millisecond, limit: 24 * time.Hour,
+		options: defaults(), output: "text", apiLatency: 10 * time.Millisecond, controllerLags: 20 * time.Millisecond, limit: 24 * time.Hour,
 	}
 }
 

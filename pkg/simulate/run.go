@@ -82,7 +82,7 @@ func (r *run) drain(chosen []string) {
 		}
 	}
 	l.Run(r.begun.Add(r.options.Limit), func() bool {
-		return r.done() || l.Now().Sub(r.moved) >= patience && !r.waitsForTime()
+		return r.done() || l.Now().Sub(r.moved) >= patience
 	})
 	r.count(l.Now())
 }
@@ -99,14 +99,6 @@ func (r *run) done() bool {
 	return true
 }
 
-// waitsForTime is true while a node waits for a time that was asked for.
-func (r *run) waitsForTime() bool {
-	if r.plan == nil {
-		return false
-	}
-	return slices.ContainsFunc(r.plan.Nodes, func(n plan.NodePlan) bool { return n.Facts.Queued == plan.QueuedForTime })
-}
-
 // planned notes for how long budgets have blocked since the plan before.
 func (r *run) planned(s *plan.Snapshot, p *plan.Plan) {
 	r.count(s.Now)
@@ -116,6 +108,9 @@ func (r *run) planned(s *plan.Snapshot, p *plan.Plan) {
 		times := r.nodes[n.Node.Name]
 		if times == nil {
 			continue
+		}
+		if n.Facts.Queued == plan.QueuedForTime {
+			r.moved = s.Now // It waits for a time that was asked for.
 		}
 		times.started = cmp.Or(times.started, n.Memory.StartedAt)
 		counts := n.Facts.Status.Pods

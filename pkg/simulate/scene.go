@@ -46,10 +46,12 @@ func newScene(objects *Objects, o *Options, chosen []string) *scene {
 		s.cluster.Put(sim.Nodes, objects.Nodes[i].DeepCopy())
 	}
 	s.addDaemonSets(objects)
-	took := history(objects.Pods)
+	took := History(objects.Pods)
 	behaviours := map[types.UID]sim.Behaviour{}
 	for _, w := range ownersOf(objects, chosen) {
-		behaviours[w.uid] = s.adopt(w, o, took[w.uid])
+		before, known := took[w.uid]
+		start, source := o.startOf(w.namespace, w.workload, before, known)
+		behaviours[w.uid] = s.adopt(w, o, start, source)
 	}
 	for i := range objects.Budgets {
 		s.cluster.Put(sim.Budgets, objects.Budgets[i].DeepCopy())
@@ -94,8 +96,7 @@ func (s *scene) addDaemonSets(objects *Objects) {
 }
 
 // adopt adds a controller, and returns how its pods behave.
-func (s *scene) adopt(w *owner, o *Options, took []time.Duration) sim.Behaviour {
-	start, source := o.startOf(w.namespace, w.workload, took)
+func (s *scene) adopt(w *owner, o *Options, start time.Duration, source string) sim.Behaviour {
 	if w.leaves {
 		s.starts = append(s.starts, StartTime{
 			Namespace: w.namespace, Controller: w.workload, Seconds: start.Seconds(), Source: source, Pods: w.pods,

@@ -32,9 +32,12 @@ type StartTime struct {
 	Pods    int     `json:"pods"`
 }
 
-// history is how long pods took to become Ready, by their controller.
-func history(pods []corev1.Pod) map[types.UID][]time.Duration {
-	took := map[types.UID][]time.Duration{}
+// History is how long pods took from their creation until they were Ready, by
+// their controller: the mean of the middle half, which is a median that is finer
+// than the whole seconds of the API's timestamps. Pods that have restarted or
+// are not Ready do not count.
+func History(pods []corev1.Pod) map[types.UID]time.Duration {
+	took, middles := map[types.UID][]time.Duration{}, map[types.UID]time.Duration{}
 	for i := range pods {
 		if owner := metav1.GetControllerOfNoCopy(&pods[i]); owner != nil {
 			if d, known := tookToStart(&pods[i]); known {
@@ -42,7 +45,10 @@ func history(pods []corev1.Pod) map[types.UID][]time.Duration {
 			}
 		}
 	}
-	return took
+	for uid, times := range took {
+		middles[uid] = middle(times)
+	}
+	return middles
 }
 
 // tookToStart is how long a pod took from its creation until it was Ready. It is
@@ -61,8 +67,7 @@ func tookToStart(pod *corev1.Pod) (time.Duration, bool) {
 	return 0, false
 }
 
-// middle is the mean of the middle half of the times: a median that is finer
-// than the whole seconds of the API's timestamps.
+// middle is the mean of the middle half of the times.
 func middle(times []time.Duration) time.Duration {
 	sorted := slices.Clone(times)
 	slices.Sort(sorted)
@@ -75,7 +80,7 @@ func middle(times []time.Duration) time.Duration {
 }
 
 // startOf is the start time of a controller's pods, and where it is from.
-func (o *Options) startOf(namespace, name string, took []time.Duration) (time.Duration, string) {
+func (o *Options) startOf(namespace, name string, took time.Duration, known bool) (time.Duration, string) {
 	for _, key := range []string{namespace + "/" + name, namespace} {
 		if d, given := o.StartTimes[key]; given {
 			return d, FromFlag
@@ -84,8 +89,8 @@ func (o *Options) startOf(namespace, name string, took []time.Duration) (time.Du
 	switch {
 	case o.StartTime > 0:
 		return o.StartTime, FromFlag
-	case len(took) > 0:
-		return middle(took), FromHistory
+	case known:
+		return took, FromHistory
 	default:
 		return unknownStart, FromDefault
 	}

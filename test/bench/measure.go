@@ -42,6 +42,8 @@ type Result struct {
 	// Drained is how many nodes were.
 	Drained int
 	Usage   Usage
+	// Forecast is what drainer simulate said before; nil for peers.
+	Forecast *Forecast `json:",omitempty"`
 }
 
 // leaving is a pod that has to leave.
@@ -67,11 +69,17 @@ type observer struct {
 
 // measure lets the contender drain and watches what happens.
 func (r *run1) measure(ctx context.Context, contender string) (result Result, err error) {
+	var seen *Forecast
+	if contender == ours {
+		if seen, err = r.foresee(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	drain, end, err := contenders[contender](ctx, r)
 	if err != nil {
 		return Result{}, err
 	}
-	result = Result{Scenario: r.Name, Contender: contender, Drained: len(r.drained)}
+	result = Result{Scenario: r.Name, Contender: contender, Drained: len(r.drained), Forecast: seen}
 	o, err := r.drainUnderWatch(ctx, drain, contender == ours)
 	usage, endErr := end(ctx)
 	if err := errors.Join(err, endErr); err != nil {
@@ -82,7 +90,10 @@ func (r *run1) measure(ctx context.Context, contender string) (result Result, er
 		return Result{}, err
 	}
 	result.summarize(o)
-	return result, nil
+	if result.Forecast != nil {
+		err = r.compare(ctx, result.Forecast, o)
+	}
+	return result, err
 }
 
 // drainUnderWatch drains, and watches until every pod has left and, if the

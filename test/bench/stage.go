@@ -49,6 +49,9 @@ func (s *stage) play(ctx context.Context, sc Scenario, o settings) ([]Result, er
 			}
 			r.Round = round + 1
 			fmt.Fprintf(os.Stderr, "%s, round %d, %s: %.1fs\n", sc.Name, r.Round, turn.Contender, r.Makespan)
+			if r.Forecast != nil {
+				fmt.Fprintln(os.Stderr, r.Forecast.line(&r))
+			}
 			results = append(results, r)
 		}
 	}

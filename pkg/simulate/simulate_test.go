@@ -1,0 +1,405 @@
+package simulate_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/forecast"
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/simulate"
+)
+
+var noon = time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
+
+// options drain the nodes with the daemon's defaults and no limit of nodes.
+func options(nodes ...string) simulate.Options {
+	share, err := plan.ParseShare("100%")
+	if err != nil {
+		panic(err) // It is constant.
+	}
+	return simulate.Options{
+		Nodes: nodes, Latency: 10 * time.Millisecond, ControllerDelay: 50 * time.Millisecond, StopTime: time.Second, Limit: 24 * time.Hour,
+		Daemon: forecast.Options{
+			Config: plan.Config{
+				MaxDraining: share, Settle: 5 * time.Second, StuckAfter: 5 * time.Minute, OnTimeout: api.Wait,
+				BarePods: plan.BlockBarePods, EmptyDir: plan.EvictEmptyDir,
+			},
+			QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second,
+		},
+	}
+}
+
+// cluster builds the objects of a cluster.
+type cluster struct{ simulate.Objects }
+
+func newCluster(nodes ...string) *cluster {
+	c := &cluster{}
+	for _, name := range nodes {
+		c.Nodes = append(c.Nodes, corev1.Node{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
+			ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("node-" + name), Labels: map[string]string{"name": name}},
+			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+				{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.NewTime(noon)},
+			}},
+		})
+	}
+	return c
+}
+
+// deployment adds a Deployment of shop with a pod on each node named, each of
+// which became Ready so long after its creation.
+func (c *cluster) deployment(name string, took time.Duration, nodes ...string) {
+	replicas, controller := int32(len(nodes)), true
+	app := map[string]string{"app": name}
+	meta := func(kind, name, ownerKind, owner string) metav1.ObjectMeta {
+		m := metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(kind + name), CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour)), Labels: app}
+		if owner != "" {
+			m.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: ownerKind, Name: owner, UID: types.UID(ownerKind + owner), Controller: &controller}}
+		}
+		return m
+	}
+	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: app}}
+	c.Deployments = append(c.Deployments, appsv1.Deployment{
+		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"}, ObjectMeta: meta("Deployment", name, "", ""),
+		Spec: appsv1.DeploymentSpec{Replicas: &replicas, Template: template},
+	})
+	c.ReplicaSets = append(c.ReplicaSets, appsv1.ReplicaSet{
+		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"}, ObjectMeta: meta("ReplicaSet", name+"-1", "Deployment", name),
+		Spec: appsv1.ReplicaSetSpec{Replicas: &replicas, Template: template},
+	})
+	for i, node := range nodes {
+		pod := corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta("Pod", fmt.Sprintf("%s-old-%d", name, i), "ReplicaSet", name+"-1")}
+		pod.Spec.NodeName = node
+		pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(pod.CreationTimestamp.Add(took))},
+		}}
+		c.Pods = append(c.Pods, pod)
+	}
+}
+
+// budget adds a budget of maxUnavailable over the Deployment's pods.
+func (c *cluster) budget(name, app string, most int) {
+	value := intstr.FromInt(most)
+	c.Budgets = append(c.Budgets, policyv1.PodDisruptionBudget{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("pdb-" + name), Generation: 1},
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable: &value, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
+		},
+	})
+}
+
+// dump is what kubectl prints of the cluster.
+func (c *cluster) dump(t *testing.T) string {
+	t.Helper()
+	var items []any
+	for _, list := range []any{c.Nodes, c.Pods, c.Budgets, c.Deployments, c.ReplicaSets, c.StatefulSets} {
+		text, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var some []any
+		if err := json.Unmarshal(text, &some); err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, some...)
+	}
+	text, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": items, "metadata": map[string]any{"resourceVersion": ""}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func run(t *testing.T, c *cluster, o simulate.Options) *simulate.Result {
+	t.Helper()
+	objects, err := simulate.ReadDump(strings.NewReader(c.dump(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := simulate.Run(objects, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func text(t *testing.T, r *simulate.Result) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := r.WriteText(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// shop is six pods under a budget of one, four of them on nodes a and b.
+func shop() *cluster {
+	c := newCluster("a", "b", "c")
+	c.deployment("web", 10*time.Second, "a", "a", "a", "b", "c", "c")
+	c.budget("web", "web", 1)
+	return c
+}
+
+// TestForecast: pods that leave one after the other take as long as their
+// replacements take to start; the node with fewer pods is done first.
+func TestForecast(t *testing.T) {
+	r := run(t, shop(), options("a", "b"))
+	if !r.Complete || len(r.Blockers) > 0 || r.Evictions != 4 || r.Refused != 0 {
+		t.Fatalf("the forecast is %+v", r)
+	}
+	// Three recoveries of 10 s, each with the reaction of controllers, and one stop.
+	if r.EmptySeconds < 31 || r.EmptySeconds > 33 {
+		t.Errorf("the last pod leaves after %v s", r.EmptySeconds)
+	}
+	if r.Nodes[0].Name != "b" || r.Nodes[1].Name != "a" || r.Nodes[1].Pods != 3 || *r.Nodes[0].DrainedSeconds >= *r.Nodes[1].DrainedSeconds {
+		t.Errorf("the nodes are %+v", r.Nodes)
+	}
+	if len(r.Budgets) != 1 || r.Budgets[0].Name != "web" || r.Budgets[0].Evictions != 4 || r.Budgets[0].AtOnce != 1 || r.Budgets[0].Share < .8 {
+		t.Errorf("the budgets are %+v", r.Budgets)
+	}
+	want := []simulate.StartTime{{Namespace: "shop", Controller: "web", Seconds: 10, Source: simulate.FromHistory, Pods: 6}}
+	if !slices.Equal(r.StartTimes, want) {
+		t.Errorf("the start times are %+v", r.StartTimes)
+	}
+}
+
+// TestText: people read what programs read.
+func TestText(t *testing.T) {
+	out := text(t, run(t, shop(), options("a", "b")))
+	for _, line := range []string{
+		"2 of 2 nodes are drained after 3",
+		"NODE   PODS   STARTS   EMPTY   DRAINED",
+		"shop/web   1         4",
+		"shop/web     6      10.0s   history",
+		"* each pod stops 1s after its eviction",
+		"* no DaemonSet",
+	} {
+		if strings.HasPrefix(line, "* no DaemonSet") {
+			if strings.Contains(out, line) {
+				t.Errorf("a DaemonSet is spoken of that no pod names:\n%s", out)
+			}
+			continue
+		}
+		if !strings.Contains(out, line) {
+			t.Errorf("the text does not say %q:\n%s", line, out)
+		}
+	}
+}
+
+// TestSame: the same dump gives the same forecast.
+func TestSame(t *testing.T) {
+	if first, second := text(t, run(t, shop(), options("a", "b"))), text(t, run(t, shop(), options("a", "b"))); first != second {
+		t.Errorf("two forecasts differ:\n%s\n%s", first, second)
+	}
+}
+
+// TestStartTimes: a flag for a controller comes before one for its namespace,
+// that before one for all, and that before the history.
+func TestStartTimes(t *testing.T) {
+	for name, test := range map[string]struct {
+		start   time.Duration
+		of      map[string]time.Duration
+		seconds float64
+		source  string
+	}{
+		"history":    {seconds: 10, source: simulate.FromHistory},
+		"all":        {start: 3 * time.Second, seconds: 3, source: simulate.FromFlag},
+		"namespace":  {start: 3 * time.Second, of: map[string]time.Duration{"shop": 4 * time.Second}, seconds: 4, source: simulate.FromFlag},
+		"controller": {of: map[string]time.Duration{"shop": 4 * time.Second, "shop/web": 5 * time.Second}, seconds: 5, source: simulate.FromFlag},
+		"another":    {of: map[string]time.Duration{"shop/db": 5 * time.Second}, seconds: 10, source: simulate.FromHistory},
+	} {
+		o := options("a")
+		o.StartTime, o.StartTimes = test.start, test.of
+		r := run(t, shop(), o)
+		if got := r.StartTimes[0]; got.Seconds != test.seconds || got.Source != test.source {
+			t.Errorf("%s: the start time is %+v", name, got)
+		}
+		// Two recoveries and a stop.
+		if least := 2 * test.seconds; r.EmptySeconds < least+1 || r.EmptySeconds > least+2.5 {
+			t.Errorf("%s: the last pod leaves after %v s", name, r.EmptySeconds)
+		}
+	}
+}
+
+// TestRestarted: a pod that has restarted says nothing of how long a start takes.
+func TestRestarted(t *testing.T) {
+	c := shop()
+	for i := range c.Pods {
+		c.Pods[i].Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", RestartCount: 1}}
+	}
+	if got := run(t, c, options("a")).StartTimes[0]; got.Source != simulate.FromDefault {
+		t.Errorf("the start time is %+v", got)
+	}
+}
+
+// TestCannotFinish: what never leaves is named with its reason and a fix.
+func TestCannotFinish(t *testing.T) {
+	for name, test := range map[string]struct {
+		change      func(*cluster)
+		reason, fix string
+		pods        int
+	}{
+		"a budget that never allows": {
+			func(c *cluster) { c.Budgets = nil; c.budget("web", "web", 0) },
+			"budget_never_allows", "let PDB shop/web allow a disruption", 3,
+		},
+		"two budgets": {
+			func(c *cluster) { c.budget("web-2", "web", 1) },
+			"multiple_budgets", "only one of the PDBs shop/web, shop/web-2", 3,
+		},
+		"a bare pod": {
+			func(c *cluster) { c.Pods[0].OwnerReferences = nil; c.Pods[0].Labels = nil },
+			"bare_pod", "--bare-pods=Evict", 1,
+		},
+		"pods that are not Ready": {
+			func(c *cluster) { c.Pods[5].Status.Conditions[0].Status = corev1.ConditionFalse },
+			"budget_exhausted", "make the pods under PDB shop/web Ready", 3,
+		},
+		"a kubelet that is away": {
+			func(c *cluster) { c.Nodes[0].Status.Conditions[0].Status = corev1.ConditionFalse },
+			"kubelet", "make the kubelet of the node Ready", 3,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := shop()
+			test.change(c)
+			r := run(t, c, options("a"))
+			var found *simulate.Blocker
+			for i := range r.Blockers {
+				if r.Blockers[i].Reason == test.reason {
+					found = &r.Blockers[i]
+				}
+			}
+			if r.Complete || found == nil {
+				t.Fatalf("complete: %v, blockers %+v", r.Complete, r.Blockers)
+			}
+			if found.Node != "a" || found.Pods != test.pods || !strings.Contains(found.Fix, test.fix) || found.Message == "" {
+				t.Errorf("the blocker is %+v", found)
+			}
+			if out := text(t, r); !strings.Contains(out, "0 of 1 nodes are drained") || !strings.Contains(out, "  Fix: "+found.Fix) || !strings.Contains(out, "never") {
+				t.Errorf("the text is\n%s", out)
+			}
+		})
+	}
+}
+
+// TestQueue: --max-draining and the last node hold as in the daemon.
+func TestQueue(t *testing.T) {
+	o := options("a", "b")
+	o.Daemon.Config.MaxDraining, _ = plan.ParseShare("1")
+	r := run(t, shop(), o)
+	if !r.Complete || *r.Nodes[1].StartedSeconds < *r.Nodes[0].DrainedSeconds {
+		t.Errorf("the nodes are %+v", r.Nodes)
+	}
+	r = run(t, shop(), options("a", "b", "c"))
+	if r.Complete || len(r.Blockers) != 1 || r.Blockers[0].Reason != "last_node" || !strings.Contains(r.Blockers[0].Fix, "--allow-last-node") {
+		t.Errorf("the blockers are %+v", r.Blockers)
+	}
+}
+
+// TestNodeSelector: new pods go where their nodeSelector says, or nowhere.
+func TestNodeSelector(t *testing.T) {
+	c := shop()
+	c.ReplicaSets[0].Spec.Template.Spec.NodeSelector = map[string]string{"name": "a"}
+	r := run(t, c, options("a"))
+	if r.Complete || r.Homeless != 1 {
+		t.Fatalf("complete: %v, %d pods find no node", r.Complete, r.Homeless)
+	}
+	if out := text(t, r); !strings.Contains(out, "1 pods find no node") {
+		t.Errorf("the text is\n%s", out)
+	}
+}
+
+// TestExistingRequest: a request that is there already is forecast as it is.
+func TestExistingRequest(t *testing.T) {
+	c := shop()
+	c.Nodes[0].Annotations = map[string]string{api.DrainAnnotation: "CHG-1", api.PausedAnnotation: "true"}
+	r := run(t, c, options("a"))
+	if r.Complete || len(r.Blockers) != 1 || r.Blockers[0].Reason != "paused" {
+		t.Errorf("the blockers are %+v", r.Blockers)
+	}
+	c.Nodes[0].Annotations = map[string]string{api.DrainAnnotation: "CHG-1", api.NotBeforeAnnotation: noon.Add(2 * time.Hour).Format(time.RFC3339)}
+	r = run(t, c, options("a"))
+	if !r.Complete || r.EmptySeconds < 7100 || r.EmptySeconds > 7300 {
+		t.Errorf("complete: %v, the last pod leaves after %v s", r.Complete, r.EmptySeconds)
+	}
+}
+
+// TestSelection: what is drained is named or selected, and exists.
+func TestSelection(t *testing.T) {
+	objects, err := simulate.ReadDump(strings.NewReader(shop().dump(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	selector := func(text string) labels.Selector {
+		s, err := labels.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for want, change := range map[string]func(*simulate.Options){
+		"no node is selected: name nodes with --drain":              func(o *simulate.Options) { o.Nodes = nil },
+		"use either --drain or --selector":                          func(o *simulate.Options) { o.Selector = selector("name=a") },
+		`there is no node "x" among the 3 nodes: a, b, c`:           func(o *simulate.Options) { o.Nodes = []string{"a", "x"} },
+		"--selector=name=x matches none of the 3 nodes":             func(o *simulate.Options) { o.Nodes, o.Selector = nil, selector("name=x") },
+		`node "a" is not served by --node-selector=name=b: drainer`: func(o *simulate.Options) { o.Daemon.Selector = selector("name=b") },
+	} {
+		o := options("a")
+		change(&o)
+		if _, err := simulate.Run(objects, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error is %v, want %q", err, want)
+		}
+	}
+	o := options()
+	o.Selector = selector("name in (a,b)")
+	if r, err := simulate.Run(objects, o); err != nil || len(r.Nodes) != 2 {
+		t.Errorf("selected %+v, error %v", r, err)
+	}
+}
+
+// TestDumpErrors: what is no dump says what is wrong and how to make one.
+func TestDumpErrors(t *testing.T) {
+	pod := `{"kind":"Pod","metadata":{"namespace":"shop","name":"web-1","ownerReferences":[{"kind":"ReplicaSet","name":"web","controller":true}]}}`
+	for dump, want := range map[string]string{
+		"":                "the dump is empty",
+		"kind: List":      "the dump is not JSON",
+		`{"kind":"Node"}`: `an object of kind "Node", expected a List`,
+		`{"kind":"List"}`: "the dump has no Node",
+		`{"kind":"List","items":[{"kind":"Node"}]}`:                   "the dump has no Pod",
+		`{"kind":"List","items":[{"kind":"Node"},` + pod + `]}`:       "the dump has no ReplicaSet, but pod shop/web-1 is controlled by one",
+		`{"kind":"List","items":[{"kind":"Node","metadata":"none"}]}`: "reading item 0 of the dump",
+	} {
+		_, err := simulate.ReadDump(strings.NewReader(dump))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v, want %q", dump, err, want)
+		} else if !strings.HasPrefix(want, "reading") && !strings.Contains(err.Error(), simulate.Command) {
+			t.Errorf("%s: the error %q does not say how to make a dump", dump, err)
+		}
+	}
+}
+
+// TestTypedLists: several lists one after the other, whose items have no kind of
+// their own, are a dump, too.
+func TestTypedLists(t *testing.T) {
+	dump := `{"kind":"NodeList","items":[{"metadata":{"name":"a"}}]} {"kind":"PodList","items":[{"metadata":{"namespace":"shop","name":"bare"}}]}`
+	objects, err := simulate.ReadDump(strings.NewReader(dump))
+	if err != nil || len(objects.Nodes) != 1 || len(objects.Pods) != 1 {
+		t.Errorf("read %+v, error %v", objects, err)
+	}
+}
