@@ -90,15 +90,6 @@ type Controller struct {
 }
 
 const (
-	// longestSleep bounds the time without a plan while nodes are drained, so
-	// that what no event tells, such as a lease that was renewed late, is
-	// noticed all the same.
-	longestSleep = 10 * time.Second
-	// soonAfter is how long events gather that can grant nothing.
-	soonAfter = 100 * time.Millisecond
-	// shortestRest is the least time between two plans, small against what an
-	// eviction takes.
-	shortestRest = 2 * time.Millisecond
 	// longestRest is the most: a plan takes long also when the machine is busy
 	// with something else.
 	longestRest = 50 * time.Millisecond
@@ -173,7 +164,7 @@ func (c *Controller) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { c.evictor.run(ctx, posts, c.Workers) })
 	wg.Go(func() { c.events.run(ctx) })
-	for range taskWorkers {
+	for range plan.TaskWorkers {
 		wg.Go(func() {
 			for c.nextTask(ctx) {
 			}

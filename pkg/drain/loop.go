@@ -19,7 +19,7 @@ func (c *Controller) loop(ctx context.Context) {
 		c.Observer.Planned(took)
 		timer.Stop()
 		if !next.IsZero() {
-			timer.Reset(min(longestSleep, max(0, time.Until(next))))
+			timer.Reset(min(plan.LongestSleep, max(0, time.Until(next))))
 		}
 		if !c.rest(ctx, c.restAfter(took)) {
 			return
@@ -35,7 +35,7 @@ func (c *Controller) awaitWork(ctx context.Context, timer *time.Timer) bool {
 		case <-ctx.Done():
 			return false
 		case <-soon:
-			gathered := time.NewTimer(soonAfter)
+			gathered := time.NewTimer(plan.SoonAfter)
 			defer gathered.Stop()
 			soon, due = nil, gathered.C
 			continue
@@ -54,7 +54,7 @@ func (c *Controller) restAfter(took time.Duration) time.Duration {
 	if c.evictor.waiting() >= c.Workers {
 		took *= busyRest
 	}
-	return min(max(took, shortestRest), longestRest)
+	return min(max(took, plan.ShortestRest), longestRest)
 }
 
 func (c *Controller) rest(ctx context.Context, d time.Duration) bool {
@@ -92,7 +92,7 @@ func (c *Controller) step(ctx context.Context) time.Time {
 	c.evictor.publish(p.Grants)
 	c.sendTasks(&p)
 	if p.Wake.IsZero() && len(p.Nodes) > 0 {
-		return now.Add(longestSleep)
+		return now.Add(plan.LongestSleep)
 	}
 	return p.Wake
 }

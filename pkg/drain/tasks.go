@@ -2,7 +2,6 @@ package drain
 
 import (
 	"context"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,21 +32,11 @@ const (
 	replicaTask
 )
 
-const (
-	// taskWorkers write to different nodes side by side.
-	taskWorkers = 8
-	// taskTimeout bounds one task.
-	taskTimeout = 30 * time.Second
-	// laterDelay is how long a task that failed before waits when it cannot be
-	// tried again yet.
-	laterDelay = time.Second
-)
-
 type taskQueue = workqueue.TypedRateLimitingInterface[task]
 
 func newTaskQueue(metrics workqueue.MetricsProvider, urgent func(task) bool) taskQueue {
 	return workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[task](250*time.Millisecond, time.Minute),
+		workqueue.NewTypedItemExponentialFailureRateLimiter[task](plan.TaskRetry, plan.TaskRetryMost),
 		workqueue.TypedRateLimitingQueueConfig[task]{
 			Name: "tasks", MetricsProvider: metrics,
 			DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[task]{
@@ -176,7 +165,7 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 		c.tasks.AddRateLimited(t)
 	case failures == 0:
 	case came == later:
-		c.tasks.AddAfter(t, laterDelay)
+		c.tasks.AddAfter(t, plan.TaskLater)
 	default:
 		c.tasks.Forget(t)
 	}
@@ -206,7 +195,7 @@ const (
 
 // runTask does what a task is for.
 func (c *Controller) runTask(ctx context.Context, t task) (progress, error) {
-	ctx, cancel := c.Fence.within(ctx, taskTimeout)
+	ctx, cancel := c.Fence.within(ctx, plan.TaskTimeout)
 	defer cancel()
 	if ctx.Err() != nil {
 		return later, nil

@@ -9,16 +9,6 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// The daemon's own delays, which are those of pkg/drain.
-const (
-	// longestSleep bounds the time without a plan while nodes are drained.
-	longestSleep = 10 * time.Second
-	// soonAfter is how long events gather that can grant nothing.
-	soonAfter = 100 * time.Millisecond
-	// shortestRest is the time between two plans.
-	shortestRest = 2 * time.Millisecond
-)
-
 // daemon is one process of the daemon, from its start to its end.
 type daemon struct {
 	loop *Loop
@@ -83,7 +73,7 @@ func (d *daemon) later(after time.Duration, do func()) {
 
 // wake asks for a plan at once, wakeSoon for one before long.
 func (d *daemon) wake()     { d.planAt(d.loop.Now()) }
-func (d *daemon) wakeSoon() { d.planAt(d.loop.Now().Add(soonAfter)) }
+func (d *daemon) wakeSoon() { d.planAt(d.loop.Now().Add(plan.SoonAfter)) }
 
 // planAt asks for a plan at the time, unless one is due earlier.
 func (d *daemon) planAt(t time.Time) {
@@ -104,7 +94,7 @@ func (d *daemon) planAt(t time.Time) {
 // plan makes one plan and lets it be carried out.
 func (d *daemon) plan() {
 	now := d.loop.Now()
-	d.dueAt, d.restUntil = time.Time{}, now.Add(shortestRest)
+	d.dueAt, d.restUntil = time.Time{}, now.Add(plan.ShortestRest)
 	sent := d.outbox.Collect()
 	for _, answer := range sent.Answers {
 		d.tell(d.memory.Apply(answer))
@@ -131,9 +121,9 @@ func (d *daemon) plan() {
 	d.carryOut(&p)
 	switch {
 	case !p.Wake.IsZero():
-		d.planAt(earlier(p.Wake, now.Add(longestSleep)))
+		d.planAt(earlier(p.Wake, now.Add(plan.LongestSleep)))
 	case len(p.Nodes) > 0:
-		d.planAt(now.Add(longestSleep))
+		d.planAt(now.Add(plan.LongestSleep))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // lookUp finds out what became of an eviction.
 func (d *daemon) lookUp(t task) {
 	var pod *corev1.Pod
-	d.send(Request{Verb: GetPod, Object: t.object, UID: t.pod}, taskTimeout, func() (time.Duration, error) {
+	d.send(Request{Verb: GetPod, Object: t.object, UID: t.pod}, plan.TaskTimeout, func() (time.Duration, error) {
 		pod = d.loop.cluster.Pod(t.object)
 		return 0, nil
 	}, func(err error) {
@@ -28,7 +28,7 @@ func (d *daemon) lookUp(t task) {
 func (d *daemon) readBudget(t task) {
 	var budget *policyv1.PodDisruptionBudget
 	asked := d.loop.Now()
-	d.send(Request{Verb: GetBudget, Object: t.object}, taskTimeout, func() (time.Duration, error) {
+	d.send(Request{Verb: GetBudget, Object: t.object}, plan.TaskTimeout, func() (time.Duration, error) {
 		budget = d.loop.cluster.Budget(t.object)
 		return 0, nil
 	}, func(err error) {

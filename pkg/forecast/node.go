@@ -116,7 +116,7 @@ func (d *daemon) write(verb Verb, n *plan.Node, r *plan.Report, change func(*cor
 func (d *daemon) writeWith(verb Verb, n *plan.Node, r *plan.Report, facts []plan.Fact, change func(*corev1.Node) error, end func(error)) {
 	version := ""
 	request := Request{Verb: verb, Object: types.NamespacedName{Name: n.Name}, UID: n.UID}
-	d.send(request, taskTimeout, func() (_ time.Duration, err error) {
+	d.send(request, plan.TaskTimeout, func() (_ time.Duration, err error) {
 		version, err = d.loop.change(n, change)
 		return 0, err
 	}, func(err error) {
@@ -155,7 +155,7 @@ func (l *Loop) change(n *plan.Node, change func(*corev1.Node) error) (string, er
 func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 	var there []sim.Object
 	request := Request{Verb: ListPods, Object: types.NamespacedName{Name: n.Node.Name}, UID: n.Node.UID}
-	d.send(request, taskTimeout, func() (time.Duration, error) {
+	d.send(request, plan.TaskTimeout, func() (time.Duration, error) {
 		there = d.loop.cluster.PodsOn(n.Node.Name)
 		return 0, nil
 	}, follow(func() {
@@ -176,7 +176,7 @@ func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 func (d *daemon) read(n *plan.Node, end func(error)) {
 	version := ""
 	request := Request{Verb: GetNode, Object: types.NamespacedName{Name: n.Name}, UID: n.UID}
-	d.send(request, taskTimeout, func() (time.Duration, error) {
+	d.send(request, plan.TaskTimeout, func() (time.Duration, error) {
 		live := d.loop.cluster.Node(n.Name)
 		if live == nil {
 			return 0, apierrors.NewNotFound(nodes, n.Name)

@@ -30,16 +30,6 @@ const (
 	budgetTask
 )
 
-// How tasks are carried out, as in pkg/drain.
-const (
-	taskWorkers = 8
-	taskTimeout = 30 * time.Second
-	// retryAfter is how long the first retry of a task waits, retryMost the
-	// longest.
-	retryAfter, retryMost = 250 * time.Millisecond, time.Minute
-	laterDelay            = time.Second
-)
-
 // tasks are those that wait, in two lanes, and those under way.
 type tasks struct {
 	fast, slow []task
@@ -115,7 +105,7 @@ func (d *daemon) urgent(t task) bool {
 // runTasks lets idle workers take tasks.
 func (d *daemon) runTasks() {
 	q := &d.tasks
-	for len(q.running) < taskWorkers && len(q.fast)+len(q.slow) > 0 {
+	for len(q.running) < plan.TaskWorkers && len(q.fast)+len(q.slow) > 0 {
 		from := &q.fast
 		if len(q.fast) == 0 {
 			from = &q.slow
@@ -159,7 +149,7 @@ func (d *daemon) ended(t task, came progress, err error) {
 		d.later(backoff(failures), func() { d.retry(t) })
 	case failures == 0:
 	case came == later:
-		d.later(laterDelay, func() { d.retry(t) })
+		d.later(plan.TaskLater, func() { d.retry(t) })
 	default:
 		delete(q.failures, t)
 	}
@@ -177,10 +167,10 @@ func (d *daemon) retry(t task) {
 
 // backoff is how long a task waits after so many failures before the last.
 func backoff(failures int) time.Duration {
-	wait := retryAfter
+	wait := plan.TaskRetry
 	for range failures {
-		if wait *= 2; wait >= retryMost {
-			return retryMost
+		if wait *= 2; wait >= plan.TaskRetryMost {
+			return plan.TaskRetryMost
 		}
 	}
 	return wait

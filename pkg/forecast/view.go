@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -228,10 +227,4 @@ func (v *view) allPods() map[string][]*plan.Pod {
 		all[name] = p.list
 	}
 	return all
-}
-
-// number reads a resourceVersion of the model.
-func number(version string) uint64 {
-	n, _ := strconv.ParseUint(version, 10, 64)
-	return n
 }

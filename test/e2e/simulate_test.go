@@ -42,8 +42,10 @@ func TestSimulate(t *testing.T) {
 	)
 	e.awaitReady("web", 6)
 	e.awaitReady("db", 3)
-	flags := []string{"simulate", "-o=json", "-l=" + poolLabel + "=" + e.pool + "," + "kubernetes.io/hostname in (" + e.nodes[0] + "," + e.nodes[1] + ")",
-		"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--start-time-of=" + e.namespace + "=2s"}
+	flags := []string{
+		"simulate", "-o=json", "-l=" + poolLabel + "=" + e.pool + "," + "kubernetes.io/hostname in (" + e.nodes[0] + "," + e.nodes[1] + ")",
+		"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--start-time-of=" + e.namespace + "=2s",
+	}
 
 	live := e.simulate(append(flags, "--kubeconfig="+kubeconfig)...)
 	web := len(e.podsOn(e.nodes[0], "web")) + len(e.podsOn(e.nodes[1], "web"))

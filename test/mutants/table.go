@@ -32,7 +32,7 @@ func mutants() []mutant {
 		{"a stale plan is carried out", nodeTasks, "stale := c.planned <= c.after[t.node]", "stale := false"},
 		{"Drained applies to another request", fact, "if n.Request == f.Request {", "if true {"},
 		{"the cordon does not name the UID", "pkg/drain/writes.go", "want := applycorev1.Node(n.Name).WithUID(n.UID).\n		WithSpec", "want := applycorev1.Node(n.Name).\n		WithSpec"},
-		{"tasks run without the lease", tasks, "ctx, cancel := c.Fence.within(ctx, taskTimeout)", "ctx, cancel := context.WithTimeout(ctx, taskTimeout)"},
+		{"tasks run without the lease", tasks, "ctx, cancel := c.Fence.within(ctx, plan.TaskTimeout)", "ctx, cancel := context.WithTimeout(ctx, plan.TaskTimeout)"},
 		{"a pod that was looked up is never sent again", fact, "p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}", "p.LookupAt, p.AdmittedAt = time.Time{}, time.Time{}"},
 		{"an admitted pod that stays is never looked up", fact, "p.LookupAt, p.LookupsLeft = at.Add(deletionGrace), 1", "p.LookupsLeft = 1"},
 		{"a pod's own Retry-After is ignored", "pkg/plan/outcome.go", "return max(d, o.RetryAfter)", "return d"},

@@ -1,0 +1,99 @@
+package drain_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/forecast"
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim"
+)
+
+// TestForecastStory: the loop of pkg/forecast drains a cluster as the daemon
+// does: the same pods in nearly the same order, in nearly the same time.
+func TestForecastStory(t *testing.T) {
+	nodes := []string{"a", "b", "c", "d"}
+	tell(t, func(s *story) {
+		scene := func(c *sim.Cluster) {
+			for i := range 5 {
+				name := fmt.Sprintf("app-%d", i)
+				var on []string
+				for j := range 4 * (i + 1) {
+					on = append(on, nodes[(i*j+j/2)%len(nodes)])
+				}
+				c.Run(sim.Workload{
+					Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(on),
+					Behaviour: sim.Behaviour{StartsIn: time.Duration(i+1) * time.Second, StopsIn: time.Second},
+				}, on...)
+				c.AddBudget("shop", name, name, specOf(fmt.Sprintf("maxUnavailable %d", i%3+1)))
+			}
+		}
+		s.nodes(nodes...)
+		s.spares(4)
+		s.cluster(scene)
+		s.wait(time.Second)
+		s.flags.maxDraining = "100%"
+		s.start()
+		s.wait(time.Minute)
+		begun := s.since()
+		s.drain("r", nodes...)
+		s.await("drained", 10*time.Minute, s.drained("r", nodes...))
+		took := s.since() - begun
+		var sent []string
+		for _, r := range s.evictions("") {
+			sent = append(sent, r.Name)
+		}
+
+		foreseen, asked := foreseen(s, nodes, scene)
+		if off := float64(foreseen) / float64(took); off < .95 || off > 1.05 {
+			t.Errorf("the drain took %v, forecast %v", took, foreseen)
+		}
+		if apart := displaced(sent, asked); apart > 3 || len(sent) < 40 {
+			t.Errorf("a pod is %d places from where it is forecast:\n%v\n%v", apart, sent, asked)
+		}
+	})
+}
+
+// foreseen is how long the loop takes for the same, and what it evicts.
+func foreseen(s *story, nodes []string, scene func(*sim.Cluster)) (time.Duration, []string) {
+	c := sim.New(sim.Options{Start: time.Now(), BudgetLag: 50 * time.Millisecond, ReplaceLag: 50 * time.Millisecond, ScheduleLag: 50 * time.Millisecond})
+	for _, n := range nodes {
+		c.AddNode(n, nil)
+	}
+	for i := range 4 {
+		c.AddNode(fmt.Sprintf("spare-%03d", i+1), nil)
+	}
+	scene(c)
+	var asked []string
+	p := newProcess("forecast", nil, s.flags)
+	l := forecast.New(c, forecast.Options{
+		Config: p.config(), QPS: evictionQPS, Burst: evictionBurst, Workers: evictionWorkers, EvictionTimeout: s.flags.evictionTimeout,
+		Latency: latency,
+		Hooks:   forecast.Hooks{Evicted: func(a plan.Answered) { asked = append(asked, a.Grant.Pod.Name) }},
+	})
+	l.Start()
+	l.Run(l.Now().Add(time.Minute), nil)
+	begun := l.Now()
+	l.Request("r", nodes...)
+	l.Run(begun.Add(time.Hour), func() bool {
+		return !slices.ContainsFunc(nodes, func(n string) bool { return c.Node(n).Annotations[api.DrainedAnnotation] != "r" })
+	})
+	return l.Now().Sub(begun), asked
+}
+
+// displaced is the most places that a name is away from where the other list
+// has it; all of them if it does not.
+func displaced(a, b []string) int {
+	most := 0
+	for i, name := range a {
+		j := slices.Index(b, name)
+		if j < 0 {
+			return len(a)
+		}
+		most = max(most, max(i-j, j-i))
+	}
+	return most
+}
