@@ -52,13 +52,9 @@ func (c *Cluster) UpdateBudget(key Key, change func(*policyv1.PodDisruptionBudge
 // cannot be read selects nothing.
 func (c *Cluster) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
 	var matching []*policyv1.PodDisruptionBudget
-	for _, o := range c.List(Budgets) {
-		budget := o.(*policyv1.PodDisruptionBudget)
-		if budget.Namespace != pod.Namespace {
-			continue
-		}
-		if s, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector); err == nil && s.Matches(labels.Set(pod.Labels)) {
-			matching = append(matching, budget)
+	for _, g := range c.guarding[pod.Namespace] {
+		if g.selector != nil && g.selector.Matches(labels.Set(pod.Labels)) {
+			matching = append(matching, g.budget)
 		}
 	}
 	return matching

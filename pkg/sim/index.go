@@ -1,12 +1,15 @@
 package sim
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 )
 
@@ -15,6 +18,8 @@ func (s *store) reindex(change Change) {
 	switch change.Resource {
 	case Pods:
 		s.reindexPod(change)
+	case Budgets:
+		s.reindexBudget(change)
 	case Nodes:
 		at, found := slices.BinarySearch(s.names, change.Object.GetName())
 		switch {
@@ -24,6 +29,41 @@ func (s *store) reindex(change Change) {
 			s.names = slices.Insert(s.names, at, change.Object.GetName())
 		}
 	}
+}
+
+// guard is a budget and its selector, nil if that cannot be read.
+type guard struct {
+	budget   *policyv1.PodDisruptionBudget
+	selector labels.Selector
+}
+
+func (s *store) reindexBudget(change Change) {
+	budget, is := change.Object.(*policyv1.PodDisruptionBudget)
+	if !is {
+		return
+	}
+	list := s.guarding[budget.Namespace]
+	at, found := slices.BinarySearchFunc(list, budget.Name, func(g guard, name string) int { return cmp.Compare(g.budget.Name, name) })
+	switch {
+	case change.Type == watch.Deleted && found:
+		s.guarding[budget.Namespace] = slices.Delete(list, at, at+1)
+	case change.Type == watch.Deleted:
+	case !found:
+		s.guarding[budget.Namespace] = slices.Insert(list, at, guard{budget: budget, selector: selectorOf(budget)})
+	default:
+		if !equality.Semantic.DeepEqual(list[at].budget.Spec.Selector, budget.Spec.Selector) {
+			list[at].selector = selectorOf(budget)
+		}
+		list[at].budget = budget
+	}
+}
+
+func selectorOf(budget *policyv1.PodDisruptionBudget) labels.Selector {
+	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
+	if err != nil {
+		return nil
+	}
+	return selector
 }
 
 func (s *store) reindexPod(change Change) {

@@ -48,6 +48,8 @@ type store struct {
 	// placed are the pods by node, housed those by namespace, owned those by the
 	// UID of their controller.
 	placed, housed, owned map[string]map[Key]bool
+	// guarding are the budgets by namespace, in order, with their selectors.
+	guarding map[string][]guard
 	// names are the nodes in order.
 	names []string
 	log   []Change
@@ -57,6 +59,7 @@ func newStore() store {
 	return store{
 		objects: map[Resource]map[Key]Object{},
 		placed:  map[string]map[Key]bool{}, housed: map[string]map[Key]bool{}, owned: map[string]map[Key]bool{},
+		guarding: map[string][]guard{},
 	}
 }
 
