@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -23,51 +26,46 @@ func (o *simulateOptions) read(ctx context.Context) (*simulate.Objects, error) {
 	return list(ctx, client)
 }
 
+// list lists every kind of object that a forecast is made from.
 func list(ctx context.Context, client kubernetes.Interface) (*simulate.Objects, error) {
-	objects, all := &simulate.Objects{}, metav1.ListOptions{}
-	for _, one := range []struct {
-		what string
-		read func() error
-	}{
-		{"nodes", func() error {
-			l, err := client.CoreV1().Nodes().List(ctx, all)
-			objects.Nodes = l.Items
-			return err
-		}},
-		{"pods", func() error {
-			l, err := client.CoreV1().Pods("").List(ctx, all)
-			objects.Pods = l.Items
-			return err
-		}},
-		{"budgets", func() error {
-			l, err := client.PolicyV1().PodDisruptionBudgets("").List(ctx, all)
-			objects.Budgets = l.Items
-			return err
-		}},
-		{"deployments", func() error {
-			l, err := client.AppsV1().Deployments("").List(ctx, all)
-			objects.Deployments = l.Items
-			return err
-		}},
-		{"replicasets", func() error {
-			l, err := client.AppsV1().ReplicaSets("").List(ctx, all)
-			objects.ReplicaSets = l.Items
-			return err
-		}},
-		{"statefulsets", func() error {
-			l, err := client.AppsV1().StatefulSets("").List(ctx, all)
-			objects.StatefulSets = l.Items
-			return err
-		}},
-		{"daemonsets", func() error {
-			l, err := client.AppsV1().DaemonSets("").List(ctx, all)
-			objects.DaemonSets = l.Items
-			return err
-		}},
+	o, core, apps := &simulate.Objects{}, client.CoreV1(), client.AppsV1()
+	for _, read := range []func() error{
+		func() error {
+			return into(ctx, "nodes", &o.Nodes, core.Nodes().List, func(l *corev1.NodeList) []corev1.Node { return l.Items })
+		},
+		func() error {
+			return into(ctx, "pods", &o.Pods, core.Pods("").List, func(l *corev1.PodList) []corev1.Pod { return l.Items })
+		},
+		func() error {
+			return into(ctx, "budgets", &o.Budgets, client.PolicyV1().PodDisruptionBudgets("").List,
+				func(l *policyv1.PodDisruptionBudgetList) []policyv1.PodDisruptionBudget { return l.Items })
+		},
+		func() error {
+			return into(ctx, "deployments", &o.Deployments, apps.Deployments("").List, func(l *appsv1.DeploymentList) []appsv1.Deployment { return l.Items })
+		},
+		func() error {
+			return into(ctx, "replicasets", &o.ReplicaSets, apps.ReplicaSets("").List, func(l *appsv1.ReplicaSetList) []appsv1.ReplicaSet { return l.Items })
+		},
+		func() error {
+			return into(ctx, "statefulsets", &o.StatefulSets, apps.StatefulSets("").List, func(l *appsv1.StatefulSetList) []appsv1.StatefulSet { return l.Items })
+		},
+		func() error {
+			return into(ctx, "daemonsets", &o.DaemonSets, apps.DaemonSets("").List, func(l *appsv1.DaemonSetList) []appsv1.DaemonSet { return l.Items })
+		},
 	} {
-		if err := one.read(); err != nil {
-			return nil, fmt.Errorf("listing %s: %w", one.what, err)
+		if err := read(); err != nil {
+			return nil, err
 		}
 	}
-	return objects, nil
+	return o, nil
+}
+
+// into lists one kind of object.
+func into[L, O any](ctx context.Context, what string, to *[]O, list func(context.Context, metav1.ListOptions) (L, error), items func(L) []O) error {
+	l, err := list(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing %s: %w", what, err)
+	}
+	*to = items(l)
+	return nil
 }

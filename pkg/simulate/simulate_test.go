@@ -2,20 +2,12 @@ package simulate_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/forecast"
@@ -41,88 +33,6 @@ func options(nodes ...string) simulate.Options {
 			QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second,
 		},
 	}
-}
-
-// cluster builds the objects of a cluster.
-type cluster struct{ simulate.Objects }
-
-func newCluster(nodes ...string) *cluster {
-	c := &cluster{}
-	for _, name := range nodes {
-		c.Nodes = append(c.Nodes, corev1.Node{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
-			ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("node-" + name), Labels: map[string]string{"name": name}},
-			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
-				{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.NewTime(noon)},
-			}},
-		})
-	}
-	return c
-}
-
-// deployment adds a Deployment of shop with a pod on each node named, each of
-// which became Ready so long after its creation.
-func (c *cluster) deployment(name string, took time.Duration, nodes ...string) {
-	replicas, controller := int32(len(nodes)), true
-	app := map[string]string{"app": name}
-	meta := func(kind, name, ownerKind, owner string) metav1.ObjectMeta {
-		m := metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(kind + name), CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour)), Labels: app}
-		if owner != "" {
-			m.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: ownerKind, Name: owner, UID: types.UID(ownerKind + owner), Controller: &controller}}
-		}
-		return m
-	}
-	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: app}}
-	c.Deployments = append(c.Deployments, appsv1.Deployment{
-		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"}, ObjectMeta: meta("Deployment", name, "", ""),
-		Spec: appsv1.DeploymentSpec{Replicas: &replicas, Template: template},
-	})
-	c.ReplicaSets = append(c.ReplicaSets, appsv1.ReplicaSet{
-		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ReplicaSet"}, ObjectMeta: meta("ReplicaSet", name+"-1", "Deployment", name),
-		Spec: appsv1.ReplicaSetSpec{Replicas: &replicas, Template: template},
-	})
-	for i, node := range nodes {
-		pod := corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta("Pod", fmt.Sprintf("%s-old-%d", name, i), "ReplicaSet", name+"-1")}
-		pod.Spec.NodeName = node
-		pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
-			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(pod.CreationTimestamp.Add(took))},
-		}}
-		c.Pods = append(c.Pods, pod)
-	}
-}
-
-// budget adds a budget of maxUnavailable over the Deployment's pods.
-func (c *cluster) budget(name, app string, most int) {
-	value := intstr.FromInt(most)
-	c.Budgets = append(c.Budgets, policyv1.PodDisruptionBudget{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("pdb-" + name), Generation: 1},
-		Spec: policyv1.PodDisruptionBudgetSpec{
-			MaxUnavailable: &value, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
-		},
-	})
-}
-
-// dump is what kubectl prints of the cluster.
-func (c *cluster) dump(t *testing.T) string {
-	t.Helper()
-	var items []any
-	for _, list := range []any{c.Nodes, c.Pods, c.Budgets, c.Deployments, c.ReplicaSets, c.StatefulSets} {
-		text, err := json.Marshal(list)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var some []any
-		if err := json.Unmarshal(text, &some); err != nil {
-			t.Fatal(err)
-		}
-		items = append(items, some...)
-	}
-	text, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": items, "metadata": map[string]any{"resourceVersion": ""}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func run(t *testing.T, c *cluster, o simulate.Options) *simulate.Result {
@@ -337,69 +247,5 @@ func TestExistingRequest(t *testing.T) {
 	r = run(t, c, options("a"))
 	if !r.Complete || r.EmptySeconds < 7100 || r.EmptySeconds > 7300 {
 		t.Errorf("complete: %v, the last pod leaves after %v s", r.Complete, r.EmptySeconds)
-	}
-}
-
-// TestSelection: what is drained is named or selected, and exists.
-func TestSelection(t *testing.T) {
-	objects, err := simulate.ReadDump(strings.NewReader(shop().dump(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	selector := func(text string) labels.Selector {
-		s, err := labels.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	for want, change := range map[string]func(*simulate.Options){
-		"no node is selected: name nodes with --drain":              func(o *simulate.Options) { o.Nodes = nil },
-		"use either --drain or --selector":                          func(o *simulate.Options) { o.Selector = selector("name=a") },
-		`there is no node "x" among the 3 nodes: a, b, c`:           func(o *simulate.Options) { o.Nodes = []string{"a", "x"} },
-		"--selector=name=x matches none of the 3 nodes":             func(o *simulate.Options) { o.Nodes, o.Selector = nil, selector("name=x") },
-		`node "a" is not served by --node-selector=name=b: drainer`: func(o *simulate.Options) { o.Daemon.Selector = selector("name=b") },
-	} {
-		o := options("a")
-		change(&o)
-		if _, err := simulate.Run(objects, o); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the error is %v, want %q", err, want)
-		}
-	}
-	o := options()
-	o.Selector = selector("name in (a,b)")
-	if r, err := simulate.Run(objects, o); err != nil || len(r.Nodes) != 2 {
-		t.Errorf("selected %+v, error %v", r, err)
-	}
-}
-
-// TestDumpErrors: what is no dump says what is wrong and how to make one.
-func TestDumpErrors(t *testing.T) {
-	pod := `{"kind":"Pod","metadata":{"namespace":"shop","name":"web-1","ownerReferences":[{"kind":"ReplicaSet","name":"web","controller":true}]}}`
-	for dump, want := range map[string]string{
-		"":                "the dump is empty",
-		"kind: List":      "the dump is not JSON",
-		`{"kind":"Node"}`: `an object of kind "Node", expected a List`,
-		`{"kind":"List"}`: "the dump has no Node",
-		`{"kind":"List","items":[{"kind":"Node"}]}`:                   "the dump has no Pod",
-		`{"kind":"List","items":[{"kind":"Node"},` + pod + `]}`:       "the dump has no ReplicaSet, but pod shop/web-1 is controlled by one",
-		`{"kind":"List","items":[{"kind":"Node","metadata":"none"}]}`: "reading item 0 of the dump",
-	} {
-		_, err := simulate.ReadDump(strings.NewReader(dump))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: the error is %v, want %q", dump, err, want)
-		} else if !strings.HasPrefix(want, "reading") && !strings.Contains(err.Error(), simulate.Command) {
-			t.Errorf("%s: the error %q does not say how to make a dump", dump, err)
-		}
-	}
-}
-
-// TestTypedLists: several lists one after the other, whose items have no kind of
-// their own, are a dump, too.
-func TestTypedLists(t *testing.T) {
-	dump := `{"kind":"NodeList","items":[{"metadata":{"name":"a"}}]} {"kind":"PodList","items":[{"metadata":{"namespace":"shop","name":"bare"}}]}`
-	objects, err := simulate.ReadDump(strings.NewReader(dump))
-	if err != nil || len(objects.Nodes) != 1 || len(objects.Pods) != 1 {
-		t.Errorf("read %+v, error %v", objects, err)
 	}
 }
