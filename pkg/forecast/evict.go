@@ -47,7 +47,7 @@ func (d *daemon) sendNext() {
 		}
 	}
 	r := Request{Verb: Evict, Object: types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, UID: g.Pod.UID, Grant: g}
-	d.send(r, d.loop.options.EvictionTimeout, func() (time.Duration, error) { return d.loop.evict(&g) }, func(err error) {
+	d.send(r, d.loop.options.EvictionTimeout, func(to reply) { d.loop.evict(&g, to) }, func(err error) {
 		release()
 		d.evicted(g, now, err)
 	})
@@ -85,19 +85,21 @@ func (d *daemon) evicted(g plan.Grant, sent time.Time, err error) {
 	d.pump()
 }
 
-// evict is the API server's side of an eviction.
-func (l *Loop) evict(g *plan.Grant) (time.Duration, error) {
-	takes := time.Duration(0)
-	if hook := l.cluster.Webhook(g.Pod.Namespace); hook != nil {
-		// What the cluster is like after the webhook counts, but nothing of what
-		// it answers depends on that for as short a time.
-		takes = hook.Takes
-		if hook.Error != nil {
-			return takes, hook.Error
-		}
+// evict is the API server's side of an eviction: a webhook comes first, and takes
+// its time.
+func (l *Loop) evict(g *plan.Grant, to reply) {
+	handle := func() {
+		answer := l.cluster.Evict(types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, metav1.DeleteOptions{
+			GracePeriodSeconds: g.GracePeriod, Preconditions: &metav1.Preconditions{UID: &g.Pod.UID},
+		}, false)
+		to(answer.Takes, answer.Error)
 	}
-	answer := l.cluster.Evict(types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, metav1.DeleteOptions{
-		GracePeriodSeconds: g.GracePeriod, Preconditions: &metav1.Preconditions{UID: &g.Pod.UID},
-	}, false)
-	return takes + answer.Takes, answer.Error
+	switch hook := l.cluster.Webhook(g.Pod.Namespace); {
+	case hook == nil:
+		handle()
+	case hook.Error != nil:
+		to(hook.Takes, hook.Error)
+	default:
+		l.After(hook.Takes, handle)
+	}
 }

@@ -12,10 +12,10 @@ import (
 // lookUp finds out what became of an eviction.
 func (d *daemon) lookUp(t task) {
 	var pod *corev1.Pod
-	d.send(Request{Verb: GetPod, Object: t.object, UID: t.pod}, plan.TaskTimeout, func() (time.Duration, error) {
+	d.send(Request{Verb: GetPod, Object: t.object, UID: t.pod}, plan.TaskTimeout, atOnce(func() error {
 		pod = d.loop.cluster.Pod(t.object)
-		return 0, nil
-	}, func(err error) {
+		return nil
+	}), func(err error) {
 		if err == nil {
 			gone := pod == nil || pod.UID != t.pod
 			d.learned(plan.LookedUp{Pod: t.pod, Gone: gone, Terminating: !gone && pod.DeletionTimestamp != nil, At: d.loop.Now()})
@@ -28,10 +28,10 @@ func (d *daemon) lookUp(t task) {
 func (d *daemon) readBudget(t task) {
 	var budget *policyv1.PodDisruptionBudget
 	asked := d.loop.Now()
-	d.send(Request{Verb: GetBudget, Object: t.object}, plan.TaskTimeout, func() (time.Duration, error) {
+	d.send(Request{Verb: GetBudget, Object: t.object}, plan.TaskTimeout, atOnce(func() error {
 		budget = d.loop.cluster.Budget(t.object)
-		return 0, nil
-	}, func(err error) {
+		return nil
+	}), func(err error) {
 		if err == nil {
 			d.budgetRead(t, budget, asked)
 		}

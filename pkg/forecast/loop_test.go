@@ -206,6 +206,47 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestWebhook: an eviction takes effect after its webhook. One that hangs longer
+// than the timeout is answered by nobody, and holds up nobody else.
+func TestWebhook(t *testing.T) {
+	c := newCluster("a", "spare")
+	web(c, 6, "a", "a", "a", "a", "a", "a")
+	c.Namespace("shop").Webhook = &sim.Webhook{Takes: 3 * time.Second}
+	o := options()
+	var first time.Time
+	o.Changed = func(ch sim.Change) {
+		if pod, is := ch.Object.(*corev1.Pod); is && pod.DeletionTimestamp != nil && first.IsZero() {
+			first = ch.Object.GetDeletionTimestamp().Add(-30 * time.Second)
+		}
+	}
+	l := forecast.New(c, o)
+	l.Start()
+	l.Request("r", "a")
+	await(t, l, time.Minute, drained(l, "r", "a"))
+	if took := first.Sub(noon); took < 3*time.Second {
+		t.Errorf("a pod terminates after %v", took)
+	}
+
+	c = newCluster("a", "spare")
+	web(c, 1, "a", "a")
+	c.Namespace("shop").Webhook = &sim.Webhook{Takes: time.Hour}
+	var answers []plan.Reason
+	o = options()
+	o.Evicted = func(a plan.Answered) {
+		answers = append(answers, a.Outcome.Reason)
+		if a.Took != 40*time.Second {
+			t.Errorf("an eviction took %v", a.Took)
+		}
+	}
+	l = forecast.New(c, o)
+	l.Start()
+	l.Request("r", "a")
+	l.Run(noon.Add(time.Minute), nil)
+	if len(answers) == 0 || answers[0] != plan.Unknown {
+		t.Errorf("the answers are %v", answers)
+	}
+}
+
 // TestLag: a watch that lags delays the drain, and nothing is asked twice.
 func TestLag(t *testing.T) {
 	run := func(lag time.Duration) (time.Duration, int) {

@@ -2,7 +2,6 @@ package forecast
 
 import (
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -116,10 +115,10 @@ func (d *daemon) write(verb Verb, n *plan.Node, r *plan.Report, change func(*cor
 func (d *daemon) writeWith(verb Verb, n *plan.Node, r *plan.Report, facts []plan.Fact, change func(*corev1.Node) error, end func(error)) {
 	version := ""
 	request := Request{Verb: verb, Object: types.NamespacedName{Name: n.Name}, UID: n.UID}
-	d.send(request, plan.TaskTimeout, func() (_ time.Duration, err error) {
+	d.send(request, plan.TaskTimeout, atOnce(func() (err error) {
 		version, err = d.loop.change(n, change)
-		return 0, err
-	}, func(err error) {
+		return err
+	}), func(err error) {
 		if err == nil && version != "" {
 			d.facts = append(d.facts, plan.NodeWritten{Node: n.UID, Version: version, Report: r, At: d.loop.Now()})
 			d.facts = append(d.facts, facts...)
@@ -155,10 +154,10 @@ func (l *Loop) change(n *plan.Node, change func(*corev1.Node) error) (string, er
 func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 	var there []sim.Object
 	request := Request{Verb: ListPods, Object: types.NamespacedName{Name: n.Node.Name}, UID: n.Node.UID}
-	d.send(request, plan.TaskTimeout, func() (time.Duration, error) {
+	d.send(request, plan.TaskTimeout, atOnce(func() error {
 		there = d.loop.cluster.PodsOn(n.Node.Name)
-		return 0, nil
-	}, follow(func() {
+		return nil
+	}), follow(func() {
 		now := d.loop.Now()
 		for _, o := range there {
 			if plan.IsTarget(plan.PodOf(o.(*corev1.Pod)), d.view.daemonSets, d.loop.options.Config) {
@@ -176,14 +175,14 @@ func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 func (d *daemon) read(n *plan.Node, end func(error)) {
 	version := ""
 	request := Request{Verb: GetNode, Object: types.NamespacedName{Name: n.Name}, UID: n.UID}
-	d.send(request, plan.TaskTimeout, func() (time.Duration, error) {
+	d.send(request, plan.TaskTimeout, atOnce(func() error {
 		live := d.loop.cluster.Node(n.Name)
 		if live == nil {
-			return 0, apierrors.NewNotFound(nodes, n.Name)
+			return apierrors.NewNotFound(nodes, n.Name)
 		}
 		version = live.ResourceVersion
-		return 0, nil
-	}, follow(func() {
+		return nil
+	}), follow(func() {
 		d.learned(plan.NodeRead{Node: n.UID, Version: version, At: d.loop.Now()})
 		end(nil)
 	}, end))

@@ -60,10 +60,19 @@ type Fault struct {
 	CarriedOut bool
 }
 
-// send sends a request. act carries it out and says how much longer the API
-// server takes to answer; answered is called with the answer, unless the daemon
-// has crashed.
-func (d *daemon) send(r Request, timeout time.Duration, act func() (time.Duration, error), answered func(error)) {
+// reply is the API server's answer, and how much longer it takes to give it.
+type reply func(takes time.Duration, err error)
+
+// atOnce is an act that the API server carries out when the request arrives.
+func atOnce(act func() error) func(reply) {
+	return func(to reply) { to(0, act()) }
+}
+
+// send sends a request. act carries it out when it arrives, and replies then or
+// later; answered is called with the answer, unless the daemon has crashed. A
+// request that is not answered within the timeout has the answer
+// context.DeadlineExceeded; a timeout of 0 is none.
+func (d *daemon) send(r Request, timeout time.Duration, act func(reply), answered func(error)) {
 	l := d.loop
 	r.Sent = l.Now()
 	var fault Fault
@@ -81,23 +90,37 @@ func (d *daemon) send(r Request, timeout time.Duration, act func() (time.Duratio
 		}
 		answered(err)
 	}
-	there, back := l.options.Latency/2+fault.Delay, l.options.Latency/2+fault.Wait
-	if timeout > 0 && there >= timeout {
+	back := l.options.Latency/2 + fault.Wait
+	respond := func(takes time.Duration, err error) {
+		if fault.Error != nil {
+			err = fault.Error
+		}
+		l.After(takes+back, func() { answer(err) })
+	}
+	if timeout > 0 && l.mayExceed(r, fault, timeout) {
 		l.After(timeout, func() { answer(context.DeadlineExceeded) })
 	}
-	l.After(there, func() {
-		var takes time.Duration
-		err := fault.Error
-		if err == nil || fault.CarriedOut {
-			var real error
-			if takes, real = act(); fault.Error == nil {
-				err = real
-			}
+	l.After(l.options.Latency/2+fault.Delay, func() {
+		if fault.Error != nil && !fault.CarriedOut {
+			respond(0, nil)
+			return
 		}
-		rest := takes + back
-		if timeout > 0 && there+rest >= timeout {
-			rest, err = max(0, timeout-there), context.DeadlineExceeded
-		}
-		l.After(rest, func() { answer(err) })
+		act(respond)
 	})
 }
+
+// mayExceed is true for a request that may take longer than the timeout: most
+// are answered long before, and need no appointment for it.
+func (l *Loop) mayExceed(r Request, fault Fault, timeout time.Duration) bool {
+	least := l.options.Latency + fault.Delay + fault.Wait
+	if r.Verb == Evict {
+		if hook := l.cluster.Webhook(r.Object.Namespace); hook != nil {
+			least += hook.Takes
+		}
+		least += slowestEviction
+	}
+	return least >= timeout
+}
+
+// slowestEviction is how long the model's eviction handler may take to answer.
+const slowestEviction = 10 * time.Second
