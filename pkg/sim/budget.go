@@ -163,8 +163,10 @@ func (c *Cluster) scaleOf(pods []*corev1.Pod) (int32, error) {
 		switch {
 		case w == nil:
 			return 0, fmt.Errorf("found no controllers for pod %q", pod.Name)
-		case w.Kind == Job || w.Kind == DaemonSet:
-			return 0, errors.New("the controller has no scale subresource")
+		case w.Kind == Job:
+			return 0, errors.New("jobs.batch does not implement the scale subresource")
+		case w.Kind == DaemonSet:
+			return 0, errors.New("daemonsets.apps does not implement the scale subresource")
 		}
 		scales[w.uid] = int32(w.Replicas)
 	}

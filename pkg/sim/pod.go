@@ -84,6 +84,19 @@ func setScheduled(pod *corev1.Pod, now time.Time) {
 	setPodCondition(pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now)})
 }
 
+func setUnschedulable(pod *corev1.Pod, now time.Time) {
+	setPodCondition(pod, corev1.PodCondition{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, LastTransitionTime: metav1.NewTime(now),
+	})
+}
+
+// unschedulable is true for a pod that the scheduler has found no node for.
+func unschedulable(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonUnschedulable
+	})
+}
+
 func setPodCondition(pod *corev1.Pod, condition corev1.PodCondition) {
 	for i := range pod.Status.Conditions {
 		if pod.Status.Conditions[i].Type == condition.Type {
@@ -184,6 +197,9 @@ func (c *Cluster) schedule(key Key, uid types.UID) {
 	node := c.fittest(pod)
 	if node == "" {
 		c.waiting[key] = true
+		if !unschedulable(pod) {
+			c.UpdatePod(key, func(p *corev1.Pod) { setUnschedulable(p, c.now) })
+		}
 		return
 	}
 	delete(c.waiting, key)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -30,6 +31,9 @@ type Workload struct {
 	// Surge is how many pods a Deployment runs on top of its scale, as in a
 	// rollout that has created new pods and deleted no old ones yet.
 	Surge int
+	// Ordered lets a StatefulSet create a pod only when those with a lower number
+	// are Ready, as podManagementPolicy OrderedReady does; it is Parallel if false.
+	Ordered bool
 	// Labels are those of the pods, app=Name if nil.
 	Labels map[string]string
 	// Annotations are those of the pods.
@@ -161,6 +165,12 @@ func (c *Cluster) syncWorkload(uid types.UID) {
 		return
 	}
 	want := w.Replicas + w.Surge
+	if w.Ordered {
+		if slices.ContainsFunc(have, func(p *corev1.Pod) bool { return !podReady(p) || p.DeletionTimestamp != nil }) {
+			return
+		}
+		want = min(want, len(have)+1)
+	}
 	for range want - len(have) {
 		c.AddPod(c.template(w), w.Behaviour)
 	}

@@ -22,8 +22,17 @@ type Difference struct {
 	Reason  string
 }
 
+// noTaint is why a cordoned node has no taint in the model.
+const noTaint = "the model has no node lifecycle controller: its scheduler looks at spec.unschedulable, and drainer asks for nothing else"
+
 // Differences are all of them. One that has gone fails the tests, too.
 var Differences = []Difference{
+	{
+		Side: Model, Section: "scheduling", Command: "show node n1 # cordoned", Gives: "unschedulable", Reason: noTaint,
+	},
+	{
+		Side: Model, Section: "scheduling", Command: "show node n2 # cordoned", Gives: "unschedulable", Reason: noTaint,
+	},
 	{
 		Side: Kubernetes134, Section: "overflow", Command: "evict web#1",
 		Gives:  "403 Forbidden: poddisruptionbudget.policy \"web\" is forbidden: DisruptedPods map too big - too many evictions not confirmed by PDB controller\nabout policy poddisruptionbudget web",

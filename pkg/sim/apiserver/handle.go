@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -167,6 +168,9 @@ func (s *Server) create(r *Request, k kind) (sim.Object, error) {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	o.SetNamespace(r.Namespace)
+	if budget, is := o.(*policyv1.PodDisruptionBudget); is {
+		budget.Generation, budget.Status = 1, policyv1.PodDisruptionBudgetStatus{}
+	}
 	key := sim.Key{Namespace: r.Namespace, Name: o.GetName()}
 	if _, exists := s.cluster.Get(r.Resource, key); exists {
 		return nil, apierrors.NewAlreadyExists(k.group(r.Resource), key.Name)
@@ -189,11 +193,28 @@ func (s *Server) update(r *Request, k kind) (sim.Object, error) {
 	if version := o.GetResourceVersion(); version != "" && version != was.GetResourceVersion() {
 		return nil, conflict(k.group(r.Resource), r.Name)
 	}
+	if budget, is := o.(*policyv1.PodDisruptionBudget); is {
+		separate(was.(*policyv1.PodDisruptionBudget), budget, r.Subresource)
+	}
 	o.SetUID(was.GetUID())
 	o.SetCreationTimestamp(was.GetCreationTimestamp())
 	o.GetObjectKind().SetGroupVersionKind(k.GroupVersionKind())
 	s.cluster.Put(r.Resource, o)
 	return o, nil
+}
+
+// separate keeps of a budget what an update of the other subresource does not
+// change, and counts the generations of its spec.
+func separate(was, budget *policyv1.PodDisruptionBudget, subresource string) {
+	budget.Generation = was.Generation
+	if subresource == "status" {
+		budget.Spec = was.Spec
+		return
+	}
+	budget.Status = was.Status
+	if !equality.Semantic.DeepEqual(was.Spec, budget.Spec) {
+		budget.Generation++
+	}
 }
 
 func conflict(resource schema.GroupResource, name string) error {
