@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/retry"
 )
 
 // ErrOther is the error of a condition that gives something else than what is
@@ -120,41 +121,47 @@ func (r *runner) plain(text string) string {
 	return recorded.ReplaceAllString(text, "$1 in record (...)")
 }
 
-// budget creates a budget, or changes it.
+// budget creates a budget, or changes it. The disruption controller may write
+// beside it.
 func (r *runner) budget(ctx context.Context, name string, o map[string]string) error {
 	budgets := r.Client().PolicyV1().PodDisruptionBudgets(r.Namespace())
-	b, err := budgets.Get(ctx, name, metav1.GetOptions{})
-	exists := err == nil
-	if err != nil {
-		if !apierrors.IsNotFound(err) {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		b, err := budgets.Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			b = &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace(), Name: name}, Spec: specOf(name, o)}
+			_, err = budgets.Create(ctx, b, metav1.CreateOptions{})
 			return err
 		}
-		b = &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace(), Name: name}}
-	}
-	b.Spec = policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}}
+		if err != nil {
+			return err
+		}
+		b.Spec = specOf(name, o)
+		_, err = budgets.Update(ctx, b, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+// specOf is the spec of a budget over the pods of the app of the same name, or
+// as the options say.
+func specOf(name string, o map[string]string) policyv1.PodDisruptionBudgetSpec {
+	spec := policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}}
 	for key, value := range o {
 		number := intstr.Parse(value)
 		switch key {
 		case "minAvailable":
-			b.Spec.MinAvailable = &number
+			spec.MinAvailable = &number
 		case "maxUnavailable":
-			b.Spec.MaxUnavailable = &number
+			spec.MaxUnavailable = &number
 		case "app":
-			b.Spec.Selector.MatchLabels["app"] = value
+			spec.Selector.MatchLabels["app"] = value
 		case "selector":
-			b.Spec.Selector = map[string]*metav1.LabelSelector{"all": {}, "null": nil}[value]
+			spec.Selector = map[string]*metav1.LabelSelector{"all": {}, "null": nil}[value]
 		case "policy":
 			policy := policyv1.UnhealthyPodEvictionPolicyType(value)
-			b.Spec.UnhealthyPodEvictionPolicy = &policy
+			spec.UnhealthyPodEvictionPolicy = &policy
 		}
 	}
-	if exists {
-		b.ResourceVersion = "" // The disruption controller may write beside us.
-		_, err = budgets.Update(ctx, b, metav1.UpdateOptions{})
-	} else {
-		_, err = budgets.Create(ctx, b, metav1.CreateOptions{})
-	}
-	return err
+	return spec
 }
 
 // disrupt writes pods that do not exist into a budget's status.
@@ -164,14 +171,16 @@ func (r *runner) disrupt(ctx context.Context, name string, o map[string]string) 
 		return err
 	}
 	budgets := r.Client().PolicyV1().PodDisruptionBudgets(r.Namespace())
-	b, err := budgets.Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		b, err := budgets.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		b.Status.DisruptedPods = map[string]metav1.Time{}
+		for i := range n {
+			b.Status.DisruptedPods[fmt.Sprintf("pod-%d", i)] = b.CreationTimestamp
+		}
+		_, err = budgets.UpdateStatus(ctx, b, metav1.UpdateOptions{})
 		return err
-	}
-	b.Status.DisruptedPods = map[string]metav1.Time{}
-	for i := range n {
-		b.Status.DisruptedPods[fmt.Sprintf("pod-%d", i)] = b.CreationTimestamp
-	}
-	_, err = budgets.UpdateStatus(ctx, b, metav1.UpdateOptions{})
-	return err
+	})
 }
