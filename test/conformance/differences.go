@@ -7,8 +7,9 @@ type Side string
 
 // The sides. The script's answers are those of the newest Kubernetes.
 const (
-	Model         Side = "model"
-	Kubernetes    Side = "Kubernetes"
+	Model      Side = "model"
+	Kubernetes Side = "Kubernetes"
+	// Kubernetes134 stands for all before 1.37.
 	Kubernetes134 Side = "Kubernetes 1.34"
 )
 
@@ -38,8 +39,20 @@ var Differences = []Difference{
 		Side: Model, Section: "scheduling", Command: "show node n2 # cordoned", Gives: "unschedulable", Reason: noTaint,
 	},
 	{
+		Side: Model, Section: "finished", Command: "show pods kept # without grace",
+		Gives:  "kept#1 Succeeded on n1, terminating 0s, DisruptionTarget EvictionByEvictionAPI, held by example.com/hold",
+		Reason: "kwok leaves a pod with a finalizer alone; the model's kubelet ends its containers, as a real one does",
+	},
+	{
+		Side: Kubernetes134, Section: "overflow", Command: "evict web#2",
+		Gives: "429 TooManyRequests: Cannot evict pod as it would violate the pod's disruption budget.\n" +
+			"cause DisruptionBudget: The disruption budget web needs 1 healthy pods and has 2 currently",
+		Reason: "before 1.37 this cause gives the numbers and does not say that the sync failed",
+	},
+	{
 		Side: Kubernetes134, Section: "overflow", Command: "evict web#1",
-		Gives:  "403 Forbidden: poddisruptionbudget.policy \"web\" is forbidden: DisruptedPods map too big - too many evictions not confirmed by PDB controller\nabout policy poddisruptionbudget web",
+		Gives: "403 Forbidden: poddisruptionbudget.policy \"web\" is forbidden: " +
+			"DisruptedPods map too big - too many evictions not confirmed by PDB controller\nabout policy poddisruptionbudget web",
 		Reason: "before 1.37 this answer has no cause DisruptionBudget",
 	},
 }

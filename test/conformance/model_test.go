@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -22,7 +23,7 @@ func TestModel(t *testing.T) {
 	}
 	for _, section := range script {
 		t.Run(section.Name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { Run(t, t.Context(), Model, newModel(t), section) })
+			synctest.Test(t, func(t *testing.T) { Run(t.Context(), t, Model, newModel(t), section) })
 		})
 	}
 }
@@ -110,18 +111,26 @@ func (m *model) Run(_ context.Context, w Workload) error {
 	return nil
 }
 
-func (m *model) Scale(_ context.Context, _, name string, replicas int) error {
+func (m *model) Scale(_ context.Context, name string, replicas int) error {
 	m.do(func(c *sim.Cluster) { c.Scale(modelNamespace, name, replicas) })
 	return nil
 }
 
 func (m *model) UpdatePod(_ context.Context, name string, change func(*corev1.Pod)) error {
-	m.do(func(c *sim.Cluster) { c.UpdatePod(sim.Key{Namespace: modelNamespace, Name: name}, change) })
-	return nil
+	err := error(apierrors.NewNotFound(corev1.Resource("pods"), name))
+	m.do(func(c *sim.Cluster) {
+		if key := (sim.Key{Namespace: modelNamespace, Name: name}); c.Pod(key) != nil {
+			c.UpdatePod(key, change)
+			err = nil
+		}
+	})
+	return err
 }
 
 func (m *model) Cordon(_ context.Context, node string, unschedulable bool) error {
-	m.do(func(c *sim.Cluster) { c.UpdateNode(node, func(n *corev1.Node) { n.Spec.Unschedulable = unschedulable }) })
+	m.do(func(c *sim.Cluster) {
+		c.UpdateNode(node, func(n *corev1.Node) { n.Spec.Unschedulable = unschedulable })
+	})
 	return nil
 }
 

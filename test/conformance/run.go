@@ -43,12 +43,13 @@ type Cluster interface {
 	Node(name string) string
 	AddNode(ctx context.Context, name string) error
 	Run(ctx context.Context, w Workload) error
-	Scale(ctx context.Context, kind, name string, replicas int) error
+	Scale(ctx context.Context, deployment string, replicas int) error
 	// UpdatePod changes a pod's metadata or status, as its kubelet or owner does.
 	UpdatePod(ctx context.Context, name string, change func(*corev1.Pod)) error
 	Cordon(ctx context.Context, node string, unschedulable bool) error
 	TerminateNamespace(ctx context.Context) error
-	// Await returns when the condition returns nil, or when it cannot any more.
+	// Await returns nil once the condition does, and the condition's error if it
+	// is another one than ErrOther or there is no more time.
 	Await(ctx context.Context, what string, condition func() error) error
 }
 
@@ -60,11 +61,10 @@ type runner struct {
 	aliases map[string]string
 	named   map[string]*corev1.Pod
 	counts  map[string]int
-	version string
 }
 
 // Run runs a section on a side.
-func Run(t *testing.T, ctx context.Context, side Side, c Cluster, s Section) {
+func Run(ctx context.Context, t *testing.T, side Side, c Cluster, s Section) {
 	t.Helper()
 	r := &runner{Cluster: c, aliases: map[string]string{}, named: map[string]*corev1.Pod{}, counts: map[string]int{}}
 	for _, step := range s.Steps {
@@ -118,28 +118,6 @@ func (r *runner) do(ctx context.Context, words []string, o map[string]string) (s
 		return "", err
 	}
 	switch words[0] {
-	case "node":
-		return "", r.AddNode(ctx, words[1])
-	case "cordon", "uncordon":
-		return "", r.Cordon(ctx, r.Node(words[1]), words[0] == "cordon")
-	case "run":
-		return "", r.run(ctx, words[1], words[2], o)
-	case "scale":
-		n, err := strconv.Atoi(words[3])
-		if err != nil {
-			return "", err
-		}
-		return "", r.Scale(ctx, words[1], words[2], n)
-	case "ready", "unready", "succeed", "fail", "release", "relabel":
-		return "", r.kubelet(ctx, words[0], words[1:])
-	case "budget":
-		return "", r.budget(ctx, words[1], o)
-	case "remove-budget":
-		return "", r.Client().PolicyV1().PodDisruptionBudgets(r.Namespace()).Delete(ctx, words[1], metav1.DeleteOptions{})
-	case "disrupt":
-		return "", r.disrupt(ctx, words[1], o)
-	case "terminate-namespace":
-		return "", r.TerminateNamespace(ctx)
 	case "evict":
 		return r.evict(ctx, words[1], o)
 	case "delete":
@@ -147,7 +125,37 @@ func (r *runner) do(ctx context.Context, words []string, o map[string]string) (s
 	case "show":
 		return r.show(ctx, words[1], words[2])
 	default:
-		return "", fmt.Errorf("%q is no command", words[0])
+		return "", r.prepare(ctx, words, o)
+	}
+}
+
+// prepare takes a step that gives nothing.
+func (r *runner) prepare(ctx context.Context, words []string, o map[string]string) error {
+	switch words[0] {
+	case "node":
+		return r.AddNode(ctx, words[1])
+	case "cordon", "uncordon":
+		return r.Cordon(ctx, r.Node(words[1]), words[0] == "cordon")
+	case "run":
+		return r.run(ctx, words[1], words[2], o)
+	case "scale":
+		n, err := strconv.Atoi(words[3])
+		if err != nil {
+			return fmt.Errorf("the number of replicas: %w", err)
+		}
+		return r.Scale(ctx, words[2], n)
+	case "ready", "unready", "succeed", "fail", "release":
+		return r.kubelet(ctx, words[0], words[1:])
+	case "budget":
+		return r.budget(ctx, words[1], o)
+	case "remove-budget":
+		return r.Client().PolicyV1().PodDisruptionBudgets(r.Namespace()).Delete(ctx, words[1], metav1.DeleteOptions{})
+	case "disrupt":
+		return r.disrupt(ctx, words[1], o)
+	case "terminate-namespace":
+		return r.TerminateNamespace(ctx)
+	default:
+		return fmt.Errorf("%q is no command: see prepare and do in run.go for those that are", words[0])
 	}
 }
 
@@ -220,7 +228,6 @@ func (r *runner) kubelet(ctx context.Context, deed string, pods []string) error 
 			case "ready", "unready":
 				setReady(p, deed == "ready")
 			case "succeed":
-				p.Status.Phase = corev1.PodSucceeded
 				setReady(p, false)
 				p.Status.Phase = corev1.PodSucceeded
 			case "fail":
@@ -228,8 +235,6 @@ func (r *runner) kubelet(ctx context.Context, deed string, pods []string) error 
 				p.Status.Phase = corev1.PodFailed
 			case "release":
 				p.Finalizers = nil
-			case "relabel":
-				p.Labels = map[string]string{"app": "other"}
 			}
 		}); err != nil {
 			return err

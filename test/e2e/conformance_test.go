@@ -31,7 +31,7 @@ func TestConformance(t *testing.T) {
 	}
 	for _, section := range script {
 		t.Run(section.Name, func(t *testing.T) {
-			conformance.Run(t, suite.Context(t), side, &realCluster{env: setup(t, 0)}, section)
+			conformance.Run(suite.Context(t), t, side, &realCluster{env: setup(t, 0)}, section)
 		})
 	}
 }
@@ -87,7 +87,7 @@ func (c *realCluster) Run(ctx context.Context, w conformance.Workload) error {
 	return workload.Create(ctx, shared.Client, object)
 }
 
-func (c *realCluster) Scale(ctx context.Context, _, name string, replicas int) error {
+func (c *realCluster) Scale(ctx context.Context, name string, replicas int) error {
 	_, err := shared.Client.AppsV1().Deployments(c.namespace).UpdateScale(ctx, name, &autoscalingv1.Scale{
 		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: name}, Spec: autoscalingv1.ScaleSpec{Replicas: int32(replicas)},
 	}, metav1.UpdateOptions{})
