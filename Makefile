@@ -87,8 +87,11 @@ test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4
 test-simulation: ## Run the stories about large clusters in full size: 5,000 nodes in simulated time
 	go test -count=1 -timeout=$(TIMEOUT) -v -run 'TestStoryBigStart' ./pkg/drain -story.nodes=5000
 
-mutants: ## Delete one guard at a time and see a test fail
+# .gremlins.yaml has its settings. Without vet and debug information a mutant
+# takes half as long; what only vet finds is no test's merit, either.
+mutants: bin/gremlins ## Delete one guard at a time and see a test fail, then change pkg/plan in general ways
 	go run ./test/mutants
+	GOFLAGS="-vet=off -ldflags=-w" bin/gremlins unleash ./pkg/plan
 
 test-monitoring: ## Test dashboards, alerts and runbooks, with a real Prometheus
 	go test -C test/monitoring -count=1 -timeout=$(TIMEOUT)
@@ -114,6 +117,9 @@ format: bin/gofumpt ## Format the code
 
 bin/staticcheck: tools/go.mod
 	go build -C tools -o ../bin/ honnef.co/go/tools/cmd/staticcheck
+
+bin/gremlins: tools/gremlins/go.mod
+	go build -C tools/gremlins -o ../../bin/ github.com/go-gremlins/gremlins/cmd/gremlins
 
 bin/gofumpt: tools/go.mod
 	go build -C tools -o ../bin/ mvdan.cc/gofumpt
