@@ -26,6 +26,7 @@ func TestAdmission(t *testing.T) {
 		"sync failed":                 {budgets: func(s scene) { s.budget("p", "web", 0, 0, 0, 0).SyncFailed = "no scale" }, reason: BudgetSyncFailed},
 		"unready, budget healthy":     {change: unready, budgets: func(s scene) { s.budget("p", "web", 0, 2, 2, 3) }},
 		"unready, budget not healthy": {change: unready, budgets: func(s scene) { s.budget("p", "web", 0, 1, 2, 3) }, reason: BudgetExhausted},
+		"unready, none expected":      {change: unready, budgets: func(s scene) { s.budget("p", "web", 0, 0, 0, 0) }, reason: BudgetExhausted},
 		"unready, always allowed":     {change: unready, budgets: func(s scene) { s.budget("p", "web", 0, 1, 2, 3).AlwaysAllow = true }},
 		"pending":                     {change: func(p *Pod) { p.Phase, p.Ready = corev1.PodPending, false }, budgets: func(s scene) { s.budget("p", "web", 0, 0, 2, 3) }},
 		"finished":                    {change: func(p *Pod) { p.Phase, p.Ready = corev1.PodFailed, false }, budgets: func(s scene) { s.budget("p", "web", 0, 0, 2, 3) }},

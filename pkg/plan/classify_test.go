@@ -23,12 +23,15 @@ func TestClassify(t *testing.T) {
 		reason  Reason
 		sent    bool
 	}{
-		"of a ReplicaSet":              {state: Eligible, sent: true},
-		"static":                       {change: []func(*Pod){func(p *Pod) { p.Static = true }}, state: Ignored},
-		"of a DaemonSet":               {change: []func(*Pod){daemon}, prepare: func(s scene) { s.DaemonSets["ds"] = true }, state: Ignored},
-		"finished of a DaemonSet":      {change: []func(*Pod){daemon, finished}, prepare: func(s scene) { s.DaemonSets["ds"] = true }, state: Ignored},
-		"of a DaemonSet just gone":     {change: []func(*Pod){daemon}, state: Eligible},
-		"of a DaemonSet long gone":     {change: []func(*Pod){daemon}, prepare: seenLongAgo, state: Eligible, sent: true},
+		"of a ReplicaSet":          {state: Eligible, sent: true},
+		"static":                   {change: []func(*Pod){func(p *Pod) { p.Static = true }}, state: Ignored},
+		"of a DaemonSet":           {change: []func(*Pod){daemon}, prepare: func(s scene) { s.DaemonSets["ds"] = true }, state: Ignored},
+		"finished of a DaemonSet":  {change: []func(*Pod){daemon, finished}, prepare: func(s scene) { s.DaemonSets["ds"] = true }, state: Ignored},
+		"of a DaemonSet just gone": {change: []func(*Pod){daemon}, state: Eligible},
+		"of a DaemonSet long gone": {change: []func(*Pod){daemon}, prepare: seenLongAgo, state: Eligible, sent: true},
+		"of a DaemonSet gone for the grace": {change: []func(*Pod){daemon}, prepare: func(s scene) {
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-daemonSetGrace)})
+		}, state: Eligible, sent: true},
 		"of another kind's set":        {change: []func(*Pod){daemon, func(p *Pod) { p.Controller.APIVersion = "x.io/v1" }}, state: Eligible, sent: true},
 		"finished":                     {change: []func(*Pod){finished}, state: Eligible, sent: true},
 		"terminating":                  {change: []func(*Pod){deleted}, state: Terminating, reason: GracePeriod},
