@@ -53,7 +53,7 @@ func (c *Cluster) UpdateBudget(key Key, change func(*policyv1.PodDisruptionBudge
 func (c *Cluster) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
 	var matching []*policyv1.PodDisruptionBudget
 	for _, g := range c.guarding[pod.Namespace] {
-		if g.selector != nil && g.selector.Matches(labels.Set(pod.Labels)) {
+		if g.selector.Matches(labels.Set(pod.Labels)) {
 			matching = append(matching, g.budget)
 		}
 	}
@@ -66,16 +66,10 @@ func (c *Cluster) syncBudget(key Key) {
 	if was == nil {
 		return
 	}
-	selector, err := metav1.LabelSelectorAsSelector(was.Spec.Selector)
-	if err != nil {
+	if _, err := metav1.LabelSelectorAsSelector(was.Spec.Selector); err != nil {
 		return
 	}
-	var pods []*corev1.Pod
-	for _, o := range c.podsIn(was.Namespace) {
-		if pod := o.(*corev1.Pod); selector.Matches(labels.Set(pod.Labels)) {
-			pods = append(pods, pod)
-		}
-	}
+	pods := c.podsUnder(key)
 	budget := was.DeepCopy()
 	expected, desired, err := c.expectedPods(budget, pods)
 	if err != nil {

@@ -168,3 +168,47 @@ func TestDisruptedPods(t *testing.T) {
 		t.Errorf("a terminating pod is disrupted: %v", s.DisruptedPods)
 	}
 }
+
+// TestSelection: a budget counts the pods that its selector selects now,
+// whichever of pod, labels and selector came last.
+func TestSelection(t *testing.T) {
+	selector := func(app string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
+	}
+	relabel := func(c *Cluster, app string) {
+		c.UpdatePod(pod, func(p *corev1.Pod) { p.Labels = map[string]string{"app": app} })
+	}
+	one := func(c *Cluster) { run(c, Workload{Kind: Deployment, Replicas: 1}, 1, 0) }
+	guard := func(c *Cluster) { c.AddBudget("shop", "web", "web", minAvailable("0")) }
+	aim := func(c *Cluster, app string) {
+		c.UpdateBudget(web, func(s *policyv1.PodDisruptionBudgetSpec) { s.Selector = selector(app) })
+	}
+	for name, test := range map[string]struct {
+		steps func(c *Cluster)
+		want  int32
+	}{
+		"the budget came last":      {func(c *Cluster) { one(c); guard(c) }, 1},
+		"the pod came last":         {func(c *Cluster) { guard(c); one(c) }, 1},
+		"another selector":          {func(c *Cluster) { one(c); guard(c); aim(c, "api") }, 0},
+		"another selector and back": {func(c *Cluster) { one(c); guard(c); aim(c, "api"); aim(c, "web") }, 1},
+		"other labels":              {func(c *Cluster) { one(c); guard(c); relabel(c, "api"); aim(c, "web") }, 0},
+		"other labels and back":     {func(c *Cluster) { one(c); guard(c); relabel(c, "api"); relabel(c, "web") }, 1},
+		"labels after the selector": {func(c *Cluster) { one(c); guard(c); aim(c, "api"); relabel(c, "api") }, 1},
+		"the pod was replaced":      {func(c *Cluster) { one(c); guard(c); c.Delete(Pods, pod) }, 1},
+		"an empty selector selects all": {func(c *Cluster) {
+			one(c)
+			guard(c)
+			c.UpdateBudget(web, func(s *policyv1.PodDisruptionBudgetSpec) { s.Selector = &metav1.LabelSelector{} })
+		}, 1},
+		"a restored store": {func(c *Cluster) { one(c); guard(c); b := c.Backup(); c.Delete(Pods, pod); c.Restore(b) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(1)
+			test.steps(c)
+			c.Advance(noon.Add(time.Second))
+			if got := c.Budget(web).Status.ExpectedPods; got != test.want {
+				t.Errorf("the budget expects %d pods, want %d", got, test.want)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 )
+
+// podsIn returns the pods of a namespace, in order.
+func (c *Cluster) podsIn(namespace string) []Object {
+	return slices.DeleteFunc(c.List(Pods), func(o Object) bool { return o.GetNamespace() != namespace })
+}
 
 // placed lists the pods of a namespace and where they are, in order.
 func placed(c *Cluster, namespace string) string {

@@ -31,10 +31,28 @@ func (s *store) reindex(change Change) {
 	}
 }
 
-// guard is a budget and its selector, nil if that cannot be read.
+// guard is a budget, its selector, and the pods that it selects. A selector that
+// cannot be read selects none.
 type guard struct {
 	budget   *policyv1.PodDisruptionBudget
 	selector labels.Selector
+	pods     map[Key]bool
+}
+
+func (s *store) newGuard(budget *policyv1.PodDisruptionBudget) guard {
+	g := guard{budget: budget, selector: selectorOf(budget), pods: map[Key]bool{}}
+	for key := range s.housed[budget.Namespace] {
+		if pod := s.objects[Pods][key].(*corev1.Pod); g.selector.Matches(labels.Set(pod.Labels)) {
+			g.pods[key] = true
+		}
+	}
+	return g
+}
+
+// guardOf finds a budget in its namespace's list; found is false if it is not
+// there but belongs at this place.
+func (s *store) guardOf(key Key) (at int, found bool) {
+	return slices.BinarySearchFunc(s.guarding[key.Namespace], key.Name, func(g guard, name string) int { return cmp.Compare(g.budget.Name, name) })
 }
 
 func (s *store) reindexBudget(change Change) {
@@ -43,17 +61,16 @@ func (s *store) reindexBudget(change Change) {
 		return
 	}
 	list := s.guarding[budget.Namespace]
-	at, found := slices.BinarySearchFunc(list, budget.Name, func(g guard, name string) int { return cmp.Compare(g.budget.Name, name) })
+	at, found := s.guardOf(keyOf(budget))
 	switch {
 	case change.Type == watch.Deleted && found:
 		s.guarding[budget.Namespace] = slices.Delete(list, at, at+1)
 	case change.Type == watch.Deleted:
 	case !found:
-		s.guarding[budget.Namespace] = slices.Insert(list, at, guard{budget: budget, selector: selectorOf(budget)})
+		s.guarding[budget.Namespace] = slices.Insert(list, at, s.newGuard(budget))
+	case !equality.Semantic.DeepEqual(list[at].budget.Spec.Selector, budget.Spec.Selector):
+		list[at] = s.newGuard(budget)
 	default:
-		if !equality.Semantic.DeepEqual(list[at].budget.Spec.Selector, budget.Spec.Selector) {
-			list[at].selector = selectorOf(budget)
-		}
 		list[at].budget = budget
 	}
 }
@@ -61,14 +78,18 @@ func (s *store) reindexBudget(change Change) {
 func selectorOf(budget *policyv1.PodDisruptionBudget) labels.Selector {
 	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
 	if err != nil {
-		return nil
+		return labels.Nothing()
 	}
 	return selector
 }
 
 func (s *store) reindexPod(change Change) {
 	key := keyOf(change.Object)
-	if was, is := change.Was.(*corev1.Pod); is {
+	was, existed := change.Was.(*corev1.Pod)
+	if !existed || change.Type == watch.Deleted || !maps.Equal(was.Labels, change.Object.GetLabels()) {
+		s.guardPod(key, change)
+	}
+	if existed {
 		delete(s.placed[was.Spec.NodeName], key)
 		delete(s.housed[key.Namespace], key)
 		delete(s.owned[controllerOf(was)], key)
@@ -83,6 +104,17 @@ func (s *store) reindexPod(change Change) {
 	}
 	if controller := controllerOf(pod); controller != "" {
 		set(s.owned, controller, key)
+	}
+}
+
+// guardPod puts a pod under the budgets that select it.
+func (s *store) guardPod(key Key, change Change) {
+	for _, g := range s.guarding[key.Namespace] {
+		if change.Type != watch.Deleted && g.selector.Matches(labels.Set(change.Object.GetLabels())) {
+			g.pods[key] = true
+		} else if change.Was != nil {
+			delete(g.pods, key)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -80,9 +81,18 @@ func (s *store) List(r Resource) []Object {
 // PodsOn returns the pods that are bound to a node, in order.
 func (s *store) PodsOn(node string) []Object { return s.sorted(Pods, maps.Keys(s.placed[node])) }
 
-// podsIn returns the pods of a namespace, in order.
-func (s *store) podsIn(namespace string) []Object {
-	return s.sorted(Pods, maps.Keys(s.housed[namespace]))
+// podsUnder returns the pods that a budget selects, in order.
+func (s *store) podsUnder(budget Key) []*corev1.Pod {
+	at, found := s.guardOf(budget)
+	if !found {
+		return nil
+	}
+	objects := s.sorted(Pods, maps.Keys(s.guarding[budget.Namespace][at].pods))
+	pods := make([]*corev1.Pod, len(objects))
+	for i, o := range objects {
+		pods[i] = o.(*corev1.Pod)
+	}
+	return pods
 }
 
 // podsOf returns the pods of a controller, in order.
