@@ -23,6 +23,10 @@ type Result struct {
 	Nodes []NodeResult `json:"nodes"`
 	// Budgets are those that hold pods up, the longest first.
 	Budgets []BudgetResult `json:"budgets"`
+	// SlotSeconds is for how long at least one of the nodes asked for waited for a
+	// slot of --max-draining, SlotShare that time as a part of the whole, from 0 to 1.
+	SlotSeconds float64 `json:"slotSeconds"`
+	SlotShare   float64 `json:"slotShare"`
 	// Blockers are what keeps nodes from being Drained; empty if Complete.
 	Blockers []Blocker `json:"blockers"`
 	// Evictions are the requests, Refused those that were not admitted.

@@ -55,6 +55,8 @@ type run struct {
 	nodes              map[string]*nodeTimes
 	budgets            map[types.NamespacedName]*BudgetResult
 	evictions, refused int
+	// slotSeconds is for how long nodes waited for a slot.
+	slotSeconds float64
 }
 
 // nodeTimes is when what happened at a node; zero if it did not.
@@ -118,13 +120,14 @@ func (r *run) planned(s *plan.Snapshot, p *plan.Plan) {
 	}
 }
 
-// count adds the time since the newest plan to the budgets that block in it.
+// count adds the time since the newest plan to what holds pods or nodes up in it.
 func (r *run) count(now time.Time) {
 	if r.plan == nil || r.begun.IsZero() {
 		return
 	}
-	blocking := map[types.NamespacedName]bool{}
+	waiting, blocking := false, map[types.NamespacedName]bool{}
 	for i := range r.plan.Nodes {
+		waiting = waiting || r.waitsForSlot(&r.plan.Nodes[i])
 		for j := range r.plan.Nodes[i].Pods {
 			pod := &r.plan.Nodes[i].Pods[j]
 			if pod.State != plan.Blocked {
@@ -136,9 +139,18 @@ func (r *run) count(now time.Time) {
 			}
 		}
 	}
-	for key := range blocking {
-		r.budget(key).BlockedSeconds += now.Sub(r.plannedAt).Seconds()
+	passed := now.Sub(r.plannedAt).Seconds()
+	if waiting {
+		r.slotSeconds += passed
 	}
+	for key := range blocking {
+		r.budget(key).BlockedSeconds += passed
+	}
+}
+
+// waitsForSlot is true for a node asked for that waits because of --max-draining.
+func (r *run) waitsForSlot(n *plan.NodePlan) bool {
+	return r.nodes[n.Node.Name] != nil && n.Facts.Queued == plan.QueuedForSlot
 }
 
 func (r *run) budget(key types.NamespacedName) *BudgetResult {
@@ -220,11 +232,12 @@ func (r *run) result(chosen []string) *Result {
 	}
 	slices.SortStableFunc(result.Nodes, byDrained)
 	result.MakespanSeconds = r.since(end)
+	result.SlotSeconds, result.SlotShare = r.slotSeconds, result.share(r.slotSeconds)
 	for _, key := range slices.SortedFunc(maps.Keys(r.budgets), func(a, b types.NamespacedName) int {
 		return cmp.Or(cmp.Compare(r.budgets[b].BlockedSeconds, r.budgets[a].BlockedSeconds), cmp.Compare(a.String(), b.String()))
 	}) {
 		if b := r.budgets[key]; b.BlockedSeconds > 0 {
-			b.Share = min(1, b.BlockedSeconds/max(result.MakespanSeconds, 0.001))
+			b.Share = result.share(b.BlockedSeconds)
 			result.Budgets = append(result.Budgets, *b)
 		}
 	}
@@ -233,6 +246,9 @@ func (r *run) result(chosen []string) *Result {
 	}
 	return result
 }
+
+// share is a time as a part of the makespan.
+func (f *Result) share(seconds float64) float64 { return min(1, seconds/max(f.MakespanSeconds, 0.001)) }
 
 // byDrained sorts nodes by when they are drained, those that are not last.
 func byDrained(a, b NodeResult) int {

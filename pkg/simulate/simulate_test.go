@@ -2,6 +2,7 @@ package simulate_test
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -215,6 +216,17 @@ func TestQueue(t *testing.T) {
 	r := run(t, shop(), o)
 	if !r.Complete || *r.Nodes[1].StartedSeconds < *r.Nodes[0].DrainedSeconds {
 		t.Errorf("the nodes are %+v", r.Nodes)
+	}
+	waited := *r.Nodes[1].StartedSeconds
+	if math.Abs(r.SlotSeconds-waited) > 0.1 || math.Abs(r.SlotShare-waited/r.MakespanSeconds) > 0.01 {
+		t.Errorf("nodes wait for a slot for %v s, %v of the whole; the second node starts after %v s of %v s",
+			r.SlotSeconds, r.SlotShare, waited, r.MakespanSeconds)
+	}
+	if out, line := text(t, r), "Nodes wait for a slot of --max-draining for "; !strings.Contains(out, line) {
+		t.Errorf("%q is missing in\n%s", line, out)
+	}
+	if r = run(t, shop(), options("a", "b")); r.SlotSeconds != 0 || strings.Contains(text(t, r), "--max-draining") {
+		t.Errorf("without a limit, nodes wait for a slot for %v s", r.SlotSeconds)
 	}
 	r = run(t, shop(), options("a", "b", "c"))
 	if r.Complete || len(r.Blockers) != 1 || r.Blockers[0].Reason != "last_node" || !strings.Contains(r.Blockers[0].Fix, "--allow-last-node") {

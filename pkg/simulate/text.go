@@ -28,6 +28,9 @@ func (f *Result) WriteText(w io.Writer) error {
 	t := &textWriter{w: w}
 	t.summary(f)
 	t.nodes(f)
+	if f.SlotSeconds > 0 {
+		t.printf("\nNodes wait for a slot of --max-draining for %s (%.0f %%).\n", clock(f.SlotSeconds), 100*f.SlotShare)
+	}
 	t.budgets(f)
 	t.blockers(f)
 	t.basis(f)
