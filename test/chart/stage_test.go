@@ -44,12 +44,19 @@ func furnish(ctx context.Context) error {
 		}
 	}
 	for _, file := range shared.chart.CRDs() {
-		for _, args := range [][]string{
-			{"create", "--filename=" + file}, {"wait", "--for=condition=Established", "--timeout=24h", "--filename=" + file},
-		} {
-			if out, err := kubectlCommand(ctx, args...).CombinedOutput(); err != nil {
-				return fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
+		if out, err := kubectlCommand(ctx, "create", "--filename="+file).CombinedOutput(); err != nil {
+			return fmt.Errorf("creating the kinds of %s: %w\n%s", file, err, out)
+		}
+		// Left to wait, kubectl fails on a kind whose status is still empty.
+		err := (await.Waiter{Progress: os.Stderr}).Until(ctx, "the kinds of "+file+" are established", func() error {
+			out, err := kubectlCommand(ctx, "wait", "--for=condition=Established", "--timeout=0", "--filename="+file).CombinedOutput()
+			if err != nil {
+				return await.NotYet("%s", out)
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
