@@ -23,7 +23,7 @@ HELM = v4
 # What only make test-all does. Faults, simulation and fuzzing belong here.
 SLOW_PARTS = test-compat test-release test-simulation
 
-.PHONY: help build image demo bench chart dashboards pictures mutants versions programs lint format \
+.PHONY: help build image demo bench configuration chart dashboards pictures mutants versions programs lint format \
 	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-release test-simulation
 
 help: ## List the commands
@@ -49,6 +49,9 @@ demo: ## Show the main job on a local cluster, or on yours: make demo DEMO_CONTE
 
 bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
 	go run ./test/bench -out docs
+
+configuration: ## Make the reference of the configuration file anew from pkg/config
+	go run ./test/configuration/generate
 
 chart: ## Make the chart's README and schema, and deploy, anew from charts/drainer
 	go run -C test/chart ./generate

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -25,7 +26,7 @@ type clients struct {
 // base is how to reach the API server.
 func (o *options) base() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
+	rules.ExplicitPath = o.ClientConnection.Kubeconfig
 	// Without any kubeconfig this falls back to the pod's service account.
 	base, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		rules, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
@@ -36,8 +37,8 @@ func (o *options) base() (*rest.Config, error) {
 	base.UserAgent = "drainer/" + version
 	// The API server's processor is scarcer than the network to it.
 	base.DisableCompression = true
-	base.ContentType = runtime.ContentTypeProtobuf
-	base.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	base.ContentType = cmp.Or(o.ClientConnection.ContentType, runtime.ContentTypeProtobuf)
+	base.AcceptContentTypes = cmp.Or(o.ClientConnection.AcceptContentTypes, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON)
 	return base, nil
 }
 
@@ -48,7 +49,7 @@ func (o *options) clients() (*clients, error) {
 	}
 	var c clients
 	evictions := kubernetes.Interface(nil)
-	limited := func(r *rest.Config) { r.QPS, r.Burst = o.kubeAPILimit(), o.kubeAPIBurst }
+	limited := func(r *rest.Config) { r.QPS, r.Burst = o.kubeAPILimit(), int(o.ClientConnection.Burst) }
 	for _, one := range []struct {
 		purpose string
 		client  *kubernetes.Interface
@@ -57,7 +58,7 @@ func (o *options) clients() (*clients, error) {
 		{"reads and events", &c.main, limited},
 		{"watches", &c.watches, limited},
 		{"nodes", &c.nodes, limited},
-		{"the lease", &c.lease, func(r *rest.Config) { r.Timeout = o.renewDeadline / 2 }},
+		{"the lease", &c.lease, func(r *rest.Config) { r.Timeout = o.LeaderElection.RenewDeadline.Duration / 2 }},
 		// The evictor has its own limiter, which follows the newest plan.
 		{"evictions", &evictions, func(r *rest.Config) {
 			r.QPS, r.ContentType, r.AcceptContentTypes = -1, runtime.ContentTypeJSON, runtime.ContentTypeJSON
@@ -76,16 +77,16 @@ func (o *options) clients() (*clients, error) {
 // logger writes to w in the format and to the depth of the flags. Libraries
 // that use klog's global logger write the same way.
 func (o *options) logger(w io.Writer) klog.Logger {
-	settings := &slog.HandlerOptions{Level: slog.Level(-o.verbosity), ReplaceAttr: nameLevel}
+	settings := &slog.HandlerOptions{Level: slog.Level(-o.Logging.Verbosity), ReplaceAttr: nameLevel}
 	var handler slog.Handler = slog.NewTextHandler(w, settings)
-	if o.loggingFormat == "json" {
+	if o.Logging.Format == "json" {
 		handler = slog.NewJSONHandler(w, settings)
 	}
 	logger := logr.FromSlogHandler(handler)
 	klog.SetLogger(logger)
 	var depth flag.FlagSet
 	klog.InitFlags(&depth)
-	_ = depth.Set("v", strconv.Itoa(o.verbosity))
+	_ = depth.Set("v", strconv.Itoa(o.Logging.Verbosity))
 	return logger
 }
 

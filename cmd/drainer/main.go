@@ -56,7 +56,7 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.validate(); err != nil {
+			if err := o.complete(); err != nil {
 				return err
 			}
 			if err := run(c.Context(), o); err != nil {
@@ -67,7 +67,7 @@ func command() *cobra.Command {
 	}
 	o.add(c.Flags())
 	c.Flags().SortFlags = false
-	c.AddCommand(healthcheck(), simulation(), &cobra.Command{
+	c.AddCommand(healthcheck(), simulation(), configuration(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(c.OutOrStdout(), "drainer %s (%s)\n", version, commit)

@@ -16,21 +16,21 @@ func TestFlags(t *testing.T) {
 		"defaults":              {nil, nil},
 		"all of it":             {[]string{"--max-draining=3", "--bare-pods=Ignore", "--empty-dir=Block", "--on-timeout=Stop", "--logging-format=json", "-v=4", "--eviction-qps=0"}, nil},
 		"a share":               {[]string{"--max-draining=100%"}, nil},
-		"no share":              {[]string{"--max-draining=0%"}, []string{"--max-draining=0%", "1% to 100%"}},
-		"too large a share":     {[]string{"--max-draining=101%"}, []string{"--max-draining=101%"}},
-		"half a node":           {[]string{"--max-draining=0.5"}, []string{"--max-draining=0.5"}},
+		"no share":              {[]string{"--max-draining=0%"}, []string{`--max-draining="0%"`, "1% to 100%"}},
+		"too large a share":     {[]string{"--max-draining=101%"}, []string{`--max-draining="101%"`}},
+		"half a node":           {[]string{"--max-draining=0.5"}, []string{`--max-draining="0.5"`}},
 		"bare pods":             {[]string{"--bare-pods=evict"}, []string{`--bare-pods="evict"`, "Block, Evict or Ignore"}},
 		"emptyDir":              {[]string{"--empty-dir="}, []string{`--empty-dir=""`, "Evict or Block"}},
-		"delete":                {[]string{"--on-timeout=Delete"}, []string{"--on-timeout=Delete", "Wait or Stop"}},
+		"delete":                {[]string{"--on-timeout=Delete"}, []string{`--on-timeout="Delete"`, "Wait or Stop"}},
 		"format":                {[]string{"--logging-format=xml"}, []string{`"xml"`, "text or json"}},
-		"selector":              {[]string{"--node-selector=a in"}, []string{"--node-selector=a in", "label selector"}},
+		"selector":              {[]string{"--node-selector=a in"}, []string{`--node-selector="a in"`, "label selector"}},
 		"rates":                 {[]string{"--eviction-qps=-1", "--kube-api-qps=NaN", "--eviction-burst=0"}, []string{"--eviction-qps=-1", "--kube-api-qps=NaN", "--eviction-burst=0"}},
 		"times":                 {[]string{"--drain-timeout=-1s", "--stuck-after=0s", "--eviction-timeout=0s", "--settle=-5s"}, []string{"--drain-timeout=-1s", "--stuck-after=0s", "--eviction-timeout=0s", "--settle=-5s"}},
 		"lease":                 {[]string{"--leader-elect-lease-duration=5s"}, []string{"--leader-elect-lease-duration=5s", "more than --leader-elect-renew-deadline (10s)"}},
 		"lease, not used":       {[]string{"--leader-elect=false", "--leader-elect-lease-duration=5s"}, nil},
 		"renewal":               {[]string{"--leader-elect-retry-period=9s"}, []string{"--leader-elect-renew-deadline=10s", "1.2 times"}},
 		"address":               {[]string{"--metrics-bind-address=8080"}, []string{`--metrics-bind-address="8080"`, ":8080"}},
-		"same address":          {[]string{"--health-bind-address=:8080"}, []string{"--health-bind-address=:8080", "another address than --metrics-bind-address"}},
+		"same address":          {[]string{"--health-bind-address=:8080"}, []string{`--health-bind-address=":8080"`, "another address than --metrics-bind-address"}},
 		"profiles":              {[]string{"--pprof-bind-address=127.0.0.1:6060"}, nil},
 		"depth":                 {[]string{"--v=11"}, []string{"--v=11", "0 to 10"}},
 		"no such flag":          {[]string{"--daemon-kinds=X"}, []string{"--daemon-kinds"}},
@@ -71,7 +71,7 @@ func validated(args []string) error {
 	if err := c.ValidateArgs(c.Flags().Args()); err != nil {
 		return err
 	}
-	return o.validate()
+	return o.complete()
 }
 
 func TestVersion(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -69,23 +68,24 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 		return err
 	}
 	d := &daemon{options: o, clients: clients, metrics: m, queues: m.NewQueues(), identity: identity, evictionVersion: evictionVersion, fail: fail}
-	m.RegisterPlans(d.plans, o.stuckAfter)
-	if !o.leaderElect {
+	m.RegisterPlans(d.plans, o.StuckAfter.Duration)
+	if !o.Elects() {
 		d.lead(ctx, ready, leader.Term{})
 		return ctx.Err()
 	}
-	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, o.leaseNamespace, o.leaseName,
+	election := &o.LeaderElection
+	lock, err := resourcelock.New(election.ResourceLock, election.ResourceNamespace, election.ResourceName,
 		clients.lease.CoreV1(), clients.lease.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity})
 	if err != nil {
-		return fmt.Errorf("setting up the lease %s/%s: %w", o.leaseNamespace, o.leaseName, err)
+		return fmt.Errorf("setting up the lease %s/%s: %w", election.ResourceNamespace, election.ResourceName, err)
 	}
-	m.Leader(o.leaseName, false)
+	m.Leader(election.ResourceName, false)
 	// A standby is ready: it can take over.
 	ready.now()
 	return leader.Run(ctx, leader.Config{
-		Lock: lock, Name: o.leaseName,
-		LeaseDuration: o.leaseDuration, RenewDeadline: o.renewDeadline, RetryPeriod: o.retryPeriod,
-		Leads: func(leads bool) { m.Leader(o.leaseName, leads) },
+		Lock: lock, Name: election.ResourceName,
+		LeaseDuration: election.LeaseDuration.Duration, RenewDeadline: election.RenewDeadline.Duration, RetryPeriod: election.RetryPeriod.Duration,
+		Leads: func(leads bool) { m.Leader(election.ResourceName, leads) },
 		Work:  func(ctx context.Context, term leader.Term) { d.lead(ctx, ready, term) },
 	})
 }
@@ -119,14 +119,13 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 	if d.evictionVersion == "v1" {
 		ledger = drain.NewLedger()
 	}
-	selector, _ := labels.Parse(d.nodeSelector)
 	var controller *drain.Controller
-	w := watcher.New(d.clients.watches, selector, ledger, planner{&controller})
+	w := watcher.New(d.clients.watches, d.served(), ledger, planner{&controller})
 	controller = drain.New(drain.Options{
-		Config: d.config(), Nodes: d.clients.nodes, Client: d.clients.main, View: w, Ledger: ledger,
+		Config: d.planConfig(), Nodes: d.clients.nodes, Client: d.clients.main, View: w, Ledger: ledger,
 		Evict:    drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),
 		Observer: d.metrics, Fence: term.Fence, HandOver: term.HandOver, Fail: d.fail,
-		QPS: d.evictionLimit(), Burst: d.evictionBurst, Workers: d.evictionWorkers, EvictionTimeout: d.evictionTimeout,
+		QPS: d.evictionLimit(), Burst: d.Eviction.Burst, Workers: d.Eviction.Workers, EvictionTimeout: d.Eviction.Timeout.Duration,
 		Identity: d.identity, MetricsProvider: d.queues,
 	})
 	d.controller.Store(controller)
@@ -146,18 +145,18 @@ func (p planner) WakeSoon() { (*p.controller).WakeSoon() }
 
 // evictionLimit is --eviction-qps, where 0 means no limit.
 func (o *options) evictionLimit() rate.Limit {
-	if o.evictionQPS == 0 {
+	if o.Eviction.QPS == 0 {
 		return rate.Inf
 	}
-	return rate.Limit(o.evictionQPS)
+	return rate.Limit(o.Eviction.QPS)
 }
 
 // kubeAPILimit is --kube-api-qps as client-go takes it, where 0 would be 5.
 func (o *options) kubeAPILimit() float32 {
-	if o.kubeAPIQPS == 0 {
+	if o.ClientConnection.QPS == 0 {
 		return -1
 	}
-	return o.kubeAPIQPS
+	return o.ClientConnection.QPS
 }
 
 // watchAndDrain runs until ctx ends and all that it started has ended. The

@@ -31,10 +31,10 @@ func endpoints(o *options, m *metrics.Metrics, ready func() error) []endpoint {
 	health.HandleFunc("GET /readyz", check(ready))
 
 	list := []endpoint{
-		{"metrics", "metrics-bind-address", o.metricsAddress, scrape},
-		{"health", "health-bind-address", o.healthAddress, health},
+		{"metrics", "metrics-bind-address", o.MetricsBindAddress, scrape},
+		{"health", "health-bind-address", o.HealthBindAddress, health},
 	}
-	if o.pprofAddress == "" {
+	if o.PprofBindAddress == "" {
 		return list
 	}
 	profiles := http.NewServeMux()
@@ -43,7 +43,7 @@ func endpoints(o *options, m *metrics.Metrics, ready func() error) []endpoint {
 	profiles.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	profiles.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	profiles.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	return append(list, endpoint{"pprof", "pprof-bind-address", o.pprofAddress, profiles})
+	return append(list, endpoint{"pprof", "pprof-bind-address", o.PprofBindAddress, profiles})
 }
 
 func check(problem func() error) http.HandlerFunc {

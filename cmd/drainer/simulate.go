@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,7 @@ func simulation() *cobra.Command {
 			"  " + simulate.Command + " | drainer simulate -f - -l pool=workers --max-draining=3",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.validate(); err != nil {
+			if err := o.complete(); err != nil {
 				return err
 			}
 			return o.run(c.Context(), c.InOrStdin(), c.OutOrStdout())
@@ -78,13 +79,15 @@ func (o *simulateOptions) add(f *pflag.FlagSet) {
 	o.addEvictions(f)
 }
 
-// validate checks all flags together and names everything that is wrong.
-func (o *simulateOptions) validate() error {
-	problems := []error{o.options.validate()}
+// complete reads the configuration file and checks all flags together and names everything that is wrong.
+func (o *simulateOptions) complete() error {
+	problems := []error{o.options.complete()}
 	bad := func(flag string, value any, want string) {
 		problems = append(problems, fmt.Errorf("--%s=%v: expected %s", flag, value, want))
 	}
-	oneOf(bad, "output", o.output, "text", "json")
+	if o.output != "text" && o.output != "json" {
+		bad("output", strconv.Quote(o.output), "text or json")
+	}
 	if _, err := labels.Parse(o.selector); err != nil {
 		bad("selector", o.selector, "a label selector such as pool=workers: "+err.Error())
 	}
@@ -149,15 +152,14 @@ func (o *simulateOptions) run(ctx context.Context, in io.Reader, out io.Writer) 
 
 func (o *simulateOptions) simulation() simulate.Options {
 	times, _ := o.times()
-	config := o.config()
+	config := o.planConfig()
 	// This process is no pod of the cluster.
 	config.OwnPod = ""
-	served, _ := labels.Parse(o.nodeSelector)
 	s := simulate.Options{
 		Nodes: o.nodes,
 		Daemon: forecast.Options{
-			Config: config, Selector: served,
-			QPS: o.evictionQPS, Burst: o.evictionBurst, Workers: o.evictionWorkers, EvictionTimeout: o.evictionTimeout,
+			Config: config, Selector: o.served(),
+			QPS: o.Eviction.QPS, Burst: o.Eviction.Burst, Workers: o.Eviction.Workers, EvictionTimeout: o.Eviction.Timeout.Duration,
 		},
 		StartTime: o.startTime, StartTimes: times, StopTime: o.stopTime,
 		Latency: o.apiLatency, ControllerDelay: o.controllerLags, Limit: o.limit,

@@ -66,18 +66,18 @@ func TestSimulateFlags(t *testing.T) {
 // TestSimulateErrors: a mistake names the value and what was expected.
 func TestSimulateErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		"no node is selected":                               {"-f=-"},
-		`there is no node "c"`:                              {"-f=-", "--drain=c"},
-		`--output="yaml": expected text or json`:            {"-f=-", "--drain=a", "-o=yaml"},
-		"--selector=,: expected a label selector":           {"-f=-", "-l=,"},
-		"--start-time-of=shop=soon: expected a duration":    {"-f=-", "--drain=a", "--start-time-of=shop=soon"},
-		"--stop-time=-1s: expected a duration":              {"-f=-", "--drain=a", "--stop-time=-1s"},
-		"--limit=0s: expected a duration above 0":           {"-f=-", "--drain=a", "--limit=0"},
-		"--max-draining=0: expected a number of at least":   {"-f=-", "--drain=a", "--max-draining=0"},
-		"opening the dump":                                  {"-f=/does/not/exist", "--drain=a"},
-		"unknown flag: --leader-elect":                      {"-f=-", "--drain=a", "--leader-elect"},
-		`unknown command "a" for "drainer simulate"`:        {"-f=-", "a"},
-		"reading the cluster (without --filename): finding": {"--drain=a", "--kubeconfig=/does/not/exist"},
+		"no node is selected":                                 {"-f=-"},
+		`there is no node "c"`:                                {"-f=-", "--drain=c"},
+		`--output="yaml": expected text or json`:              {"-f=-", "--drain=a", "-o=yaml"},
+		"--selector=,: expected a label selector":             {"-f=-", "-l=,"},
+		"--start-time-of=shop=soon: expected a duration":      {"-f=-", "--drain=a", "--start-time-of=shop=soon"},
+		"--stop-time=-1s: expected a duration":                {"-f=-", "--drain=a", "--stop-time=-1s"},
+		"--limit=0s: expected a duration above 0":             {"-f=-", "--drain=a", "--limit=0"},
+		"--max-draining=\"0\": expected a number of at least": {"-f=-", "--drain=a", "--max-draining=0"},
+		"opening the dump":                                    {"-f=/does/not/exist", "--drain=a"},
+		"unknown flag: --leader-elect":                        {"-f=-", "--drain=a", "--leader-elect"},
+		`unknown command "a" for "drainer simulate"`:          {"-f=-", "a"},
+		"reading the cluster (without --filename): finding":   {"--drain=a", "--kubeconfig=/does/not/exist"},
 	} {
 		if _, err := simulated(smallDump, args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: the error is %v, want %q", args, err, want)

@@ -14,6 +14,7 @@ import (
 
 // withoutValue are the flags that the chart does not set, and why.
 var withoutValue = map[string]string{
+	"config":     "its values are flags",
 	"kubeconfig": "in a pod drainer acts as its ServiceAccount",
 	"context":    "in a pod drainer acts as its ServiceAccount",
 }
