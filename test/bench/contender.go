@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -87,9 +88,11 @@ func drainNodes(ctx context.Context, r *run1) (func(context.Context) error, func
 		}
 		return nil
 	}
+	stop := r.profile(ctx, p, r.Name)
 	return drain, func(ctx context.Context) (Usage, error) {
 		defer p.Kill()
-		return usageOf(ctx, p)
+		usage, err := usageOf(ctx, p)
+		return usage, errors.Join(err, stop())
 	}, nil
 }
 

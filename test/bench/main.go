@@ -26,9 +26,10 @@ func main() {
 	)
 	peers := flag.Bool("peers", true, "let drainer's peers run, too")
 	keep := flag.Bool("keep", false, "keep the logs, also of a run that succeeds")
+	profiles := flag.String("profiles", "", "folder for CPU profiles of drainer, one for each scenario, whose top 10 by cumulative time is printed; none without it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, settings{*chosen, *runs, *out, *peers, *keep})
+	err := run(ctx, settings{*chosen, *runs, *out, *profiles, *peers, *keep})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -38,10 +39,10 @@ func main() {
 
 // settings are the flags.
 type settings struct {
-	chosen      string
-	runs        int
-	out         string
-	peers, keep bool
+	chosen        string
+	runs          int
+	out, profiles string
+	peers, keep   bool
 }
 
 func run(ctx context.Context, o settings) (err error) {
@@ -67,6 +68,7 @@ func run(ctx context.Context, o settings) (err error) {
 	if err != nil {
 		return err
 	}
+	s.profiles = o.profiles
 	defer func() { err = errors.Join(err, s.Stop()) }()
 	report, err := readReport(o.out)
 	if err != nil {
@@ -113,7 +115,7 @@ func (s *stage) steps(report *Report, o settings) []step {
 			fmt.Printf("\n%s: %s\n", sc.Name, sc.Title)
 			printTable(os.Stdout, columns, cellsOf(rows))
 			fmt.Println(rows[0].cost())
-			return nil
+			return s.printProfile(ctx, sc.Name)
 		}})
 	}
 	for _, p := range probes() {

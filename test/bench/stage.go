@@ -26,6 +26,8 @@ type stage struct {
 	// runs numbers the runs, each of which has a namespace of its own, and
 	// started the processes of drainer.
 	runs, started int
+	// profiles is the folder for profiles; none are taken if it is empty.
+	profiles string
 }
 
 // play lets every contender run, in turn, at most so often.

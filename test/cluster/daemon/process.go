@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -106,6 +107,23 @@ func (p *Process) HeapBytes(ctx context.Context) (uint64, error) {
 		}
 	}
 	return 0, fmt.Errorf("drainer's heap profile has no HeapAlloc: %w", lines.Err())
+}
+
+// CPUProfile writes a profile of what the process does during the time. It must
+// have been started with --pprof-bind-address.
+func (p *Process) CPUProfile(ctx context.Context, d time.Duration, to io.Writer) error {
+	response, err := get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.pprof, int(d.Seconds())))
+	if err != nil {
+		return fmt.Errorf("reading drainer's CPU profile: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("reading drainer's CPU profile: %s", response.Status)
+	}
+	if _, err := io.Copy(to, response.Body); err != nil {
+		return fmt.Errorf("reading drainer's CPU profile: %w", err)
+	}
+	return nil
 }
 
 // MetricsAddress is where /metrics is served, as host and port.
