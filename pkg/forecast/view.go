@@ -3,6 +3,7 @@ package forecast
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -149,13 +150,17 @@ func (v *view) showPod(o *corev1.Pod, version uint64, gone bool) {
 	if p == nil || p.listed == 0 || version <= p.listed {
 		return
 	}
-	p.list = nil
 	if gone {
 		delete(p.pods, o.UID)
+		p.list = nil
 		v.daemon.wakeSoon()
 		return
 	}
-	p.pods[o.UID] = plan.PodOf(o)
+	pod := plan.PodOf(o)
+	if reflect.DeepEqual(p.pods[o.UID], pod) {
+		return
+	}
+	p.pods[o.UID], p.list = pod, nil
 	if o.DeletionTimestamp != nil {
 		v.daemon.wakeSoon()
 		return

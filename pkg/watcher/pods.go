@@ -3,6 +3,7 @@ package watcher
 import (
 	"cmp"
 	"context"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -67,7 +68,7 @@ func (w *Watcher) watchPods(node string) *nodePods {
 		}
 		start(w, ctx, "pods of node "+node, listed, lists(client.List, client.Watch, onNode), &corev1.Pod{}, sink[*corev1.Pod, *plan.Pod]{
 			convert: plan.PodOf,
-			put:     func(pod *plan.Pod) { w.podChanged(p.set(pod)) },
+			put:     func(pod *plan.Pod) { w.podSeen(p, pod) },
 			remove:  func(pod *plan.Pod) { p.remove(pod.UID); w.planner.WakeSoon() },
 			replace: func(pods []*plan.Pod) { p.replace(pods); first(); w.planner.Wake() },
 		})
@@ -83,22 +84,31 @@ func (w *Watcher) watchPods(node string) *nodePods {
 	return p
 }
 
-// podChanged asks for a plan: at once for a pod that may have to be sent.
-func (w *Watcher) podChanged(terminating bool) {
-	if terminating {
+// podSeen asks for a plan if there is news: at once for a pod that may have to
+// be sent.
+func (w *Watcher) podSeen(p *nodePods, pod *plan.Pod) {
+	switch news := p.set(pod); {
+	case !news:
+	case pod.Deadline.IsZero():
+		w.planner.Wake()
+	default:
 		w.planner.WakeSoon()
-		return
 	}
-	w.planner.Wake()
 }
 
-// set takes a pod that is there, and says whether it leaves.
-func (p *nodePods) set(pod *plan.Pod) (terminating bool) {
+// set takes a pod that is there, and says whether anything of it has changed.
+// Much of what is written to a pod is nothing that a plan reads: the API server
+// alone writes twice to each pod that it evicts.
+func (p *nodePods) set(pod *plan.Pod) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	was := p.pods[pod.UID]
+	if was != nil && reflect.DeepEqual(was, pod) {
+		return false
+	}
 	// A pod that was deleted and created again between two events has another
 	// UID under the same name.
-	if p.pods[pod.UID] == nil {
+	if was == nil {
 		for uid, old := range p.pods {
 			if old.Namespace == pod.Namespace && old.Name == pod.Name {
 				delete(p.pods, uid)
@@ -106,7 +116,7 @@ func (p *nodePods) set(pod *plan.Pod) (terminating bool) {
 		}
 	}
 	p.pods[pod.UID], p.list = pod, nil
-	return !pod.Deadline.IsZero()
+	return true
 }
 
 func (p *nodePods) remove(uid types.UID) {

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -51,6 +52,33 @@ func TestPodReplaced(t *testing.T) {
 	p.replace([]*plan.Pod{{Namespace: "ns", Name: "b", UID: "b"}})
 	if list, complete := p.sorted(); len(list) != 1 || list[0].UID != "b" || !complete {
 		t.Errorf("after a list there are %v, complete: %v", list, complete)
+	}
+}
+
+// TestPodWithoutNews: a pod of which nothing has changed that a plan reads, such
+// as one with the condition that the API server writes before it evicts, wakes
+// nobody and leaves the list as it is.
+func TestPodWithoutNews(t *testing.T) {
+	var asked counter
+	w := New(nil, labels.Everything(), nil, &asked)
+	p := &nodePods{pods: map[types.UID]*plan.Pod{}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a", UID: "a", Labels: map[string]string{"app": "a"}}}
+	w.podSeen(p, plan.PodOf(pod))
+	before, _ := p.sorted()
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}
+	w.podSeen(p, plan.PodOf(pod))
+	if after, _ := p.sorted(); asked != (counter{wakes: 1}) || &after[0] != &before[0] {
+		t.Errorf("asked for %+v plans, the list is another one: %v", asked, &after[0] != &before[0])
+	}
+	pod.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	w.podSeen(p, plan.PodOf(pod))
+	if list, _ := p.sorted(); asked != (counter{wakes: 1, soon: 1}) || list[0].Deadline.IsZero() {
+		t.Errorf("asked for %+v plans, the pod terminates: %v", asked, !list[0].Deadline.IsZero())
+	}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	pod.DeletionTimestamp = nil
+	if w.podSeen(p, plan.PodOf(pod)); asked != (counter{wakes: 2, soon: 1}) {
+		t.Errorf("asked for %+v plans", asked)
 	}
 }
 
