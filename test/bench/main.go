@@ -21,15 +21,16 @@ func main() {
 	cluster.KeeperMain()
 	var (
 		chosen = flag.String("scenarios", "", "comma-separated names of scenarios; all without it")
-		runs   = flag.Int("runs", 3, "how often each contender runs at the most; medians are shown")
+		runs   = flag.Int("runs", 5, "how often each contender runs at the most; medians are shown")
 		out    = flag.String("out", "", "folder for benchmarks.json, benchmarks.md and plots, where scenarios that are not chosen stay as they were; none without it")
 	)
 	peers := flag.Bool("peers", true, "let drainer's peers run, too")
+	slow := flag.Bool("slow", false, "let the slow peers run, too: kubectl drain in one command, and the models")
 	keep := flag.Bool("keep", false, "keep the logs, also of a run that succeeds")
 	profiles := flag.String("profiles", "", "folder for CPU profiles of drainer, one for each scenario, whose top 10 by cumulative time is printed; none without it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, settings{*chosen, *runs, *out, *profiles, *peers, *keep})
+	err := run(ctx, settings{*chosen, *runs, *out, *profiles, *peers, *slow, *keep})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -42,7 +43,8 @@ type settings struct {
 	chosen        string
 	runs          int
 	out, profiles string
-	peers, keep   bool
+	// peers and slow say who runs beside drainer.
+	peers, slow, keep bool
 }
 
 func run(ctx context.Context, o settings) (err error) {

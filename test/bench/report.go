@@ -119,8 +119,8 @@ func (r row) cells() []string {
 // cost is a sentence about drainer's own process.
 func (r row) cost() string {
 	return fmt.Sprintf("drainer says Drained on the mean node after %.1f s, on the last after %.1f s (with the 5 s of --settle). Its process: %.0f MiB "+
-		"resident, %.1f s of CPU; %.0f plans of %.2g ms in the mean, 99 %% within %.2g ms.",
-		r.meanDrained, r.lastDrained, r.rss/(1<<20), r.cpu, r.plans, 1000*r.planMean, 1000*r.planP99)
+		"resident, %.1f s of CPU, %.2g ms for each evicted pod; %.0f plans of %.2g ms in the mean, 99 %% within %.2g ms.",
+		r.meanDrained, r.lastDrained, r.rss/(1<<20), r.cpu, 1000*r.cpu/r.admitted, r.plans, 1000*r.planMean, 1000*r.planP99)
 }
 
 func printTable(out io.Writer, head []string, body [][]string) {
@@ -227,8 +227,8 @@ const preface = `# Benchmarks
 
 Written by ` + "`make bench`" + `: every contender drains the same scene on the same local control plane (Kubernetes %s, %d cores
 for everything), one after the other, in rounds; medians over the runs. Drainer's own limits are set so that they do not bind
-(--max-draining=100%%, --eviction-qps=0, --eviction-workers=100). The rows called *model* are polling evictors of a few
-lines with the retry policies of other controllers, not those controllers.
+(--max-draining=100%%, --eviction-qps=0, --eviction-workers=100). The rows called *model*, which run only with -slow,
+are polling evictors of a few lines with the retry policies of other controllers, not those controllers.
 
 *makespan*: from the first request until the last pod that had to leave is gone; the seconds that drainer waits before it
 says Drained are not in it. *÷ bound*: the makespan over that of an ideal planner without latency that meets the recovery and

@@ -42,7 +42,7 @@ func (s *stage) play(ctx context.Context, sc Scenario, o settings) ([]Result, er
 	var results []Result
 	for round := range o.runs {
 		for _, turn := range sc.Turns {
-			if round >= turn.Rounds || !o.peers && turn.Contender != ours {
+			if round >= turn.Rounds || !o.peers && turn.Contender != ours || !o.slow && turn.Slow {
 				continue
 			}
 			r, err := s.runOne(ctx, sc, nodes, turn.Contender)
