@@ -25,6 +25,11 @@ type bareScene struct {
 	pods            int
 }
 
+// bareApp is the label of all pods of bare scenes.
+const bareApp = "bare"
+
+func (*bareScene) podName(i int) string { return fmt.Sprintf("pod-%05d", i) }
+
 // newBareScene makes the nodes; it belongs to the probe of the name.
 func (s *stage) newBareScene(ctx context.Context, name string, nodes int) (*bareScene, error) {
 	b := &bareScene{stage: s, name: name}
@@ -65,7 +70,7 @@ func (b *bareScene) fill(ctx context.Context, each int) error {
 	b.pods += each * len(b.nodes)
 	return b.inParallel(each*len(b.nodes), func(i int) error {
 		return workload.Create(ctx, b.Client, &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: fmt.Sprintf("pod-%05d", first+i), Labels: map[string]string{workload.AppLabel: "bare"}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: b.podName(first + i), Labels: map[string]string{workload.AppLabel: bareApp}},
 			Spec: corev1.PodSpec{
 				NodeName: b.nodes[i%len(b.nodes)], TerminationGracePeriodSeconds: &now,
 				Containers: []corev1.Container{{Name: "main", Image: "registry.k8s.io/pause:3.10"}},

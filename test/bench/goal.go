@@ -64,6 +64,9 @@ func (r *Report) goals() []goal {
 	if p := r.Probes.Reaction; p != nil {
 		list = append(list, goal{"reaction: annotation to cordon, 1,000 nodes, p99", 50, true, 1000 * p.Drainer.quantile(.99), true, " ms"})
 	}
+	if p := r.Probes.Watched; p != nil {
+		list = append(list, goal{"watched: resident memory, 500 nodes of 60 pods of 15 KB", 160, true, p.RSS / (1 << 20), true, " MiB"})
+	}
 	if p := r.Probes.Idle; p != nil {
 		list = append(list,
 			goal{"idle: resident memory, 5,000 nodes and 50,000 pods", 80, true, p.RSS / (1 << 20), true, " MiB"},

@@ -8,6 +8,7 @@ type Probes struct {
 	Rate     *Rate     `json:",omitempty"`
 	Reaction *Reaction `json:",omitempty"`
 	Idle     *Idle     `json:",omitempty"`
+	Watched  *Watched  `json:",omitempty"`
 }
 
 // probe takes one of them.
@@ -20,6 +21,7 @@ func probes() []probe {
 	return []probe{
 		{"rate", "20 nodes of 100 pods that nothing guards or controls, on nodes without a kubelet", (*stage).probeRate},
 		{"reaction", "1,000 nodes, one request at a time, ten a second, 300 times after 100 that do not count", (*stage).probeReaction},
+		{"watched", "500 nodes without a kubelet, 60 pods of 15 KB on each under a budget without room, all requested", (*stage).probeWatched},
 		{"idle", "5,000 nodes with 50,000 pods, nothing requested; then one node", (*stage).probeIdle},
 	}
 }

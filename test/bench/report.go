@@ -165,6 +165,10 @@ func (p *Probes) lines() map[string]string {
 			"answers with the cordon and nothing else: p50 %.1f ms, p95 %.1f ms, p99 %.1f ms.", ms(r.Drainer, .5), ms(r.Drainer, .95), ms(r.Drainer, .99),
 			ms(r.Bare, .5), ms(r.Bare, .95), ms(r.Bare, .99))
 	}
+	if w := p.Watched; w != nil {
+		lines["watched"] = fmt.Sprintf("%.1f MiB resident at the most, with pods of %.1f KB as JSON; %.1f s of CPU until all were watched.",
+			w.RSS/(1<<20), float64(w.PodBytes)/1000, w.CPU)
+	}
 	if i := p.Idle; i != nil {
 		lines["idle"] = fmt.Sprintf("%.1f MiB resident (%.1f MiB with 5,000 pods), %.2f %% of a core over %s. One node of %d pods is then empty after %.2f s "+
 			"and Drained after %.2f s.", i.RSS/(1<<20), i.RSSFewPods/(1<<20), 100*i.CPU, idleWindow, idleEach, i.OneNode, i.OneNodeDrained)
