@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	toolswatch "k8s.io/client-go/tools/watch"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/await"
@@ -155,18 +157,31 @@ func (r *run1) observe(ctx context.Context) (*observer, watches, error) {
 	}
 	o.allowed, o.capacity = budgetsOf(bare.Items), budgetsOf(bare.Items)
 	var w watches
-	w.pods, err = r.Client.CoreV1().Pods(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+	w.pods, err = watchFrom(ctx, list.ResourceVersion, r.Client.CoreV1().Pods(r.namespace).Watch)
 	if err == nil {
-		w.budgets, err = r.Client.PolicyV1().PodDisruptionBudgets(r.namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: bare.ResourceVersion})
+		w.budgets, err = watchFrom(ctx, bare.ResourceVersion, r.Client.PolicyV1().PodDisruptionBudgets(r.namespace).Watch)
 	}
 	if err == nil {
-		w.nodes, err = r.Client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{LabelSelector: "scenario=" + r.Name, ResourceVersion: list.ResourceVersion})
+		w.nodes, err = watchFrom(ctx, list.ResourceVersion, func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = "scenario=" + r.Name
+			return r.Client.CoreV1().Nodes().Watch(ctx, o)
+		})
 	}
 	if err != nil {
 		w.stop()
 		return nil, none, fmt.Errorf("watching the scene: %w", err)
 	}
 	return o, w, nil
+}
+
+// watchFrom watches from a version on, also if the API server ends the watch: it
+// does if too many events wait for whoever watches.
+func watchFrom(ctx context.Context, version string, open func(context.Context, metav1.ListOptions) (watch.Interface, error)) (watch.Interface, error) {
+	w, err := toolswatch.NewRetryWatcherWithContext(ctx, version, &cache.ListWatch{WatchFuncWithContext: open})
+	if err != nil {
+		return nil, err // Not w, which would be an interface that is not nil.
+	}
+	return w, nil
 }
 
 // follow watches until everything has left, the contender has returned and so
