@@ -116,6 +116,10 @@ func TestPodOf(t *testing.T) {
 	if PodOf(pod).Stopped {
 		t.Error("stopped with a container that runs")
 	}
+	pod.Status.ContainerStatuses = nil
+	if PodOf(pod).Stopped {
+		t.Error("stopped although nothing is known of its containers")
+	}
 }
 
 func TestBudgetOf(t *testing.T) {
@@ -135,6 +139,7 @@ func TestBudgetOf(t *testing.T) {
 		"maxUnavailable 0%":           {spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: number("0%")}, check: func(b *Budget) bool { return b.ZeroBySpec }},
 		"maxUnavailable 1":            {spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: number("1")}, check: func(b *Budget) bool { return !b.ZeroBySpec }},
 		"minAvailable 100%":           {spec: policyv1.PodDisruptionBudgetSpec{MinAvailable: number("100%")}, check: func(b *Budget) bool { return b.ZeroBySpec }},
+		"minAvailable 1":              {spec: policyv1.PodDisruptionBudgetSpec{MinAvailable: number("1")}, check: func(b *Budget) bool { return !b.ZeroBySpec }},
 		"minAvailable 100":            {spec: policyv1.PodDisruptionBudgetSpec{MinAvailable: number("100")}, check: func(b *Budget) bool { return !b.ZeroBySpec }},
 		"always allow":                {spec: policyv1.PodDisruptionBudgetSpec{UnhealthyPodEvictionPolicy: &always}, check: func(b *Budget) bool { return b.AlwaysAllow }},
 		"not observed":                {check: func(b *Budget) bool { return !b.Observed }},

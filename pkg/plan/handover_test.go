@@ -40,6 +40,18 @@ func TestAskForReplica(t *testing.T) {
 	}
 }
 
+// TestReplicaKnown: an answer about other replicas counts for three lookups.
+func TestReplicaKnown(t *testing.T) {
+	for age, want := range map[time.Duration]bool{0: true, 3*lookupInterval - 1: true, 3 * lookupInterval: false} {
+		if got := (ReplicaMemory{AnsweredAt: noon.Add(-age)}).known(noon); got != want {
+			t.Errorf("an answer %v old counts: %v, want %v", age, got, want)
+		}
+	}
+	if (ReplicaMemory{}).known(time.Time{}.Add(1)) {
+		t.Error("what was never asked counts as known")
+	}
+}
+
 // TestReplicaOf: a replica that can take over is of the same controller, Ready,
 // and on another node, which stays.
 func TestReplicaOf(t *testing.T) {

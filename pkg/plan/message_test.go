@@ -59,3 +59,105 @@ func TestMessageBounds(t *testing.T) {
 		t.Errorf("the status reads as %+v, %v", parsed, err)
 	}
 }
+
+// TestProgressMessage: what a node says while it is drained, and no more than
+// there is to say.
+func TestProgressMessage(t *testing.T) {
+	overdue := func(finalizers ...string) func(*Pod) {
+		return func(p *Pod) {
+			p.Deadline, p.Grace = noon.Add(-time.Minute), 30*time.Second
+			p.Finalizers, p.Stopped = finalizers, len(finalizers) > 0
+		}
+	}
+	uncordoned := func(times int) func(scene, *Node) {
+		return func(s scene, n *Node) {
+			n.Unschedulable = false
+			m := s.Memory.Nodes[n.UID]
+			m.CordonSeen, m.Uncordons = time.Time{}, times
+			s.Memory.Nodes[n.UID] = m
+			s.pod("n", "web-1")
+		}
+	}
+	for name, test := range map[string]struct {
+		prepare func(scene, *Node)
+		want    string
+	}{
+		"one pod to send":    {func(s scene, _ *Node) { s.pod("n", "web-1") }, "0 of 1 pods gone"},
+		"not cordoned yet":   {uncordoned(0), "cordoning; 0 of 1 pods gone"},
+		"uncordoned":         {uncordoned(1), "somebody uncordoned the node: no pod is evicted until it is cordoned again; 0 of 1 pods gone"},
+		"pods not read":      {func(s scene, _ *Node) { delete(s.Pods, "n") }, "reading the node's pods (if this takes long, the log says why)"},
+		"empty":              {func(scene, *Node) {}, "0 of 0 pods gone, checking that no other pod arrives"},
+		"within its grace":   {func(s scene, _ *Node) { s.pod("n", "web-1", func(p *Pod) { p.Deadline = noon.Add(time.Second) }) }, "0 of 1 pods gone, 1 terminating"},
+		"not ended":          {func(s scene, _ *Node) { s.pod("n", "web-1", overdue()) }, "0 of 1 pods gone, 1 terminating; ns/web-1 terminating, overdue: the kubelet has not finished it for 1m"},
+		"held by finalizers": {func(s scene, _ *Node) { s.pod("n", "web-1", overdue("a/b", "c/d")) }, "0 of 1 pods gone, 1 terminating; ns/web-1 terminating, overdue: finalizers a/b, c/d for 1m"},
+		"drained": {func(s scene, n *Node) {
+			m := s.Memory.Nodes[n.UID]
+			m.FinishedAt, m.Gone = noon, 3
+			s.Memory.Nodes[n.UID] = m
+			s.pod("n", "static-1", func(p *Pod) { p.Static = true })
+		}, "all 3 pods gone, 1 ignored"},
+	} {
+		s := newScene()
+		n := s.draining("n")
+		test.prepare(s, n)
+		if got := planOf(t, Make(s.Snapshot), "n").Report().Message; got != test.want {
+			t.Errorf("%s: the node says %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// TestWarnings: pods whose annotations do not count are named once and counted.
+func TestWarnings(t *testing.T) {
+	const text = "ignored the annotation drainer.dev/x of pod ns/web-0"
+	const because = ": annotations of pods do not count in namespaces that are not declared trusted"
+	for pods, want := range map[int]string{1: text + because, 2: text + " (and those of 1 more)" + because, 5: text + " (and those of 4 more)" + because} {
+		s := newScene()
+		s.draining("n")
+		for i := range pods {
+			s.pod("n", fmt.Sprintf("web-%d", i), func(p *Pod) { p.Instructions = []string{"drainer.dev/x"} })
+		}
+		if got := planOf(t, Make(s.Snapshot), "n").Report().Status.Warnings; len(got) != 1 || got[0] != want {
+			t.Errorf("%d pods: the warnings are %q, want %q", pods, got, want)
+		}
+	}
+}
+
+// TestCut: what fits stays whole; what does not ends in an ellipsis, and no
+// character is torn.
+func TestCut(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		most int
+		want string
+	}{
+		{"", 5, ""},
+		{"12345", 5, "12345"},
+		{"123456", 5, "12…"},
+		{"1ü3456", 5, "1…"},
+	} {
+		if got := Cut(test.text, test.most); got != test.want {
+			t.Errorf("%q in %d bytes is %q, want %q", test.text, test.most, got, test.want)
+		}
+	}
+}
+
+// TestAbout: durations in messages are whole tens of seconds, then minutes, then
+// tens of minutes.
+func TestAbout(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                               "0s",
+		9 * time.Second:                 "0s",
+		19 * time.Second:                "10s",
+		59 * time.Second:                "50s",
+		time.Minute:                     "1m",
+		119 * time.Second:               "1m",
+		59*time.Minute + 59*time.Second: "59m",
+		time.Hour:                       "1h00m",
+		time.Hour + 19*time.Minute:      "1h10m",
+		25*time.Hour + 59*time.Minute:   "25h50m",
+	} {
+		if got := about(d); got != want {
+			t.Errorf("%v is told as %q, want %q", d, got, want)
+		}
+	}
+}

@@ -146,6 +146,7 @@ func TestOutcomeOf(t *testing.T) {
 		"shutting down":            {answer{code: 429, retryAfter: "5", text: "The apiserver is shutting down, please try again later."}, plan.Throttled, 5 * time.Second, ""},
 		"late in shutdown": {answer{code: 503, retryAfter: "1", status: failure(metav1.StatusReasonServiceUnavailable, "apiserver is shutting down",
 			&metav1.StatusDetails{RetryAfterSeconds: 1})}, plan.Throttled, time.Second, ""},
+		"unavailable, no time given": {answer{code: 503, status: failure(metav1.StatusReasonServiceUnavailable, "no backend", nil)}, plan.ServerError, 0, "no backend"},
 		"storage is initializing": {answer{code: 429, retryAfter: "1", status: failure(metav1.StatusReasonTooManyRequests, "storage is (re)initializing",
 			&metav1.StatusDetails{RetryAfterSeconds: 1})}, plan.Throttled, time.Second, ""},
 		"webhook denies with 429": {answer{code: 429, retryAfter: "7", status: failure(metav1.StatusReasonTooManyRequests,
