@@ -160,7 +160,7 @@ func (p *planner) matching(e *Entry) []*budgetWork {
 // namespace is the budgets of a namespace, nil if it has none. Pods come
 // sorted: mostly it is the one that was asked for before.
 func (p *planner) namespace(name string) *namespaceWork {
-	if p.lastNamespace != name || p.last == nil {
+	if p.lastNamespace != name {
 		p.lastNamespace, p.last = name, p.namespaces[name]
 	}
 	return p.last

@@ -70,9 +70,7 @@ func blockers(pods []PodState, now time.Time) blockage {
 		}
 		g := &all.groups[place]
 		g.pods++
-		if oldestFirst(s, g.first) < 0 {
-			g.first = s
-		}
+		g.first = slices.MinFunc([]*PodState{g.first, s}, oldestFirst)
 	}
 	slices.SortFunc(all.groups, func(a, b group) int { return oldestFirst(a.first, b.first) })
 	return all
@@ -80,11 +78,7 @@ func blockers(pods []PodState, now time.Time) blockage {
 
 func (all *blockage) keepOldest(s *PodState) {
 	at, _ := slices.BinarySearchFunc(all.oldest, s, oldestFirst)
-	if at < api.MaxBlockers {
-		all.oldest = slices.Insert(all.oldest, at, s)
-	} else {
-		all.omit(s)
-	}
+	all.oldest = slices.Insert(all.oldest, at, s)
 	if len(all.oldest) > api.MaxBlockers {
 		all.omit(all.oldest[api.MaxBlockers])
 		all.oldest = all.oldest[:api.MaxBlockers]

@@ -96,14 +96,11 @@ const (
 
 // doubled is first, doubled the given number of times, at most most.
 func doubled(first time.Duration, times int, most time.Duration) time.Duration {
-	d := first
+	d := min(first, most)
 	for range times {
-		if d >= most {
-			return most
-		}
-		d *= 2
+		d = min(2*d, most)
 	}
-	return min(d, most)
+	return d
 }
 
 // nodeMemoryOf is what is remembered of a node for the request with the ID.
