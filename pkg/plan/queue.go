@@ -77,7 +77,7 @@ func (p *planner) overdue(n *nodeWork) bool {
 		return false
 	}
 	left := timeout - n.memory.active(p.Now)
-	if left > 0 && n.memory.PausedAt.IsZero() {
+	if n.memory.PausedAt.IsZero() {
 		p.wakeAt(p.Now.Add(left))
 	}
 	return left <= 0

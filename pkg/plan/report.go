@@ -91,8 +91,8 @@ func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
 		// What the Node itself says counts: somebody may have changed it.
 		if n.node.Annotations[api.StatusAnnotation] != w.Text || wrongMarks(plan) {
 			p.wakeAt(at)
-			// At once only the first time: who undoes it does so again.
-			return w.Text == "" || due
+			// Not at once: who undoes it does so again.
+			return due
 		}
 	}
 	switch {
