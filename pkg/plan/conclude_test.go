@@ -83,3 +83,33 @@ func TestBlocked(t *testing.T) {
 		t.Errorf("the message is %q", plan.Report().Message)
 	}
 }
+
+// TestIdle: a drain is idle while its pods wait for something other than
+// drainer; one without pods, or whose pods are being sent, is not.
+func TestIdle(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(scene)
+		idle    bool
+	}{
+		"without pods":             {func(scene) {}, false},
+		"to be sent":               {func(s scene) { s.pod("n", "web-1") }, false},
+		"being sent":               {func(s scene) { s.InFlight[s.pod("n", "web-1").UID] = Post{Sent: noon} }, false},
+		"terminating":              {func(s scene) { s.pod("n", "web-1", func(p *Pod) { p.Deadline = noon.Add(time.Minute) }) }, false},
+		"under a budget with room": {func(s scene) { s.pod("n", "web-1"); s.budget("p", "web", 1, 2, 1, 2) }, false},
+		"under a full one":         {func(s scene) { s.pod("n", "web-1"); s.budget("p", "web", 0, 2, 2, 3) }, true},
+		"sent and blocked": {func(s scene) {
+			pod := s.pod("n", "web-1")
+			s.remember(pod, PodMemory{FirstSeen: noon, BlockedSince: noon, BlockedBy: Webhook, Outcome: Outcome{Reason: Webhook}})
+			s.InFlight[pod.UID] = Post{Sent: noon}
+		}, true},
+		"nothing but static pods": {func(s scene) { s.pod("n", "static-1", func(p *Pod) { p.Static = true }) }, false},
+	} {
+		s := newScene()
+		s.Config.Settle = time.Hour
+		s.draining("n")
+		test.prepare(s)
+		if since := planOf(t, Make(s.Snapshot), "n").Memory.IdleSince; since.IsZero() == test.idle {
+			t.Errorf("%s: idle since %v, want idle: %v", name, since, test.idle)
+		}
+	}
+}

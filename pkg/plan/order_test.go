@@ -30,6 +30,26 @@ func TestRounds(t *testing.T) {
 	}
 }
 
+// TestLongestChainFirst: pods under the budget that has to come back most often
+// are sent first, whatever node they are on; those without a budget last.
+func TestLongestChainFirst(t *testing.T) {
+	s := newScene()
+	for _, node := range []string{"a", "b"} {
+		s.draining(node)
+		s.pod(node, "free-"+node)
+		s.pod(node, "short-"+node)
+		for i := range 3 {
+			s.pod(node, fmt.Sprintf("long-%s%d", node, i))
+		}
+	}
+	s.budget("long", "long", 2, 8, 6, 8)   // 6 pods, 2 at once: 3 rounds
+	s.budget("short", "short", 2, 8, 6, 8) // 2 pods, 2 at once: 1 round
+	want := []string{"long-a0", "short-a", "free-a", "free-b"}
+	if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
+		t.Errorf("granted %v, want %v", got, want)
+	}
+}
+
 // TestRefusedPodsWait: pods that their budget refused just now wait for it, too.
 func TestRefusedPodsWait(t *testing.T) {
 	s := newScene()

@@ -44,7 +44,7 @@ func TestStart(t *testing.T) {
 			s.node("spare")
 		}, []string{"a"}, map[string]string{"b": "place 1"}},
 		"at least one":              {func(s scene) { limit(s, "1%"); request(s, "a"); s.node("spare") }, []string{"a"}, nil},
-		"not the last node":         {func(s scene) { request(s, "a", "b") }, []string{"a"}, map[string]string{"b": "last schedulable Ready node"}},
+		"not the last node":         {func(s scene) { request(s, "a", "b") }, []string{"a"}, map[string]string{"b": "place 1 in the queue: it is the last schedulable Ready node"}},
 		"the last node, if allowed": {func(s scene) { s.Config.AllowLastNode = true; request(s, "a") }, []string{"a"}, nil},
 		"a node that takes no pods anyway": {func(s scene) {
 			request(s, "a")
