@@ -46,6 +46,14 @@ func TestRefusals(t *testing.T) {
 		"depth by flag":      {"extraArgs: [-v=4]", []string{"set logging.verbosity instead"}},
 		"blanket toleration": {"tolerations: [{operator: Exists}]", []string{"tolerations has", "node.kubernetes.io/unschedulable", "name the keys"}},
 		"cordon tolerated":   {"tolerations: [{key: node.kubernetes.io/unschedulable, operator: Exists}]", []string{"come back to the node"}},
+		"switched off":       {"enabled: false", []string{"enabled is false", "condition: drainer.enabled"}},
+		"no resolver":        {"dnsPolicy: None", []string{`dnsPolicy is "None" and dnsConfig.nameservers is empty`, "set dnsConfig.nameservers"}},
+		"no such policy":     {"dnsPolicy: Cluster", []string{"/dnsPolicy", "'ClusterFirst'"}},
+		"label no text":      {"service: {labels: {a: 1}}", []string{"/service/labels/a", "want string"}},
+		"account's label":    {"serviceAccount: {labels: {a: true}}", []string{"/serviceAccount/labels/a", "want string"}},
+		"job no label":       {"metrics: {serviceMonitor: {jobLabel: [a]}}", []string{"/metrics/serviceMonitor/jobLabel", "want string"}},
+		"one target label":   {"metrics: {serviceMonitor: {targetLabels: a}}", []string{"/metrics/serviceMonitor/targetLabels", "want array"}},
+		"container a text":   {"initContainers: [busybox]", []string{"/initContainers/0", "want object"}},
 		"no account":         {"serviceAccount: {create: false}", []string{"serviceAccount.name is empty", "set serviceAccount.name"}},
 		"two budgets":        {"podDisruptionBudget: {minAvailable: 1, maxUnavailable: 1}", []string{"expected one of them", "leave the other empty"}},
 		"no number":          {"podDisruptionBudget: {maxUnavailable: one}", []string{`podDisruptionBudget.maxUnavailable is "one"`, "write for example 1 or 50%"}},
@@ -92,6 +100,7 @@ func TestAccepted(t *testing.T) {
 		"two of three thirds":       "{replicaCount: 3, podDisruptionBudget: {minAvailable: 66%}}",
 		"one replica and no budget": "{replicaCount: 1, podDisruptionBudget: {minAvailable: 1}}",
 		"a taint that evicts":       "tolerations: [{operator: Exists, effect: NoExecute}]",
+		"a resolver":                "{dnsPolicy: None, dnsConfig: {nameservers: [10.0.0.1]}}",
 		"a parent chart's values":   "global: {imageRegistry: registry.example.com}",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,124 +56,6 @@ func TestToggles(t *testing.T) {
 	}
 }
 
-// place is where a value shows.
-type place struct {
-	kind, name string
-	path       []any
-	want       any
-}
-
-// TestValues: values show where they should.
-func TestValues(t *testing.T) {
-	t.Parallel()
-	pod := func(path ...any) []any { return append([]any{"spec", "template", "spec"}, path...) }
-	container := func(path ...any) []any { return pod(append([]any{"containers", 0}, path...)...) }
-	for name, test := range map[string]struct {
-		values string
-		places []place
-	}{
-		"image": {"{}", []place{
-			{"Deployment", "drainer", container("image"), "ghcr.io/drainer-dev/drainer:v0.1.0"},
-			{"Pod", "drainer-test", []any{"spec", "containers", 0, "image"}, "ghcr.io/drainer-dev/drainer:v0.1.0"},
-		}},
-		"a digest wins over a tag": {"image: {tag: v9, digest: \"sha256:" + strings.Repeat("a", 64) + "\"}", []place{
-			{"Deployment", "drainer", container("image"), "ghcr.io/drainer-dev/drainer@sha256:" + strings.Repeat("a", 64)},
-		}},
-		// A switch that is off must not be taken for one that is not set.
-		"false stays false": {"metrics: {serviceMonitor: {enabled: true, honorLabels: false}}", []place{
-			{"ServiceMonitor", "drainer", []any{"spec", "endpoints", 0, "honorLabels"}, false},
-		}},
-		"true is true": {"metrics: {serviceMonitor: {enabled: true, honorLabels: true}}", []place{
-			{"ServiceMonitor", "drainer", []any{"spec", "endpoints", 0, "honorLabels"}, true},
-		}},
-		"no limit is no limit": {"{eviction: {qps: 0}, metrics: {podMonitor: {enabled: true}}}", []place{
-			{"Deployment", "drainer", container("args", 8), "--eviction-qps=0"},
-			{"PodMonitor", "drainer", []any{"spec", "sampleLimit"}, nil},
-		}},
-		"large numbers are written out": {"eviction: {burst: 1000000}", []place{
-			{"Deployment", "drainer", container("args", 9), "--eviction-burst=1000000"},
-		}},
-		"two replicas keep apart": {"{}", []place{
-			{"Deployment", "drainer", pod("affinity", "podAntiAffinity", "preferredDuringSchedulingIgnoredDuringExecution", 0, "podAffinityTerm", "topologyKey"), "kubernetes.io/hostname"},
-			{"Deployment", "drainer", pod("affinity", "podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution"), nil},
-		}},
-		"must keep apart": {"podAntiAffinity: Required", []place{
-			{"Deployment", "drainer", pod("affinity", "podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution", 0, "topologyKey"), "kubernetes.io/hostname"},
-			{"Deployment", "drainer", pod("affinity", "podAntiAffinity", "preferredDuringSchedulingIgnoredDuringExecution"), nil},
-		}},
-		"one replica keeps apart from nobody": {"replicaCount: 1", []place{{"Deployment", "drainer", pod("affinity"), nil}}},
-		"own anti-affinity wins": {"affinity: {podAntiAffinity: {a: b}}", []place{
-			{"Deployment", "drainer", pod("affinity", "podAntiAffinity"), map[string]any{"a": "b"}},
-		}},
-		"no toleration of a cordon": {"{}", []place{
-			{"Deployment", "drainer", pod("tolerations"), []any{map[string]any{"key": "CriticalAddonsOnly", "operator": "Exists"}}},
-		}},
-		"a token only for drainer": {"{}", []place{
-			{"ServiceAccount", "drainer", []any{"automountServiceAccountToken"}, false},
-			{"Deployment", "drainer", pod("automountServiceAccountToken"), true},
-			{"Pod", "drainer-test", []any{"spec", "automountServiceAccountToken"}, false},
-		}},
-		"labels cannot break selectors": {"{commonLabels: {app.kubernetes.io/name: x, a: b}, podLabels: {app.kubernetes.io/instance: x}}", []place{
-			{"Deployment", "drainer", []any{"spec", "selector", "matchLabels"}, map[string]any{"app.kubernetes.io/name": "drainer", "app.kubernetes.io/instance": "drainer"}},
-			{"Deployment", "drainer", []any{"spec", "template", "metadata", "labels"}, map[string]any{"app.kubernetes.io/name": "drainer", "app.kubernetes.io/instance": "drainer", "a": "b"}},
-		}},
-		"the budget and the Service leave the test's pod alone": {"{}", []place{
-			{"Pod", "drainer-test", []any{"metadata", "labels", "app.kubernetes.io/name"}, "drainer-test"},
-			{"Service", "drainer", []any{"spec", "selector", "app.kubernetes.io/name"}, "drainer"},
-			{"PodDisruptionBudget", "drainer", []any{"spec", "selector", "matchLabels", "app.kubernetes.io/name"}, "drainer"},
-		}},
-		"budget": {"{}", []place{
-			{"PodDisruptionBudget", "drainer", []any{"spec", "maxUnavailable"}, 1.},
-			{"PodDisruptionBudget", "drainer", []any{"spec", "minAvailable"}, nil},
-		}},
-		"budget of a share": {"podDisruptionBudget: {minAvailable: 50%}", []place{
-			{"PodDisruptionBudget", "drainer", []any{"spec", "maxUnavailable"}, nil},
-			{"PodDisruptionBudget", "drainer", []any{"spec", "minAvailable"}, "50%"},
-		}},
-		"leases elsewhere": {"leaderElection: {resourceNamespace: leases, resourceName: x}", []place{
-			{"Role", "drainer", []any{"metadata", "namespace"}, "leases"},
-			{"RoleBinding", "drainer", []any{"metadata", "namespace"}, "leases"},
-			{"RoleBinding", "drainer", []any{"subjects", 0, "namespace"}, "drainer"},
-			{"Role", "drainer", []any{"rules", 1, "resourceNames"}, []any{"x"}},
-		}},
-		// A policy that lists Egress and allows none would cut drainer off.
-		"the API server stays in reach": {"networkPolicy: {enabled: true, dns: false}", []place{
-			{"NetworkPolicy", "drainer", []any{"spec", "policyTypes"}, []any{"Ingress", "Egress"}},
-			{"NetworkPolicy", "drainer", []any{"spec", "egress"}, []any{map[string]any{"ports": []any{
-				map[string]any{"port": 443., "protocol": "TCP"}, map[string]any{"port": 6443., "protocol": "TCP"},
-			}}}},
-		}},
-		"the kubelet's probes pass": {"networkPolicy: {enabled: true, metricsFrom: [{podSelector: {}}]}", []place{
-			{"NetworkPolicy", "drainer", []any{"spec", "ingress", 0, "from"}, []any{map[string]any{"podSelector": map[string]any{}}}},
-			{"NetworkPolicy", "drainer", []any{"spec", "ingress", 1}, map[string]any{"ports": []any{map[string]any{"port": "health", "protocol": "TCP"}}}},
-		}},
-		"profiles only from the pod itself": {"pprof: {enabled: true}", []place{
-			{"Deployment", "drainer", container("args", 16), "--pprof-bind-address=127.0.0.1:6060"},
-		}},
-		"an object as text uses templates": {"extraObjects: ['{apiVersion: v1, kind: ConfigMap, metadata: {name: {{ include \"drainer.fullname\" . }}-x}}']", []place{
-			{"ConfigMap", "drainer-x", []any{"metadata", "name"}, "drainer-x"},
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			all := render(t, test.values)
-			for _, p := range test.places {
-				if got := at(all.find(t, p.kind, p.name), p.path...); !same(got, p.want) {
-					t.Errorf("%s %s has %v at %v, want %v", p.kind, p.name, got, p.path, p.want)
-				}
-			}
-		})
-	}
-}
-
-// same compares without regard for how a number is kept.
-func same(a, b any) bool {
-	if n, ok := a.(int64); ok {
-		a = float64(n)
-	}
-	return reflect.DeepEqual(a, b)
-}
-
 // TestNames: a release of another name does not clash with one of this.
 func TestNames(t *testing.T) {
 	t.Parallel()
@@ -263,6 +145,8 @@ func TestNotes(t *testing.T) {
 		"no leader":     "leaderElection.enabled is false",
 		"together":      "podAntiAffinity is None",
 		"no roles":      "rbac.create is false",
+		"node's ports":  "hostNetwork is true. Ports 8080 and 8081",
+		"no policy":     "A NetworkPolicy does not apply",
 		"any address":   "networkPolicy.apiServer.cidrs is empty",
 		"no operator":   "does not know monitoring.coreos.com/v1",
 		"no label":      "metrics.serviceMonitor.labels is empty",
@@ -284,6 +168,8 @@ func TestNotes(t *testing.T) {
 		"no roles":            {"rbac: {create: false}", []string{"no roles"}},
 		"any address":         {"networkPolicy: {enabled: true}", []string{"any address"}},
 		"named address":       {"networkPolicy: {enabled: true, apiServer: {cidrs: [10.0.0.1/32]}}", nil},
+		"node's network":      {"hostNetwork: true", []string{"node's ports"}},
+		"no policy for it":    {"{hostNetwork: true, networkPolicy: {enabled: true, apiServer: {cidrs: [10.0.0.1/32]}}}", []string{"node's ports", "no policy"}},
 		"monitor":             {"metrics: {serviceMonitor: {enabled: true}}", []string{"no operator", "no label"}},
 		"monitor with label":  {"metrics: {serviceMonitor: {enabled: true, labels: {release: x}}}", []string{"no operator"}},
 		"rules":               {"metrics: {prometheusRule: {enabled: true}}", []string{"no operator", "rule alone", "rule no label"}},

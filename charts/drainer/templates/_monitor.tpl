@@ -1,4 +1,15 @@
-{{/* What ServiceMonitor and PodMonitor say in the same words. */}}
+{{/*
+What ServiceMonitor and PodMonitor say in the same words: scrape is of the whole
+monitor, endpoint of its only endpoint.
+*/}}
+{{- define "drainer.scrape" -}}
+{{- $scrape := dict -}}
+{{- with .jobLabel }}{{ $_ := set $scrape "jobLabel" . }}{{ end -}}
+{{- with .podTargetLabels }}{{ $_ := set $scrape "podTargetLabels" . }}{{ end -}}
+{{- with int64 .sampleLimit }}{{ $_ := set $scrape "sampleLimit" . }}{{ end -}}
+{{- with $scrape }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
 {{- define "drainer.endpoint" -}}
 port: metrics
 path: /metrics

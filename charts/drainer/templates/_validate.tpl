@@ -3,6 +3,7 @@ What the schema cannot say. Every message names the value, what was expected,
 and how to mend it.
 */}}
 {{- define "drainer.validate" -}}
+{{- include "drainer.validate.install" . -}}
 {{- include "drainer.validate.image" . -}}
 {{- include "drainer.validate.drain" . -}}
 {{- include "drainer.validate.leaderElection" . -}}
@@ -11,6 +12,23 @@ and how to mend it.
 {{- include "drainer.validate.pods" . -}}
 {{- include "drainer.validate.budget" . -}}
 {{- include "drainer.validate.monitoring" . -}}
+{{- end -}}
+
+{{- define "drainer.validate.install" -}}
+{{- if not .Values.enabled -}}
+{{- fail "enabled is false: expected true wherever the chart is rendered; it is for a parent chart, whose Chart.yaml must name it as the condition of this dependency, so write condition: drainer.enabled there, or set it to true" -}}
+{{- end -}}
+{{- if .Values.checkKubeVersion -}}
+{{- $version := .Capabilities.KubeVersion.Version -}}
+{{- /* Suffixes differ by distribution; the two numbers before them do not. */ -}}
+{{- $numbers := regexFind "^v?[0-9]+\\.[0-9]+" $version -}}
+{{- if not $numbers -}}
+{{- fail (printf "the cluster says that its version is %q: expected one such as v1.34.1; if it is 1.34 or newer, set checkKubeVersion to false" $version) -}}
+{{- end -}}
+{{- if semverCompare "<1.34" $numbers -}}
+{{- fail (printf "the cluster's version is %s: expected 1.34 or newer, on which drainer is tested; upgrade it, tell helm template the right one with --kube-version, or set checkKubeVersion to false to try at your own risk" $version) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "drainer.validate.image" -}}
@@ -107,6 +125,9 @@ and how to mend it.
 {{- if and (eq $effect "NoSchedule") (has $key (list "" "node.kubernetes.io/unschedulable")) -}}
 {{- fail (printf "tolerations has %s, which covers node.kubernetes.io/unschedulable: expected tolerations of named taints; drainer's pod would come back to the node that is being drained, so name the keys that you mean" (toJson .)) -}}
 {{- end -}}
+{{- end -}}
+{{- if and (eq .Values.dnsPolicy "None") (not .Values.dnsConfig.nameservers) -}}
+{{- fail "dnsPolicy is \"None\" and dnsConfig.nameservers is empty: expected at least one server; no pod would be admitted, so set dnsConfig.nameservers or another policy" -}}
 {{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.name is empty and serviceAccount.create is false: expected the name of an account that exists; set serviceAccount.name, or let the chart make one" -}}
