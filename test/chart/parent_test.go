@@ -34,10 +34,10 @@ dependencies:
 		t.Fatal(err)
 	}
 	for values, want := range map[string]int{
-		"drainer: {replicaCount: 3}":                                  1,
-		"drainer: {enabled: true, podSecurityContext: {fsGroup: 0}}":  1,
+		"drainer: {replicaCount: 3}":                                   1,
+		"drainer: {enabled: true, podSecurityContext: {fsGroup: 0}}":   1,
 		"{drainer: {enabled: true}, global: {imageRegistry: example}}": 1,
-		"drainer: {enabled: false}":                                   0,
+		"drainer: {enabled: false}":                                    0,
 	} {
 		for _, major := range shared.helms {
 			out, err := shared.chart.Helm(suite.Context(t), major, "template", "platform", parent, "--values="+valuesFile(t, values))

@@ -1,30 +1,51 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/shells"
 )
 
 // TestHandBackBefore: the documented way to leave nothing behind, while drainer
 // runs.
 func TestHandBackBefore(t *testing.T) {
-	e := setup(t, 5)
-	drainer := e.start("--max-draining=1")
-	_, _, cordoned, _ := e.leaveBehind()
-	nodes := e.nodes[:4]
-	e.runDocumented("before", nodes...)
-	e.awaitGivenBack(nodes, cordoned, api.TimeoutAnnotation)
-	drainer.Kill()
-	e.awaitGivenBack(nodes, cordoned, api.TimeoutAnnotation)
+	shells.Each(t, func(t *testing.T, shell string) {
+		e := setup(t, 5)
+		drainer := e.start("--max-draining=1")
+		_, _, cordoned, _ := e.leaveBehind()
+		e.handBack(shell, "before")
+		drainer.Kill()
+		e.awaitGivenBack(e.nodes, cordoned, api.TimeoutAnnotation)
+	})
 }
 
 // TestHandBackAfter: what stays on the nodes when drainer is gone, as the
 // documentation lists it, and the documented way to take it back.
 func TestHandBackAfter(t *testing.T) {
-	e := setup(t, 5)
+	shells.Each(t, func(t *testing.T, shell string) {
+		e := setup(t, 5)
+		cordoned := e.abandon()
+		e.handBack(shell, "after")
+		e.awaitGivenBack(e.nodes, cordoned)
+	})
+}
+
+// handBack runs the commands of the guide, which say that they have done it.
+func (e *env) handBack(shell, name string) {
+	e.Helper()
+	if out := e.runDocumented(shell, shells.Documented(e, installGuide, name)); !strings.Contains(out, handedBack) {
+		e.Errorf("in %s the commands %q do not say that the nodes are handed back, but\n%s", shell, name, out)
+	}
+}
+
+// abandon ends drainer while it has a node in every state that it can leave one
+// in, and checks what stays on the nodes.
+func (e *env) abandon() (cordoned string) {
+	e.Helper()
 	drainer := e.start("--max-draining=1")
 	blocked, drained, cordoned, queued := e.leaveBehind()
 	drainer.terminate()
@@ -42,10 +63,8 @@ func TestHandBackAfter(t *testing.T) {
 			(n.Annotations[api.DrainedAnnotation] != "") != want.drained ||
 			n.Annotations[api.DrainAnnotation] != "away" ||
 			queuedTaint(n) != want.taint {
-			t.Errorf("%s is left with unschedulable=%v annotations=%v taints=%v", node, n.Spec.Unschedulable, n.Annotations, n.Spec.Taints)
+			e.Errorf("%s is left with unschedulable=%v annotations=%v taints=%v", node, n.Spec.Unschedulable, n.Annotations, n.Spec.Taints)
 		}
 	}
-	nodes := e.nodes[:4]
-	e.runDocumented("after", nodes...)
-	e.awaitGivenBack(nodes, cordoned)
+	return cordoned
 }

@@ -9,6 +9,7 @@ import (
 
 	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/shells"
 	"drainer.dev/drainer/test/suite"
 )
 
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(strayCluster); dir != "" {
 		os.Exit(startStray(dir))
 	}
+	shells.Report()
 	suite.Main(m, "e2e", prepare, end)
 }
 

@@ -3,10 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,32 +75,6 @@ func (e *env) request(node, id string) {
 func (e *env) cancel(node string) {
 	e.Helper()
 	e.annotate(node, api.DrainAnnotation, "")
-}
-
-// runDocumented runs the commands that docs/install.md has behind the marker,
-// for the nodes only.
-func (e *env) runDocumented(marker string, nodes ...string) {
-	e.Helper()
-	text, err := os.ReadFile("../../docs/install.md")
-	if err != nil {
-		e.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(text), "<!-- test: "+marker+" -->\n```\n")
-	commands, _, ended := strings.Cut(rest, "```\n")
-	all, commands, first := strings.Cut(commands, "\n")
-	if !found || !ended || !first || all != "NODES=$(kubectl get nodes -o jsonpath='{.items[*].metadata.name}')" {
-		e.Fatalf("docs/install.md has no commands for %q that begin with all nodes, but %q", marker, all)
-	}
-	_, err = suite.Run(e, func(ctx context.Context) *exec.Cmd {
-		c := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
-		c.Dir = e.TempDir()
-		c.Env = append(os.Environ(), "NODES="+strings.Join(nodes, " "), "KUBECONFIG="+shared.Cluster.Kubeconfig(),
-			"PATH="+filepath.Dir(shared.Cluster.Kubectl())+string(os.PathListSeparator)+os.Getenv("PATH"))
-		return c
-	})
-	if err != nil {
-		e.Fatalf("the commands for %q: %v", marker, err)
-	}
 }
 
 func (e *env) kubectl(args ...string) {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"drainer.dev/drainer/test/monitoring/stage"
+	"drainer.dev/drainer/test/shells"
 	"drainer.dev/drainer/test/suite"
 )
 
@@ -33,11 +34,13 @@ func (l *live) testRunbooks(t *testing.T) {
 		"NODE="+stage.Stuck, "NAMESPACE=shop", "POD="+pods.Items[0].Name, "BUDGET=ledger")
 	for name, text := range runbooks(t) {
 		t.Run(name, func(t *testing.T) {
-			for _, block := range blocks(text, "sh") {
-				for line := range strings.Lines(block) {
-					runCommand(t, environment, strings.TrimSpace(line))
+			shells.Each(t, func(t *testing.T, shell string) {
+				for _, block := range blocks(text, "sh") {
+					for line := range strings.Lines(block) {
+						runCommand(t, shell, environment, strings.TrimSpace(line))
+					}
 				}
-			}
+			})
 			for _, block := range blocks(text, "promql") {
 				for expr := range strings.Lines(block) {
 					if _, err := l.prometheus.Now(l.ctx, strings.TrimSpace(expr), time.Now()); err != nil {
@@ -49,7 +52,7 @@ func (l *live) testRunbooks(t *testing.T) {
 	}
 }
 
-func runCommand(t *testing.T, environment []string, line string) {
+func runCommand(t *testing.T, shell string, environment []string, line string) {
 	t.Helper()
 	if strings.HasPrefix(line, "kubectl logs ") {
 		return
@@ -58,7 +61,7 @@ func runCommand(t *testing.T, environment []string, line string) {
 		line += " --dry-run=server"
 	}
 	_, err := suite.Run(t, func(ctx context.Context) *exec.Cmd {
-		command := exec.CommandContext(ctx, "sh", "-euc", line)
+		command := shells.Command(ctx, shell, line)
 		command.Env = environment
 		return command
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"drainer.dev/drainer/test/shells"
 	"drainer.dev/drainer/test/suite"
 )
 
@@ -11,5 +12,6 @@ import (
 var folder string
 
 func TestMain(m *testing.M) {
+	shells.Report()
 	suite.Main(m, "monitoring", func(_ context.Context, dir string) error { folder = dir; return nil }, func() error { return nil })
 }

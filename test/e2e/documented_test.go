@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/shells"
+	"drainer.dev/drainer/test/suite"
+)
+
+const (
+	installGuide = "../../docs/install.md"
+	// handedBack is what the commands of the guide say at their end.
+	handedBack = "All nodes are handed back."
+)
+
+// narrowed is a kubectl for which all nodes are those of one test: tests run
+// side by side.
+const narrowed = `
+[ "$2" = nodes ] || exec "$KUBECTL" "$@"
+verb=$1
+shift 2
+for arg do
+	shift
+	[ "$arg" = --all ] || set -- "$@" "$arg"
+done
+exec "$KUBECTL" "$verb" nodes "--selector=pool=$POOL" "$@"
+`
+
+// runDocumented pastes commands of the documentation into a shell and returns
+// what it said.
+func (e *env) runDocumented(shell, commands string) string {
+	e.Helper()
+	dir := e.TempDir()
+	shells.Fake(e, dir, "kubectl", narrowed)
+	out, err := suite.Run(e, func(ctx context.Context) *exec.Cmd {
+		c := shells.Command(ctx, shell, commands)
+		c.Dir = dir
+		c.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"),
+			"KUBECTL="+shared.Cluster.Kubectl(), "KUBECONFIG="+shared.Cluster.Kubeconfig(), "POOL="+e.pool)
+		return c
+	})
+	if err != nil {
+		e.Fatalf("in %s: %v", shell, err)
+	}
+	return out
+}
+
+// TestDocumentedRequest: what the README says first works as it says.
+func TestDocumentedRequest(t *testing.T) {
+	shells.Each(t, func(t *testing.T, shell string) {
+		e := setup(t, 2)
+		e.start()
+		commands := shells.Documented(t, "../../README.md", "request")
+		asked, released, found := strings.Cut(regexp.MustCompile(`\bn1\b`).ReplaceAllString(commands, e.nodes[0]), "\n"+`kubectl annotate node `+e.nodes[0]+" drainer.dev/drain-")
+		if !found {
+			t.Fatalf("the README does not say how to hand node n1 back, but\n%s", commands)
+		}
+		e.runDocumented(shell, "set -e\n"+asked+"\n")
+		e.awaitDrained(e.nodes[0], "CHG-1234")
+		e.runDocumented(shell, "set -e\nkubectl annotate node "+e.nodes[0]+" drainer.dev/drain-"+released)
+		e.awaitGivenBack(e.nodes, "")
+	})
+}
+
+// TestDocumentedFailures: whatever command of the guide fails, the nodes are not
+// said to be handed back, and the next does not begin.
+func TestDocumentedFailures(t *testing.T) {
+	t.Parallel()
+	shells.Each(t, func(t *testing.T, shell string) {
+		for name, calls := range map[string]int{"before": 1, "after": 6} {
+			commands := shells.Documented(t, installGuide, name)
+			if _, out, err := pretend(t, shell, commands, 0); err != nil || !strings.Contains(out, handedBack) {
+				t.Errorf("the commands %q fail without a failure: %v\n%s", name, err, out)
+			}
+			for i := 1; i <= calls; i++ {
+				n, out, err := pretend(t, shell, commands, i)
+				if n != i || err == nil || strings.Contains(out, handedBack) {
+					t.Errorf("kubectl fails when it is called for time %d by the commands %q; it is called %d times, the end is %v\n%s", i, name, n, err, out)
+				}
+			}
+		}
+	})
+}
+
+// TestDocumentedRetry: while kubectl cannot say what is left, something may be.
+func TestDocumentedRetry(t *testing.T) {
+	t.Parallel()
+	shells.Each(t, func(t *testing.T, shell string) {
+		n, out, err := pretend(t, shell, shells.Documented(t, installGuide, "before"), 2)
+		if n != 3 || err != nil || !strings.Contains(out, handedBack) {
+			t.Errorf("kubectl fails to list nodes once and is called %d times; the end is %v\n%s", n, err, out)
+		}
+	})
+}
+
+// pretend pastes commands into a shell with a kubectl that does nothing, and
+// fails once, when it is called for that time. It returns how often it was called.
+func pretend(t *testing.T, shell, commands string, failure int) (calls int, out string, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	shells.Fake(t, dir, "kubectl", fmt.Sprintf("echo >>calls\n[ $(wc -l <calls) -ne %d ]\n", failure))
+	shells.Fake(t, dir, "sleep", "")
+	c := shells.Command(suite.Context(t), shell, commands)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	text, err := c.CombinedOutput()
+	written, readErr := os.ReadFile(filepath.Join(dir, "calls"))
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	return strings.Count(string(written), "\n"), string(text), err
+}
+
+// TestDocumentedAnnotations: the guide takes back every annotation that a
+// person may write.
+func TestDocumentedAnnotations(t *testing.T) {
+	t.Parallel()
+	commands := shells.Documented(t, installGuide, "after")
+	_, _, err := api.RequestOf(map[string]string{api.DrainAnnotation: "r", api.Prefix + "unknown": ""})
+	if err == nil {
+		t.Fatal("an unknown annotation is accepted")
+	}
+	known := regexp.MustCompile(regexp.QuoteMeta(api.Prefix)+"[a-z-]*[a-z]").FindAllString(err.Error(), -1)
+	for _, name := range known {
+		if name != api.Prefix+"unknown" && !strings.Contains(commands, " "+name+"- ") {
+			t.Errorf("%s stays in\n%s", name, commands)
+		}
+	}
+	if len(known) < 7 {
+		t.Errorf("drainer knows only %v", known)
+	}
+}
