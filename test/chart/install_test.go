@@ -103,10 +103,12 @@ func furnished() bool {
 	return true
 }
 
-// checkInstalled compares what is in the cluster with what the chart renders.
+// checkInstalled compares what is in the cluster with what the chart renders:
+// the objects, the flags, and that whoever applies them again, as GitOps does,
+// finds nothing that has drifted.
 func checkInstalled(t *testing.T, major, values string) {
 	t.Helper()
-	args := []string{"--no-hooks"}
+	args := []string{"--no-hooks", "--set=" + quickPods}
 	if values != "" {
 		args = append(args, "--values="+values)
 	}
@@ -142,6 +144,7 @@ func checkInstalled(t *testing.T, major, values string) {
 		got = ofRelease(t)
 		return slices.Equal(got, want)
 	})
+	kubectl(t, text, "diff", "--server-side", "--force-conflicts", "--field-manager=gitops", "--filename=-")
 }
 
 // helmTest plays the kubelet for the pod of helm test: it runs what the pod
