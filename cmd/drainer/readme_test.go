@@ -165,3 +165,30 @@ func TestReadmeAnnotations(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreleased: as long as the changelog has no version that is released,
+// whoever is told how to install is told before that there is no image.
+func TestUnreleased(t *testing.T) {
+	const notice = "**no image is published yet**"
+	changelog, err := os.ReadFile("../../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := regexp.MustCompile(`(?m)^## .*$`).FindAllString(string(changelog), -1)
+	released := slices.ContainsFunc(versions, func(v string) bool { return !strings.HasSuffix(v, "(not released yet)") })
+	for path, install := range map[string]string{
+		"../../README.md":                "helm install ",
+		"../../docs/install.md":          "helm install ",
+		"../../docs/gitops.md":           "kind: Application",
+		"../../charts/drainer/README.md": "helm install ",
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _, found := strings.Cut(string(text), install)
+		if told := strings.Contains(strings.ToLower(before), notice); !found || told == released {
+			t.Errorf("%s has %q: %v, says before that no image is published: %v, want %v", path, install, found, told, !released)
+		}
+	}
+}

@@ -138,27 +138,32 @@ func checkGrafanaDashboard(t *testing.T, content map[string]any) {
 func TestDryRun(t *testing.T) {
 	forEachFile(t, func(t *testing.T, values string) {
 		for _, major := range shared.helms {
-			// Other names than those that TestInstall has in the cluster.
-			out, err := shared.chart.Helm(suite.Context(t), major, "template", "dry", shared.chart.Dir(), "--namespace=drainer",
-				"--values="+valuesFile(t, values), "--set=fullnameOverride=dry")
-			if err != nil {
-				t.Fatal(err)
-			}
-			var documents []string
-			for _, o := range parse(t, out) {
-				text, err := yaml.Marshal(o.Object)
-				if err != nil {
-					t.Fatal(err)
-				}
-				documents = append(documents, string(text))
-			}
-			answers := kubectl(t, strings.Join(documents, "---\n"), "apply", "--server-side", "--force-conflicts",
-				"--field-manager=dry-"+major, "--dry-run=server", "--validate=strict", "--filename=-")
-			if got := strings.Count(answers, "serverside-applied"); got != len(documents) {
-				t.Errorf("the API server accepts %d of %d objects:\n%s", got, len(documents), answers)
-			}
+			dryRun(t, major, values)
 		}
 	})
+}
+
+func dryRun(t *testing.T, major, values string) {
+	t.Helper()
+	// Other names than those that TestInstall has in the cluster.
+	out, err := shared.chart.Helm(suite.Context(t), major, "template", "dry", shared.chart.Dir(), "--namespace=drainer",
+		"--values="+valuesFile(t, values), "--set=fullnameOverride=dry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documents []string
+	for _, o := range parse(t, out) {
+		text, err := yaml.Marshal(o.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, string(text))
+	}
+	answers := kubectl(t, strings.Join(documents, "---\n"), "apply", "--server-side", "--force-conflicts",
+		"--field-manager=dry-"+major, "--dry-run=server", "--validate=strict", "--filename=-")
+	if got := strings.Count(answers, "serverside-applied"); got != len(documents) {
+		t.Errorf("the API server accepts %d of %d objects:\n%s", got, len(documents), answers)
+	}
 }
 
 // TestRestricted: every pod passes the strictest Pod Security Standard, by the
