@@ -64,6 +64,12 @@ func TestRefusals(t *testing.T) {
 		"both monitors":      {"metrics: {serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}", []string{"metrics.serviceMonitor.enabled and metrics.podMonitor.enabled", "set one to false"}},
 		"nothing to monitor": {"{service: {enabled: false}, metrics: {serviceMonitor: {enabled: true}}}", []string{"service.enabled is false", "use metrics.podMonitor"}},
 		"no such alert":      {"metrics: {prometheusRule: {enabled: true, disabled: [DrainerIsSad]}}", []string{`has "DrainerIsSad"`, "take one of", "DrainerDrainStuck"}},
+		"change of no alert": {"metrics: {prometheusRule: {enabled: true, alerts: {DrainerIsSad: {for: 1m}}}}", []string{`metrics.prometheusRule.alerts has "DrainerIsSad"`, "take one of", "DrainerAbsent, Drainer"}},
+		"no such change":     {"metrics: {prometheusRule: {enabled: true, alerts: {DrainerAbsent: {expr: up}}}}", []string{"/metrics/prometheusRule/alerts/DrainerAbsent", "'expr' not allowed"}},
+		"no time":            {"metrics: {prometheusRule: {enabled: true, alerts: {DrainerAbsent: {for: 5 minutes}}}}", []string{`metrics.prometheusRule.alerts.DrainerAbsent.for is "5 minutes"`, "write for example 15m"}},
+		"empty time":         {"metrics: {prometheusRule: {enabled: true, alerts: {DrainerAbsent: {for: \"\"}}}}", []string{`DrainerAbsent.for is ""`}},
+		"empty severity":     {"metrics: {prometheusRule: {enabled: true, alerts: {DrainerAbsent: {severity: \"\"}}}}", []string{"/metrics/prometheusRule/alerts/DrainerAbsent/severity", "minLength"}},
+		"annotation's value": {"metrics: {prometheusRule: {enabled: true, alerts: {DrainerAbsent: {annotations: {a: 1}}}}}", []string{"/alerts/DrainerAbsent/annotations/a", "want string"}},
 		"no Grafana":         {"dashboards: {grafanaOperator: {enabled: true, matchLabels: {dashboards: null}}}", []string{"dashboards.grafanaOperator.matchLabels is empty", "set for example"}},
 		"no sidecar's label": {"dashboards: {sidecar: {enabled: true, labels: {grafana_dashboard: null}}}", []string{"/dashboards/sidecar/labels", "minProperties"}},
 	} {

@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -76,62 +75,6 @@ func TestNames(t *testing.T) {
 				t.Errorf("release %s with %q has %s, want the name %s", test.release, test.values, nameOf(o), test.want)
 			}
 		}
-	}
-}
-
-// TestRules: alerts can be left out, labelled, and told where the runbooks are;
-// a rule without alerts is not made.
-func TestRules(t *testing.T) {
-	t.Parallel()
-	alerts := func(values string) map[string]map[string]any {
-		found := map[string]map[string]any{}
-		for _, o := range render(t, values) {
-			if o.GetKind() != "PrometheusRule" {
-				continue
-			}
-			groups, _ := at(o, "spec", "groups").([]any)
-			for _, g := range groups {
-				rules, _ := g.(map[string]any)["rules"].([]any)
-				if len(rules) == 0 {
-					t.Errorf("a group without rules with %s", values)
-				}
-				for _, r := range rules {
-					if rule := r.(map[string]any); rule["alert"] != nil {
-						found[rule["alert"].(string)] = rule
-					}
-				}
-			}
-		}
-		return found
-	}
-	all := alerts("metrics: {prometheusRule: {enabled: true}}")
-	if len(all) < 2 || all["DrainerDrainStuck"] == nil {
-		t.Fatalf("the alerts are %v", all)
-	}
-	changed := alerts("metrics: {prometheusRule: {enabled: true, disabled: [DrainerAbsent], alertLabels: {team: a}, runbookURL: https://x}}")
-	if len(changed) != len(all)-1 || changed["DrainerAbsent"] != nil {
-		t.Errorf("of %d alerts without one there are %d", len(all), len(changed))
-	}
-	for name, rule := range changed {
-		annotations, _ := rule["annotations"].(map[string]any)
-		if annotations["runbook_url"] != "https://x/"+name+".md" {
-			t.Errorf("%s has the annotations %v", name, annotations)
-		}
-		labels, _ := rule["labels"].(map[string]any)
-		if labels["team"] != "a" || labels["severity"] == nil {
-			t.Errorf("%s has the labels %v", name, labels)
-		}
-		if !reflect.DeepEqual(rule["expr"], all[name]["expr"]) {
-			t.Errorf("%s has another expression", name)
-		}
-	}
-	var names []string
-	for name := range all {
-		names = append(names, name)
-	}
-	values := "metrics: {prometheusRule: {enabled: true, disabled: [" + strings.Join(names, ", ") + "]}}"
-	if none := alerts(values); len(none) != 0 {
-		t.Errorf("all are disabled, and there are %v", none)
 	}
 }
 

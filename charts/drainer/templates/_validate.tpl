@@ -173,21 +173,35 @@ and how to mend it.
 {{- fail "metrics.serviceMonitor.enabled is true and service.enabled is false: expected a Service to monitor; set service.enabled to true, or use metrics.podMonitor" -}}
 {{- end -}}
 {{- if $m.prometheusRule.enabled -}}
-{{- $known := list -}}
-{{- range $path, $_ := .Files.Glob "rules/*.yaml" -}}
-{{- range ($.Files.Get $path | fromYaml).groups -}}
-{{- range .rules -}}
-{{- with .alert }}{{ $known = append $known . }}{{ end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- range $m.prometheusRule.disabled -}}
+{{- $known := include "drainer.alerts" . | fromYamlArray -}}
+{{- $named := dict "disabled" $m.prometheusRule.disabled "alerts" (keys $m.prometheusRule.alerts | sortAlpha) -}}
+{{- range $value, $names := $named -}}
+{{- range $names -}}
 {{- if not (has . $known) -}}
-{{- fail (printf "metrics.prometheusRule.disabled has %q: expected the name of an alert of this chart; take one of %s" . (join ", " (sortAlpha $known))) -}}
+{{- fail (printf "metrics.prometheusRule.%s has %q: expected the name of an alert of this chart; take one of %s" $value . (join ", " $known)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $change := $m.prometheusRule.alerts -}}
+{{- if and (hasKey $change "for") (not (and $change.for (regexMatch "^(0|([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$" $change.for))) -}}
+{{- fail (printf "metrics.prometheusRule.alerts.%s.for is %q: expected a duration of Prometheus; write for example 15m or 1h30m" $name $change.for) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.dashboards.grafanaOperator.enabled (not .Values.dashboards.grafanaOperator.matchLabels) -}}
 {{- fail "dashboards.grafanaOperator.matchLabels is empty: expected the labels of the Grafanas that get the dashboards; set for example dashboards=grafana" -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The names of the chart's alerts. */}}
+{{- define "drainer.alerts" -}}
+{{- $names := list -}}
+{{- range $path, $_ := .Files.Glob "rules/*.yaml" -}}
+{{- range ($.Files.Get $path | fromYaml).groups -}}
+{{- range .rules -}}
+{{- with .alert }}{{ $names = append $names . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $names | uniq | sortAlpha | toYaml -}}
 {{- end -}}
