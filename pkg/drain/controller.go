@@ -77,7 +77,8 @@ type Controller struct {
 	memory *plan.Memory
 
 	mu sync.Mutex
-	// plans is the newest plan, by node; planned is its number.
+	// plans is the newest plan, by node, nil before the first; planned is its
+	// number.
 	plans   map[types.UID]plan.NodePlan
 	planned int
 	// facts are what tasks have learned and the next plan has to know.
@@ -120,7 +121,6 @@ func New(o Options) *Controller {
 		soon:    make(chan struct{}, 1),
 		began:   time.Now(),
 		memory:  plan.NewMemory(),
-		plans:   map[types.UID]plan.NodePlan{},
 		after:   map[types.UID]int{},
 	}
 	c.tasks = newTaskQueue(o.MetricsProvider, c.urgent)
@@ -176,7 +176,8 @@ func (c *Controller) Run(ctx context.Context) {
 	wg.Wait()
 }
 
-// Plans is the newest plan of every node, for metrics. It must not be changed.
+// Plans is the newest plan of every node, for metrics; nil before the first. It
+// must not be changed.
 func (c *Controller) Plans() map[types.UID]plan.NodePlan {
 	c.mu.Lock()
 	defer c.mu.Unlock()

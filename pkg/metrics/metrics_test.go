@@ -118,16 +118,21 @@ func TestPlans(t *testing.T) {
 		queued := plan.NodePlan{Node: &plan.Node{Name: "queued"}, Phase: api.Queued, Facts: plan.Report{Queued: plan.QueuedForSlot}}
 		released := draining("released", 5)
 		released.Phase, released.Release = "", true
+		busy := draining("busy", 70)
+		busy.Memory.Returns = map[types.UID]plan.Return{"a": {Count: 2}, "b": {Count: 7}, "c": {Count: 1}}
 		m := New("v", "c")
 		// Of 70 pods those from the fifth minute on are stuck: 65.
-		m.RegisterPlans(plansOf(draining("busy", 70), done, queued, released), 5*time.Minute)
+		m.RegisterPlans(plansOf(busy, done, queued, released), 5*time.Minute)
 		text := exported(t, m)
 		for _, want := range []string{
 			`drainer_nodes{phase="Blocked"} 1`, `drainer_nodes{phase="Drained"} 1`, `drainer_nodes{phase="Queued"} 1`, `drainer_nodes{phase="Paused"} 0`,
 			`drainer_queued_nodes{reason="slot"} 1`, `drainer_queued_nodes{reason="not_before"} 0`,
 			`drainer_node_pods{node="busy",state="blocked"} 70`, `drainer_node_pods{node="busy",state="gone"} 2`,
 			`drainer_stuck_pods{node="busy",reason="budget_exhausted"} 65`, `drainer_stuck_pods{node="busy",reason="finalizer"} 0`,
-			`drainer_stuck_pods_omitted 15`,
+			`drainer_stuck_pods_omitted 15`, `drainer_node_pod_returns{node="busy"} 7`,
+			// A phase for every node with a request, and each phase of it.
+			`drainer_node_phase{node="busy",phase="Blocked"} 1`, `drainer_node_phase{node="busy",phase="Drained"} 0`,
+			`drainer_node_phase{node="done",phase="Drained"} 1`, `drainer_node_phase{node="queued",phase="Queued"} 1`,
 			`drainer_stuck_pod_seconds{node="busy",pod_name="busy-pod-069",pod_namespace="ns",reason="budget_exhausted"} 4140`,
 			fmt.Sprintf(`drainer_node_drain_start_timestamp_seconds{node="busy"} %v`, float64(time.Now().Add(-time.Hour).Unix())),
 		} {
@@ -138,12 +143,28 @@ func TestPlans(t *testing.T) {
 		if n := strings.Count(text, "drainer_stuck_pod_seconds{"); n != mostStuckPods {
 			t.Errorf("%d pods are named, want %d", n, mostStuckPods)
 		}
-		for _, name := range []string{"done", "queued", "released"} {
-			if strings.Contains(text, `node="`+name+`"`) {
-				t.Errorf("node %s has series of its own", name)
+		for name, want := range map[string]int{"done": len(api.Phases()), "queued": len(api.Phases()), "released": 0} {
+			if n := strings.Count(text, `node="`+name+`"`); n != want {
+				t.Errorf("node %s has %d series of its own, want %d", name, n, want)
 			}
 		}
 	})
+}
+
+// TestStandsBy: a replica that does not lead knows of no nodes, and does not say
+// that there are none.
+func TestStandsBy(t *testing.T) {
+	m := New("v", "c")
+	m.RegisterPlans(func() map[types.UID]plan.NodePlan { return nil }, time.Minute)
+	text := exported(t, m)
+	for _, name := range []string{"drainer_nodes{", "drainer_queued_nodes{", "drainer_stuck_pods_omitted ", "drainer_budgets_omitted "} {
+		if strings.Contains(text, "\n"+name) {
+			t.Errorf("%s is exported", name)
+		}
+	}
+	m = New("v", "c")
+	m.RegisterPlans(plansOf(), time.Minute)
+	wantLines(t, exported(t, m), `drainer_nodes{phase="Blocked"} 0`, `drainer_queued_nodes{reason="slot"} 0`, `drainer_stuck_pods_omitted 0`)
 }
 
 // TestQueuesReset: a queue that was shut down at work does not go on working

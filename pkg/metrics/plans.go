@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// mostStuckPods bounds the gauge that names pods.
-const mostStuckPods = 50
-
 // plans exports gauges over the newest plan.
 type plans struct {
 	newest     func() map[types.UID]plan.NodePlan
@@ -22,14 +18,15 @@ type plans struct {
 }
 
 var (
+	nodePhase = prometheus.NewDesc("drainer_node_phase",
+		"1 for the phase that a node with a drain request is in, 0 for the others.", []string{"node", "phase"}, nil)
 	nodePods = prometheus.NewDesc("drainer_node_pods",
 		"Pods of a node that is being drained, by state; the states are disjoint.", []string{"node", "state"}, nil)
+	podReturns = prometheus.NewDesc("drainer_node_pod_returns",
+		"How often pods of the same controller have come back to a node that is being drained, and been evicted again; of the controller with the most.",
+		[]string{"node"}, nil)
 	stuckPods = prometheus.NewDesc("drainer_stuck_pods",
 		"Pods of a node that have been blocked, or overdue in terminating, for longer than --stuck-after, by reason.", []string{"node", "reason"}, nil)
-	stuckSeconds = prometheus.NewDesc("drainer_stuck_pod_seconds",
-		"How long a stuck pod has been blocked or overdue; the oldest 50.", []string{"node", "pod_namespace", "pod_name", "reason"}, nil)
-	stuckOmitted = prometheus.NewDesc("drainer_stuck_pods_omitted",
-		"Stuck pods that drainer_stuck_pod_seconds does not name.", nil, nil)
 	nodesByPhase = prometheus.NewDesc("drainer_nodes",
 		"Nodes with a drain request, by phase.", []string{"phase"}, nil)
 	queuedNodes = prometheus.NewDesc("drainer_queued_nodes",
@@ -38,38 +35,40 @@ var (
 		"When the drain of a node began that is not drained yet, in Unix time.", []string{"node"}, nil)
 )
 
-// RegisterPlans exports the gauges of the plans that newest returns.
+// RegisterPlans exports the gauges of the plans that newest returns: nil from a
+// process that does not lead, and so knows of no nodes.
 func (m *Metrics) RegisterPlans(newest func() map[types.UID]plan.NodePlan, stuckAfter time.Duration) {
 	m.Registry.MustRegister(plans{newest: newest, stuckAfter: stuckAfter})
 }
 
 // Describe implements prometheus.Collector.
 func (plans) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{nodePods, stuckPods, stuckSeconds, stuckOmitted, nodesByPhase, queuedNodes, started} {
+	for _, d := range slices.Concat(
+		[]*prometheus.Desc{nodePhase, nodePods, podReturns, stuckPods, nodesByPhase, queuedNodes, started}, blockerDescs,
+	) {
 		ch <- d
 	}
 }
 
-// stuckPod is one pod for the gauge that names pods.
-type stuckPod struct {
-	node    string
-	state   *plan.PodState
-	seconds float64
-}
-
 // Collect implements prometheus.Collector.
 func (p plans) Collect(ch chan<- prometheus.Metric) {
+	nodes := p.newest()
+	if nodes == nil {
+		return
+	}
 	now := time.Now()
 	phases, queued := map[api.Phase]int{}, map[plan.Queueing]int{}
-	var stuck []stuckPod
-	for _, n := range p.newest() {
+	all := newBlockers()
+	for _, n := range nodes {
 		if n.Phase == "" {
 			continue
 		}
 		phases[n.Phase]++
 		queued[n.Facts.Queued]++
+		collectPhase(ch, &n)
 		if n.Watch && n.Phase != api.Drained {
-			stuck = append(stuck, p.collectNode(ch, n, now)...)
+			p.collectNode(ch, &n, now)
+			all.add(&n, now, p.stuckAfter)
 		}
 	}
 	for _, phase := range api.Phases() {
@@ -78,18 +77,22 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 	for _, reason := range plan.Queueings() {
 		ch <- gauge(queuedNodes, float64(queued[reason]), string(reason))
 	}
-	slices.SortFunc(stuck, func(a, b stuckPod) int {
-		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.state.Pod.Key(), b.state.Pod.Key()))
-	})
-	named := min(len(stuck), mostStuckPods)
-	for _, s := range stuck[:named] {
-		ch <- gauge(stuckSeconds, s.seconds, s.node, s.state.Pod.Namespace, s.state.Pod.Name, string(s.state.Reason))
-	}
-	ch <- gauge(stuckOmitted, float64(len(stuck)-named))
+	all.collect(ch)
 }
 
-// collectNode exports one node and returns its stuck pods.
-func (p plans) collectNode(ch chan<- prometheus.Metric, n plan.NodePlan, now time.Time) []stuckPod {
+// collectPhase exports the phase of a node for as long as it has a request.
+func collectPhase(ch chan<- prometheus.Metric, n *plan.NodePlan) {
+	for _, phase := range api.Phases() {
+		value := 0.
+		if phase == n.Phase {
+			value = 1
+		}
+		ch <- gauge(nodePhase, value, n.Node.Name, string(phase))
+	}
+}
+
+// collectNode exports what is known of a node that is being drained.
+func (p plans) collectNode(ch chan<- prometheus.Metric, n *plan.NodePlan, now time.Time) {
 	name, counts := n.Node.Name, n.Facts.Status.Pods
 	ch <- gauge(started, float64(n.Memory.StartedAt.Unix()), name)
 	for state, count := range map[plan.State]int{
@@ -98,22 +101,20 @@ func (p plans) collectNode(ch chan<- prometheus.Metric, n plan.NodePlan, now tim
 	} {
 		ch <- gauge(nodePods, float64(count), name, string(state))
 	}
-	var stuck []stuckPod
-	byReason := map[plan.Reason]int{}
-	for _, r := range slices.Concat(plan.BlockedReasons(), plan.TerminatingReasons()) {
-		byReason[r] = 0
+	most := 0
+	for _, r := range n.Memory.Returns {
+		most = max(most, r.Count)
 	}
+	ch <- gauge(podReturns, float64(most), name)
+	byReason := map[plan.Reason]int{}
 	for i := range n.Pods {
-		s := &n.Pods[i]
-		if s.Stuck(now, p.stuckAfter) {
+		if s := &n.Pods[i]; s.Stuck(now, p.stuckAfter) {
 			byReason[s.Reason]++
-			stuck = append(stuck, stuckPod{node: name, state: s, seconds: now.Sub(s.StuckFrom()).Seconds()})
 		}
 	}
-	for reason, count := range byReason {
-		ch <- gauge(stuckPods, float64(count), name, string(reason))
+	for _, r := range slices.Concat(plan.BlockedReasons(), plan.TerminatingReasons()) {
+		ch <- gauge(stuckPods, float64(byReason[r]), name, string(r))
 	}
-	return stuck
 }
 
 func gauge(desc *prometheus.Desc, value float64, labels ...string) prometheus.Metric {

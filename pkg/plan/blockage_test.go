@@ -45,3 +45,18 @@ func TestStuckFromThere(t *testing.T) {
 		}
 	}
 }
+
+// TestBlockedBy: only a budget that blocks the pod is named for it.
+func TestBlockedBy(t *testing.T) {
+	budgets := []*budgetWork{{Budget: &Budget{Namespace: "ns", Name: "a"}}}
+	for reason, want := range map[Reason]int{BudgetExhausted: 1, BudgetNeverAllows: 1, MultipleBudgets: 1, BarePod: 0, Webhook: 0} {
+		pod := PodState{State: Blocked, Reason: reason, budgets: budgets}
+		if got := pod.BlockedBy(); len(got) != want {
+			t.Errorf("a pod blocked by %s is blocked by %d budgets, want %d", reason, len(got), want)
+		}
+	}
+	sent := PodState{State: Eligible, Reason: BudgetExhausted, budgets: budgets}
+	if got := sent.BlockedBy(); got != nil {
+		t.Errorf("a pod that is not blocked is blocked by %v", got)
+	}
+}

@@ -88,6 +88,15 @@ func (s *PodState) Budgets() []*Budget {
 	return list
 }
 
+// BlockedBy are the budgets that block the pod, sorted by name; none if
+// something else does, or nothing.
+func (s *PodState) BlockedBy() []*Budget {
+	if s.State != Blocked || !s.Reason.byBudget() {
+		return nil
+	}
+	return s.Budgets()
+}
+
 // Explanation says, for people, what holds the pod up.
 func (s *PodState) Explanation() string { return s.explanation() }
 

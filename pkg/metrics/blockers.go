@@ -1,0 +1,121 @@
+package metrics
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// Bounds of the gauges that name pods, budgets and namespaces: a cluster has
+// any number of them.
+const (
+	mostStuckPods  = 50
+	mostBudgets    = 50
+	mostNamespaces = 50
+)
+
+// The label of a namespace is pod_namespace: whoever scrapes gives targets the
+// label namespace, and it says where drainer is.
+var (
+	stuckSeconds = prometheus.NewDesc("drainer_stuck_pod_seconds",
+		"How long a stuck pod has been blocked or overdue; the oldest 50.", []string{"node", "pod_namespace", "pod_name", "reason"}, nil)
+	stuckOmitted = prometheus.NewDesc("drainer_stuck_pods_omitted",
+		"Stuck pods that drainer_stuck_pod_seconds does not name.", nil, nil)
+	budgetBlocked = prometheus.NewDesc("drainer_budget_blocked_pods",
+		"Pods that a PodDisruptionBudget blocks, of all nodes being drained; the 50 budgets with the most.", []string{"pod_namespace", "budget"}, nil)
+	budgetHeadroom = prometheus.NewDesc("drainer_budget_headroom_pods",
+		"How many healthy pods more than it demands a PodDisruptionBudget has that blocks pods; below 0 if it lacks some.", []string{"pod_namespace", "budget"}, nil)
+	budgetsOmitted = prometheus.NewDesc("drainer_budgets_omitted",
+		"PodDisruptionBudgets that block pods and that drainer_budget_blocked_pods does not name.", nil, nil)
+	namespaceBlockers = prometheus.NewDesc("drainer_namespace_blockers",
+		"Pods of a namespace that are blocked, or overdue in terminating, on all nodes being drained; the 50 namespaces with the most.", []string{"pod_namespace"}, nil)
+	namespacesOmitted = prometheus.NewDesc("drainer_namespaces_omitted",
+		"Namespaces with blockers that drainer_namespace_blockers does not name.", nil, nil)
+
+	blockerDescs = []*prometheus.Desc{
+		stuckSeconds, stuckOmitted, budgetBlocked, budgetHeadroom, budgetsOmitted, namespaceBlockers, namespacesOmitted,
+	}
+)
+
+// blockers is what holds drains up, over all nodes.
+type blockers struct {
+	stuck      []stuckPod
+	budgets    map[string]*blockingBudget
+	namespaces map[string]int
+}
+
+type stuckPod struct {
+	node    string
+	state   *plan.PodState
+	seconds float64
+}
+
+type blockingBudget struct {
+	*plan.Budget
+	pods int
+}
+
+func newBlockers() *blockers {
+	return &blockers{budgets: map[string]*blockingBudget{}, namespaces: map[string]int{}}
+}
+
+// add counts the pods of a node.
+func (b *blockers) add(n *plan.NodePlan, now time.Time, stuckAfter time.Duration) {
+	for i := range n.Pods {
+		s := &n.Pods[i]
+		if !s.Stuck(now, 0) {
+			continue
+		}
+		b.namespaces[s.Pod.Namespace]++
+		for _, budget := range s.BlockedBy() {
+			key := budget.Key()
+			if b.budgets[key] == nil {
+				b.budgets[key] = &blockingBudget{Budget: budget}
+			}
+			b.budgets[key].pods++
+		}
+		if s.Stuck(now, stuckAfter) {
+			b.stuck = append(b.stuck, stuckPod{node: n.Node.Name, state: s, seconds: now.Sub(s.StuckFrom()).Seconds()})
+		}
+	}
+}
+
+// collect exports the oldest pods, and the budgets and namespaces with the most.
+func (b *blockers) collect(ch chan<- prometheus.Metric) {
+	slices.SortFunc(b.stuck, func(a, b stuckPod) int {
+		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.state.Pod.Key(), b.state.Pod.Key()))
+	})
+	named := min(len(b.stuck), mostStuckPods)
+	for _, s := range b.stuck[:named] {
+		ch <- gauge(stuckSeconds, s.seconds, s.node, s.state.Pod.Namespace, s.state.Pod.Name, string(s.state.Reason))
+	}
+	ch <- gauge(stuckOmitted, float64(len(b.stuck)-named))
+
+	budgets := most(b.budgets, mostBudgets, func(b *blockingBudget) int { return b.pods })
+	for _, key := range budgets {
+		budget := b.budgets[key]
+		ch <- gauge(budgetBlocked, float64(budget.pods), budget.Namespace, budget.Name)
+		ch <- gauge(budgetHeadroom, float64(budget.CurrentHealthy-budget.DesiredHealthy), budget.Namespace, budget.Name)
+	}
+	ch <- gauge(budgetsOmitted, float64(len(b.budgets)-len(budgets)))
+
+	namespaces := most(b.namespaces, mostNamespaces, func(pods int) int { return pods })
+	for _, name := range namespaces {
+		ch <- gauge(namespaceBlockers, float64(b.namespaces[name]), name)
+	}
+	ch <- gauge(namespacesOmitted, float64(len(b.namespaces)-len(namespaces)))
+}
+
+// most are the keys of the largest values, at most limit of them. Of equal ones
+// they are always the same: no series comes and goes for nothing.
+func most[V any](all map[string]V, limit int, size func(V) int) []string {
+	keys := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(cmp.Compare(size(all[b]), size(all[a])), cmp.Compare(a, b))
+	})
+	return keys[:min(len(keys), limit)]
+}
