@@ -29,3 +29,15 @@ func TestRestAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestNotPlanned: before the first plan nobody may believe that there are no
+// drains.
+func TestNotPlanned(t *testing.T) {
+	c := newTestController(t, requested(), &stubServer{})
+	if p := c.Plans(); p != nil {
+		t.Errorf("there are plans: %v", p)
+	}
+	if c.step(quiet()); len(c.Plans()) != 1 {
+		t.Errorf("there are %d plans, want 1", len(c.Plans()))
+	}
+}
