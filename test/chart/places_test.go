@@ -80,6 +80,12 @@ func TestValues(t *testing.T) {
 			{"PodDisruptionBudget", "drainer", []any{"spec", "maxUnavailable"}, nil},
 			{"PodDisruptionBudget", "drainer", []any{"spec", "minAvailable"}, "50%"},
 		}},
+		"whose requests are confined": {"{serviceAccount: {name: x}, namespaceOverride: ours}", []place{
+			{"ValidatingAdmissionPolicy", "drainer-nodes", []any{"spec", "matchConditions", 0, "expression"}, "request.userInfo.username == 'system:serviceaccount:ours:x'"},
+			{"ValidatingAdmissionPolicy", "drainer-evictions", []any{"spec", "matchConditions", 0, "expression"}, "request.userInfo.username == 'system:serviceaccount:ours:x'"},
+			{"ValidatingAdmissionPolicyBinding", "drainer-nodes", []any{"spec", "policyName"}, "drainer-nodes"},
+			{"ValidatingAdmissionPolicyBinding", "drainer-evictions", []any{"spec", "policyName"}, "drainer-evictions"},
+		}},
 		"leases elsewhere": {"leaderElection: {resourceNamespace: leases, resourceName: x}", []place{
 			{"Role", "drainer", []any{"metadata", "namespace"}, "leases"},
 			{"RoleBinding", "drainer", []any{"metadata", "namespace"}, "leases"},

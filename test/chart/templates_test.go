@@ -15,6 +15,7 @@ func TestToggles(t *testing.T) {
 	base := []string{
 		"ClusterRole", "ClusterRoleBinding", "Deployment", "Pod", "PodDisruptionBudget",
 		"Role", "RoleBinding", "Service", "ServiceAccount",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding",
 	}
 	for name, test := range map[string]struct {
 		values     string
@@ -24,6 +25,7 @@ func TestToggles(t *testing.T) {
 		"no account":      {"serviceAccount: {create: false, name: default}", []string{"ServiceAccount"}, nil},
 		"no roles":        {"rbac: {create: false}", []string{"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}, nil},
 		"no leader":       {"{replicaCount: 1, leaderElection: {enabled: false}}", []string{"PodDisruptionBudget", "Role", "RoleBinding"}, nil},
+		"no confinement":  {"confinement: {enabled: false}", []string{"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}, nil},
 		"no budget":       {"podDisruptionBudget: {enabled: false}", []string{"PodDisruptionBudget"}, nil},
 		"one replica":     {"{replicaCount: 1, podDisruptionBudget: {enabled: true}}", []string{"PodDisruptionBudget"}, nil},
 		"no replica":      {"replicaCount: 0", []string{"PodDisruptionBudget"}, nil},
@@ -71,7 +73,7 @@ func TestNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o := range parse(t, out) {
-			if !strings.HasPrefix(o.GetName(), test.want) || len(o.GetName()) > len(test.want+"-test") {
+			if !strings.HasPrefix(o.GetName(), test.want) || len(o.GetName()) > len(test.want+"-evictions") {
 				t.Errorf("release %s with %q has %s, want the name %s", test.release, test.values, nameOf(o), test.want)
 			}
 		}

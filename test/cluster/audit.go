@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -71,6 +72,12 @@ func (e *AuditEvent) Permission() string {
 func (e *AuditEvent) Forbidden() bool {
 	return e.Annotations["authorization.k8s.io/decision"] == "forbid"
 }
+
+// confined is how the API server denies by one of the chart's policies.
+var confined = regexp.MustCompile(`ValidatingAdmissionPolicy '[a-z-]*drainer-(nodes|evictions)\b`)
+
+// Confined is true for a request that was refused by one of the chart's policies.
+func (e *AuditEvent) Confined() bool { return confined.MatchString(e.ResponseStatus.Message) }
 
 // Permissions lists what the rules of roles grant, one verb on one resource
 // each.

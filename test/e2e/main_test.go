@@ -35,7 +35,10 @@ func prepare(ctx context.Context, dir string) (err error) {
 	if shared.world, err = watchWorld(ctx, shared.Client); err != nil {
 		return err
 	}
-	return daemon.InstallClusterRole(ctx, shared.Client)
+	if err := daemon.InstallClusterRole(ctx, shared.Client); err != nil {
+		return err
+	}
+	return confineAll(ctx)
 }
 
 func end() error {

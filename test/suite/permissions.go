@@ -32,14 +32,14 @@ func AwaitUsed(t testing.TB, c *cluster.Cluster, user string, rules []rbacv1.Pol
 }
 
 // CheckAllowed fails the test if the user asked for what its roles do not
-// grant.
+// grant, or the chart's policies deny.
 func CheckAllowed(t testing.TB, c *cluster.Cluster, user string) {
 	t.Helper()
-	refused, err := c.AuditOf(user, (*cluster.AuditEvent).Forbidden)
+	refused, err := c.AuditOf(user, func(a *cluster.AuditEvent) bool { return a.Forbidden() || a.Confined() })
 	if err != nil {
 		t.Error(err)
 	}
 	for _, a := range refused {
-		t.Errorf("the roles do not allow to %s %s", a.Verb, a.RequestURI)
+		t.Errorf("drainer is not allowed to %s %s: %s", a.Verb, a.RequestURI, a.ResponseStatus.Message)
 	}
 }
