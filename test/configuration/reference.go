@@ -51,9 +51,11 @@ const preface = `# Configuration file
 drainer reads a file with ` + "`--config`" + `, and needs none: every field has a default, and nearly every one has a flag. A field
 that the file sets may not be set by its flag, too.
 
+To check a file, which names every mistake with field and line, and to print what drainer would use, with all defaults:
+
 ` + "```" + `
-drainer config validate drainer.yaml     # names every mistake, with field and line
-drainer config print --config drainer.yaml --v=2    # what drainer would use, with all defaults
+drainer config validate drainer.yaml
+drainer config print --config drainer.yaml --v=2
 ` + "```" + `
 
 The file is decoded strictly: a field that is unknown, set twice, or of a wrong type is an error, and drainer does not start.
