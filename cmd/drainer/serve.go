@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/klog/v2"
@@ -74,7 +73,7 @@ func serve(ctx context.Context, list []endpoint, failed func(error)) (stop func(
 			return nil, fmt.Errorf("--%s=%s: %w", e.flag, e.address, err)
 		}
 		klog.FromContext(ctx).Info("Serving", "endpoint", e.name, "address", listener.Addr().String())
-		server := &http.Server{Handler: e.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+		server := newServer(e.handler)
 		servers = append(servers, server)
 		running.Go(func() {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

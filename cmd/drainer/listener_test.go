@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
+
+	"drainer.dev/drainer/pkg/metrics"
+)
+
+// pipes is a listener without a network, so that a test has a clock of its own.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestSlowClients: whoever takes too long over any part of a request is cut off,
+// when the time for that part is over and not before.
+func TestSlowClients(t *testing.T) {
+	const request = "GET / HTTP/1.1\r\nHost: h\r\n"
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		sends   string
+		want    time.Duration
+	}{
+		"header":           {nil, request, readHeaderTimeout},
+		"body":             {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }, request + "Content-Length: 9\r\n\r\n", readTimeout},
+		"reads no answer":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, request + "\r\n", writeTimeout},
+		"no other request": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, request + "\r\n", idleTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				listener := make(pipes)
+				ended := make(chan time.Time, 1)
+				server := newServer(test.handler)
+				server.ConnState = func(_ net.Conn, s http.ConnState) {
+					if s == http.StateClosed {
+						ended <- time.Now()
+					}
+				}
+				done := make(chan error)
+				go func() { done <- server.Serve(listener) }()
+				ours, theirs := net.Pipe()
+				listener <- theirs
+				begun := time.Now()
+				if _, err := io.WriteString(ours, test.sends); err != nil {
+					t.Fatal(err)
+				}
+				if name != "reads no answer" {
+					go func() { _, _ = io.Copy(io.Discard, ours) }()
+				}
+				if took := (<-ended).Sub(begun); took < test.want || took > test.want+time.Second {
+					t.Errorf("cut off after %v, want %v", took, test.want)
+				}
+				close(listener)
+				if err := <-done; !errors.Is(err, net.ErrClosed) {
+					t.Error(err)
+				}
+				_ = ours.Close()
+			})
+		})
+	}
+}
+
+// TestListeners: every listener answers, and refuses a header that is too large.
+func TestListeners(t *testing.T) {
+	o := &options{metricsAddress: "127.0.0.1:0", healthAddress: "127.0.0.1:0", pprofAddress: "127.0.0.1:0"}
+	var log bytes.Buffer
+	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
+	list := endpoints(o, metrics.New("v", "c"), func() error { return nil })
+	stop, err := serve(ctx, list, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	served := regexp.MustCompile(`endpoint="(\w+)" address="([^"]+)"`).FindAllStringSubmatch(log.String(), -1)
+	if len(served) != 3 {
+		t.Fatalf("served are %v", served)
+	}
+	for _, s := range served {
+		path := map[string]string{"metrics": "/metrics", "health": "/readyz", "pprof": "/debug/pprof/cmdline"}[s[1]]
+		for size, want := range map[int]int{1 << 10: http.StatusOK, 2 * maxHeaderBytes: http.StatusRequestHeaderFieldsTooLarge} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s[2]+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("X-Large", strings.Repeat("x", size))
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != want {
+				t.Errorf("%s answers a header of %d bytes with %d, want %d", s[1], size, response.StatusCode, want)
+			}
+		}
+	}
+}
