@@ -97,7 +97,7 @@ func (w nodeWriter) taint(ctx context.Context, n *plan.Node, wanted bool) (strin
 	if err != nil {
 		return "", fmt.Errorf("reading the taints of node %s: %w", n.Name, err)
 	}
-	taints := slices.DeleteFunc(slices.Clone(node.Spec.Taints), func(t corev1.Taint) bool { return t.Key == api.QueuedTaint })
+	taints := slices.DeleteFunc(slices.Clone(node.Spec.Taints), plan.OwnTaint)
 	if wanted {
 		taints = append(taints, corev1.Taint{Key: api.QueuedTaint, Effect: corev1.TaintEffectPreferNoSchedule})
 	}

@@ -124,7 +124,7 @@ func removeReport(node *corev1.Node) {
 }
 
 func setQueuedTaint(node *corev1.Node, wanted bool) {
-	node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == api.QueuedTaint })
+	node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, plan.OwnTaint)
 	if wanted {
 		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: api.QueuedTaint, Effect: corev1.TaintEffectPreferNoSchedule})
 	}

@@ -28,7 +28,7 @@ func NodeOf(node *corev1.Node) *Node {
 	}
 	for _, taint := range node.Spec.Taints {
 		switch {
-		case taint.Key == api.QueuedTaint:
+		case OwnTaint(taint):
 			n.QueuedTaint = true
 		case taint.Key == corev1.TaintNodeUnschedulable, taint.Effect == corev1.TaintEffectPreferNoSchedule:
 		default:
@@ -46,6 +46,12 @@ func NodeOf(node *corev1.Node) *Node {
 		}
 	}
 	return n
+}
+
+// OwnTaint is true for the taint of a queued node. One of its key with another
+// effect is somebody else's.
+func OwnTaint(t corev1.Taint) bool {
+	return t.Key == api.QueuedTaint && t.Effect == corev1.TaintEffectPreferNoSchedule
 }
 
 // ours keeps the annotations of the protocol.

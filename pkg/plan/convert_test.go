@@ -66,6 +66,10 @@ func TestNodeOf(t *testing.T) {
 				{Key: "soft", Effect: corev1.TaintEffectPreferNoSchedule},
 			}}}, Node{QueuedTaint: true},
 		},
+		"our taint with another effect": {
+			corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: api.QueuedTaint, Effect: corev1.TaintEffectNoSchedule}}}},
+			Node{Repelling: true},
+		},
 		"repelling": {corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}}}, Node{Repelling: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

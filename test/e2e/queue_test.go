@@ -100,3 +100,24 @@ func TestAllNodes(t *testing.T) {
 		e.awaitSchedulable(node)
 	}
 }
+
+// TestForeignQueuedTaint: a taint of drainer's key and another effect is
+// somebody else's, and keeps nothing from being written or taken back.
+func TestForeignQueuedTaint(t *testing.T) {
+	e := setup(t, 3)
+	first, node := e.nodes[0], e.nodes[1]
+	foreign := corev1.Taint{Key: api.QueuedTaint, Effect: corev1.TaintEffectNoSchedule}
+	e.patchNode(node, map[string]any{"spec": map[string]any{"taints": []corev1.Taint{foreign}}})
+	e.create(workload.Deployment(on(e.spec("db", 1), first)), workload.MaxUnavailable(e.namespace, "db", "db", "0"))
+	e.awaitReady("db", 1)
+	e.start("--max-draining=1")
+	e.request(first, "now")
+	e.awaitStarted(first)
+	e.request(node, "later")
+	awaitState(t, "the node has drainer's taint, too", func() bool { return len(e.node(node).Spec.Taints) == 2 })
+	e.cancel(node)
+	awaitState(t, "only the foreign taint is left", func() bool {
+		n := e.node(node)
+		return n.Annotations[api.StatusAnnotation] == "" && slices.Equal(n.Spec.Taints, []corev1.Taint{foreign})
+	})
+}
