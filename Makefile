@@ -23,7 +23,7 @@ HELM = v4
 # What only make test-all does. Faults, simulation and fuzzing belong here.
 SLOW_PARTS = test-compat test-release test-simulation
 
-.PHONY: help build image demo bench configuration chart dashboards pictures mutants versions programs lint format \
+.PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
 	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-release test-simulation
 
 help: ## List the commands
@@ -112,6 +112,9 @@ lint: bin/staticcheck bin/gofumpt ## Check the code
 		(cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; \
 	done
 
+vulnerabilities: bin/govulncheck ## Look for known vulnerabilities in what drainer calls; asks the Go vulnerability database
+	bin/govulncheck ./cmd/...
+
 versions: ## Let all go.mod files agree, so that what they share is compiled once
 	go run ./test/cluster/align
 
@@ -120,6 +123,9 @@ format: bin/gofumpt ## Format the code
 
 bin/staticcheck: tools/go.mod
 	go build -C tools -o ../bin/ honnef.co/go/tools/cmd/staticcheck
+
+bin/govulncheck: tools/govulncheck/go.mod
+	go build -C tools/govulncheck -o ../../bin/ golang.org/x/vuln/cmd/govulncheck
 
 bin/gremlins: tools/gremlins/go.mod
 	go build -C tools/gremlins -o ../../bin/ github.com/go-gremlins/gremlins/cmd/gremlins

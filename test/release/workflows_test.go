@@ -201,3 +201,40 @@ func TestWorkflowsCallWhatExists(t *testing.T) {
 		}
 	}
 }
+
+// TestTagComesLast: the image has no tag until it is compared, scanned, signed
+// and attested, and a release is not built from images that could be others
+// tomorrow.
+func TestTagComesLast(t *testing.T) {
+	workflow, errs := actionlint.Parse([]byte(read(t, ".github/workflows/release.yml")))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	var steps []string
+	for _, step := range workflow.Jobs["image"].Steps {
+		switch exec := step.Exec.(type) {
+		case *actionlint.ExecRun:
+			steps = append(steps, exec.Run.Value)
+		case *actionlint.ExecAction:
+			steps = append(steps, exec.Uses.Value)
+		}
+	}
+	last := -1
+	for _, part := range []string{
+		"pin-images --check", "push-by-digest=true", "cmp bin/drainer", "grype ", "cosign sign", "attest-build-provenance", "imagetools create --tag",
+	} {
+		at := slices.IndexFunc(steps, func(s string) bool { return strings.Contains(s, part) })
+		if at <= last {
+			t.Errorf("%q is step %d, want it after step %d", part, at, last)
+		}
+		last = at
+	}
+	if last != len(steps)-1 {
+		t.Errorf("the tag is step %d of %d", last+1, len(steps))
+	}
+	for i, step := range steps[:len(steps)-1] {
+		if strings.Contains(step, ":$VERSION") {
+			t.Errorf("step %d names the tag: %s", i+1, step)
+		}
+	}
+}
