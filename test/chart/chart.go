@@ -50,12 +50,15 @@ func Majors() []string { return cluster.HelmMajors() }
 // Helm runs Helm of a major version without anything that the user has
 // configured, and returns what it wrote.
 func (c *Chart) Helm(ctx context.Context, major string, args ...string) (string, error) {
+	return run(ctx, c.Dir(), c.helmEnvironment(), c.tools.Helm(major), args...)
+}
+
+func (c *Chart) helmEnvironment() []string {
 	home := c.tools.HelmHome()
-	environment := []string{
+	return []string{
 		"HELM_CACHE_HOME=" + home, "HELM_CONFIG_HOME=" + home, "HELM_DATA_HOME=" + home,
 		"KUBECONFIG=", "HELM_NAMESPACE=", "HELM_KUBECONTEXT=",
 	}
-	return run(ctx, c.Dir(), environment, c.tools.Helm(major), args...)
 }
 
 // Template renders the chart as release drainer in namespace drainer.

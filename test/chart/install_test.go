@@ -2,17 +2,12 @@ package chart
 
 import (
 	"context"
-	"fmt"
-	"net/url"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"drainer.dev/drainer/test/suite"
@@ -53,7 +48,9 @@ func TestInstall(t *testing.T) {
 			checkInstalled(t, major, "")
 			// The nodes of TestContract are drained by another drainer.
 			process := startInstalled(t, "drainer", "drainer", nil, "--node-selector="+pool+"!="+contractNamespace)
-			helmTest(t, major, process.Health())
+			playTest(t, "drainer", process.Health(), func() {
+				helm(t, major, "test", "drainer", "--namespace=drainer", helmPatience)
+			})
 			process.Kill()
 			// From any file of values to any other no field may be immutable.
 			for _, file := range []string{"everything", "alternatives", "no-budget", "minimal", "default"} {
@@ -63,7 +60,7 @@ func TestInstall(t *testing.T) {
 				checkInstalled(t, major, values)
 			}
 			helm(t, major, "uninstall", "drainer", "--namespace=drainer", "--wait", helmPatience)
-			endPods(t)
+			endPods(t, namespaces...)
 			left := []string{}
 			awaitClaim(t, "only the lease is left", func() bool {
 				left = slices.DeleteFunc(inventory(t), func(name string) bool { return slices.Contains(before, name) })
@@ -72,10 +69,11 @@ func TestInstall(t *testing.T) {
 			kubectl(t, "", "--namespace=drainer", "delete", "lease", "drainer")
 		})
 	}
+	t.Run("documented", testDocumentedInstall)
 }
 
 // endPods ends the pods of the release, which take as long as they may.
-func endPods(t *testing.T) {
+func endPods(t *testing.T, namespaces ...string) {
 	t.Helper()
 	now := int64(0)
 	for _, n := range namespaces {
@@ -145,63 +143,6 @@ func checkInstalled(t *testing.T, major, values string) {
 		return slices.Equal(got, want)
 	})
 	kubectl(t, text, "diff", "--server-side", "--force-conflicts", "--field-manager=gitops", "--filename=-")
-}
-
-// helmTest plays the kubelet for the pod of helm test: it runs what the pod
-// asks for, with the address of a real drainer.
-func helmTest(t *testing.T, major, address string) {
-	t.Helper()
-	ctx := suite.Context(t)
-	pods := shared.Client.CoreV1().Pods("drainer")
-	watch, err := pods.Watch(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=drainer-test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer watch.Stop()
-	played := make(chan error, 1)
-	go func() {
-		for event := range watch.ResultChan() {
-			// The fake kubelet says that it runs; what it does is up to us.
-			if pod, ok := event.Object.(*corev1.Pod); ok && pod.Status.Phase == corev1.PodRunning {
-				played <- play(ctx, t, pod, address)
-				return
-			}
-		}
-		played <- fmt.Errorf("the watch of the test's pod ended: %w", ctx.Err())
-	}()
-	helm(t, major, "test", "drainer", "--namespace=drainer", helmPatience)
-	if err := suite.Receive(t, "the test's pod has run", played); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := pods.Get(t.Context(), "drainer-test", metav1.GetOptions{}); !missing(err) {
-		t.Errorf("the pod of helm test is still there: %v", err)
-	}
-}
-
-func play(ctx context.Context, t *testing.T, pod *corev1.Pod, address string) error {
-	args := slices.Clone(pod.Spec.Containers[0].Args)
-	for i, arg := range args {
-		if text, ok := strings.CutPrefix(arg, "--url="); ok {
-			u, err := url.Parse(text)
-			if err != nil {
-				return err
-			}
-			if u.Host != "drainer.drainer.svc:8081" {
-				t.Errorf("helm test asks %s, the Service is drainer.drainer.svc:8081", u.Host)
-			}
-			u.Host = address
-			args[i] = "--url=" + u.String()
-		}
-	}
-	phase := corev1.PodSucceeded
-	if out, err := exec.CommandContext(ctx, shared.Drainer, args...).CombinedOutput(); err != nil {
-		t.Errorf("drainer %v: %v\n%s", args, err, out)
-		phase = corev1.PodFailed
-	}
-	// The fake kubelet may still write to the pod.
-	_, err := shared.Client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType,
-		fmt.Appendf(nil, `{"status":{"phase":%q}}`, phase), metav1.PatchOptions{}, "status")
-	return err
 }
 
 // ofRelease are the objects in the cluster that Helm made for the release.

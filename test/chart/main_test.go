@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/shells"
 	"drainer.dev/drainer/test/suite"
 )
 
@@ -51,7 +52,10 @@ func chosenHelms() ([]string, error) {
 	return chosen, nil
 }
 
-func TestMain(m *testing.M) { suite.Main(m, "chart", prepare, end) }
+func TestMain(m *testing.M) {
+	shells.Report()
+	suite.Main(m, "chart", prepare, end)
+}
 
 // prepare starts the cluster while the first tests run, which need none.
 func prepare(ctx context.Context, dir string) (err error) {
