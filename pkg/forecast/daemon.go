@@ -12,6 +12,8 @@ import (
 // daemon is one process of the daemon, from its start to its end.
 type daemon struct {
 	loop *Loop
+	// number is which daemon of the loop it is: the first is 1.
+	number int
 	// dead is true once it has crashed: what is on the agenda for it is void.
 	dead  bool
 	began time.Time
@@ -45,7 +47,7 @@ func newDaemon(l *Loop) *daemon {
 		limit = rate.Inf
 	}
 	d := &daemon{
-		loop: l, began: l.Now(), ledger: plan.NewLedger(), memory: plan.NewMemory(),
+		loop: l, number: l.daemons, began: l.Now(), ledger: plan.NewLedger(), memory: plan.NewMemory(),
 		outbox: plan.NewOutbox(l.options.Workers), limiter: rate.NewLimiter(limit, l.options.Burst),
 		tasks: newTasks(), plans: map[types.UID]*plan.NodePlan{}, after: map[types.UID]int{},
 	}

@@ -39,6 +39,12 @@ type Hooks struct {
 	// Request is called for every request that the daemon sends, and says what
 	// goes wrong with it.
 	Request func(Request) Fault
+	// Received is called for every request when the API server has received it,
+	// Handled once it has carried it out, or refused it with the error. What that
+	// changes is passed to Changed afterwards. A request that a Fault answers
+	// without that it takes effect is not handled.
+	Received func(Request)
+	Handled  func(Request, error)
 	// Answered is called for every request once the daemon has its answer, which
 	// is nil or the error. A request whose daemon has crashed gets none.
 	Answered func(Request, error)
@@ -66,8 +72,9 @@ type Loop struct {
 	sequence uint64
 	// seen is the version of the newest change that was passed on.
 	seen uint64
-	// daemon is nil while none runs.
-	daemon *daemon
+	// daemon is nil while none runs; daemons counts those started.
+	daemon  *daemon
+	daemons int
 }
 
 // New makes a loop over a cluster, whose clock it drives from then on. No
@@ -90,6 +97,7 @@ func (l *Loop) Cluster() *sim.Cluster { return l.cluster }
 // crashes before.
 func (l *Loop) Start() {
 	l.Crash()
+	l.daemons++
 	l.daemon = newDaemon(l)
 	l.daemon.list()
 }
@@ -105,6 +113,9 @@ func (l *Loop) Crash() {
 
 // Running is true while a daemon runs.
 func (l *Loop) Running() bool { return l.daemon != nil }
+
+// Daemons is how many daemons were started.
+func (l *Loop) Daemons() int { return l.daemons }
 
 // At lets something happen at a time, or now if that has passed.
 func (l *Loop) At(t time.Time, do func()) {

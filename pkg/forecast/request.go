@@ -44,14 +44,16 @@ type Request struct {
 	UID types.UID
 	// Grant is what the pod is evicted for; zero for other verbs.
 	Grant plan.Grant
-	// Sent is when it was sent.
-	Sent time.Time
+	// Sent is when it was sent, Daemon which daemon of the loop sent it: the first
+	// is 1.
+	Sent   time.Time
+	Daemon int
 }
 
 // Fault is what goes wrong with a request. The zero value is nothing.
 type Fault struct {
-	// Delay is how much longer the request takes to the API server, Wait how
-	// much longer the answer takes back.
+	// Delay is how much longer the API server takes until it handles the request,
+	// Wait how much longer the answer takes back.
 	Delay, Wait time.Duration
 	// Error is answered instead of what the API server answers: an
 	// *errors.StatusError of apimachinery, or any other error for none at all.
@@ -74,7 +76,7 @@ func atOnce(act func() error) func(reply) {
 // context.DeadlineExceeded; a timeout of 0 is none.
 func (d *daemon) send(r Request, timeout time.Duration, act func(reply), answered func(error)) {
 	l := d.loop
-	r.Sent = l.Now()
+	r.Sent, r.Daemon = l.Now(), d.number
 	var fault Fault
 	if l.options.Request != nil {
 		fault = l.options.Request(r)
@@ -100,12 +102,29 @@ func (d *daemon) send(r Request, timeout time.Duration, act func(reply), answere
 	if timeout > 0 && l.mayExceed(r, fault, timeout) {
 		l.After(timeout, func() { answer(context.DeadlineExceeded) })
 	}
-	l.After(l.options.Latency/2+fault.Delay, func() {
-		if fault.Error != nil && !fault.CarriedOut {
-			respond(0, nil)
+	l.After(l.options.Latency/2, func() {
+		if l.options.Received != nil {
+			l.options.Received(r)
+		}
+		if fault.Delay > 0 {
+			l.After(fault.Delay, func() { l.handle(r, fault, act, respond) })
 			return
 		}
-		act(respond)
+		l.handle(r, fault, act, respond)
+	})
+}
+
+// handle is the API server's side of a request.
+func (l *Loop) handle(r Request, fault Fault, act func(reply), respond reply) {
+	if fault.Error != nil && !fault.CarriedOut {
+		respond(0, nil)
+		return
+	}
+	act(func(takes time.Duration, err error) {
+		if l.options.Handled != nil {
+			l.options.Handled(r, err)
+		}
+		respond(takes, err)
 	})
 }
 

@@ -1,0 +1,191 @@
+package invariant
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// ID names an invariant.
+type ID string
+
+// The invariants.
+const (
+	// OnlyTargets: no eviction of a pod that need not leave, or on a node
+	// without a live request.
+	OnlyTargets ID = "I1"
+	// Stops: no eviction is received after drainer's own write of Paused or of
+	// the release, or later than Rules.Patience after the annotation.
+	Stops ID = "I2"
+	// KeepsBudgets: healthy pods are never under a budget's demand by drainer's
+	// doing.
+	KeepsBudgets ID = "I3"
+	// AdmittedOnce: no pod is admitted twice while one process lives.
+	AdmittedOnce ID = "I4"
+	// DrainedIsEmpty: a node is Drained only when no target is on it.
+	DrainedIsEmpty ID = "I5"
+	// Finishes: every requested node reaches Drained once faults stop.
+	Finishes ID = "I6"
+	// OwnCordonOnly: another's cordon is never removed, and drainer's always is.
+	OwnCordonOnly ID = "I7"
+	// CountsAnswers: the counters equal what was answered, by code.
+	CountsAnswers ID = "I8"
+	// KeepsLimits: limits over nodes hold at every instant.
+	KeepsLimits ID = "I9"
+)
+
+// Violation is something that must never happen, and has.
+type Violation struct {
+	Invariant ID
+	At        time.Time
+	Text      string
+}
+
+// String is a line for people.
+func (v Violation) String() string {
+	return fmt.Sprintf("%s violated at %s: %s", v.Invariant, v.At.UTC().Format("15:04:05.000"), v.Text)
+}
+
+// BarePods is what happens to pods without a controller.
+type BarePods int
+
+// What happens to them.
+const (
+	BlockBarePods BarePods = iota
+	EvictBarePods
+	IgnoreBarePods
+)
+
+// Rules are how drainer was told to behave, and how late it may know things.
+type Rules struct {
+	// Patience is within what time drainer has to act on a change of a node: a
+	// second, and by how much watches of nodes lag at most.
+	Patience time.Duration
+	// PodLag is by how much watches of pods and DaemonSets lag at most.
+	PodLag time.Duration
+
+	BarePods      BarePods
+	BlockEmptyDir bool
+	// MaxDraining is how many of so many nodes may be drained at once.
+	MaxDraining   func(nodes int) int
+	AllowLastNode bool
+	// Timeout is the default timeout of a drain, 0 for none; StopAtTimeout is
+	// what is done then if the request does not say.
+	Timeout       time.Duration
+	StopAtTimeout bool
+	// Served selects the nodes that drainer serves; nil for all.
+	Served func(*corev1.Node) bool
+}
+
+// Actor is who changed or asked for something.
+type Actor int
+
+// The actors.
+const (
+	// Others is everybody but drainer.
+	Others Actor = iota
+	// Daemon is the process of drainer that runs.
+	Daemon
+	// Late is a process that has ended: its request was under way.
+	Late
+)
+
+// Eviction is a POST to pods/eviction.
+type Eviction struct {
+	Pod types.NamespacedName
+	// UID is the precondition.
+	UID types.UID
+	By  Actor
+}
+
+// Checker is told observations in the order in which they happened, and keeps
+// what was violated. Objects that it is told of must not be changed afterwards.
+type Checker struct {
+	rules      Rules
+	violations []Violation
+	nodes      map[string]*node
+	// removed are the times at which nodes ceased to be served.
+	removed    []time.Time
+	pods       map[types.NamespacedName]*pod
+	daemonSets map[types.UID]bool
+	// orphaned is when a DaemonSet was deleted.
+	orphaned map[types.UID]time.Time
+	budgets  map[types.NamespacedName]*budget
+	// admitted are the pods whose eviction the running process had admitted,
+	// disrupted those of all processes.
+	admitted, disrupted map[types.UID]bool
+	// answers counts, by code, what the running process was answered.
+	answers map[string]int
+}
+
+// New makes a checker that knows of nothing yet.
+func New(r Rules) *Checker {
+	if r.Served == nil {
+		r.Served = func(*corev1.Node) bool { return true }
+	}
+	return &Checker{
+		rules: r, nodes: map[string]*node{}, pods: map[types.NamespacedName]*pod{},
+		daemonSets: map[types.UID]bool{}, orphaned: map[types.UID]time.Time{}, budgets: map[types.NamespacedName]*budget{},
+		admitted: map[types.UID]bool{}, disrupted: map[types.UID]bool{}, answers: map[string]int{},
+	}
+}
+
+// Violations are those found so far, oldest first.
+func (c *Checker) Violations() []Violation { return c.violations }
+
+func (c *Checker) violated(id ID, at time.Time, format string, args ...any) {
+	c.violations = append(c.violations, Violation{Invariant: id, At: at, Text: fmt.Sprintf(format, args...)})
+}
+
+// Started: a process of drainer started, and remembers nothing.
+func (c *Checker) Started() { c.admitted, c.answers = map[types.UID]bool{}, map[string]int{} }
+
+// Answered: an eviction of the running process was answered with the code, or
+// with "error" if it was not answered.
+func (c *Checker) Answered(code string) { c.answers[code]++ }
+
+// Counted: the counters of the running process say so many answers by code. A
+// code that was not answered may be missing or 0.
+func (c *Checker) Counted(at time.Time, counters map[string]int) {
+	for code, n := range c.answers {
+		if counters[code] != n {
+			c.violated(CountsAnswers, at, "%d evictions were answered %s, and %d are counted", n, code, counters[code])
+		}
+	}
+	for code, n := range counters {
+		if n != 0 && c.answers[code] == 0 {
+			c.violated(CountsAnswers, at, "no eviction was answered %s, and %d are counted", code, n)
+		}
+	}
+}
+
+// DaemonSet: a DaemonSet exists from now on, or not any more.
+func (c *Checker) DaemonSet(at time.Time, uid types.UID, exists bool) {
+	c.daemonSets[uid] = exists
+	if !exists {
+		c.orphaned[uid] = at
+	}
+}
+
+// Budget: a budget was created, changed or deleted.
+func (c *Checker) Budget(b *policyv1.PodDisruptionBudget, deleted bool) {
+	key := types.NamespacedName{Namespace: b.Namespace, Name: b.Name}
+	if deleted {
+		delete(c.budgets, key)
+		return
+	}
+	selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
+	if err != nil {
+		selector = labels.Nothing()
+	}
+	is := &budget{PodDisruptionBudget: b, selector: selector}
+	if was := c.budgets[key]; was != nil && onlySpent(was.PodDisruptionBudget, b) {
+		is.lost = was.lost
+	}
+	c.budgets[key] = is
+}

@@ -1,0 +1,219 @@
+package invariant
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// node is what is known of a node of a name.
+type node struct {
+	name string
+	// Node is nil while there is none.
+	*corev1.Node
+	// request, asked and invalid are what people ask for.
+	request        api.Request
+	asked, invalid bool
+	// said is the status that drainer wrote last, saidAt when; says is false
+	// while there is none.
+	said   api.Status
+	saidAt time.Time
+	says   bool
+	// changed is when evictions ceased to be wanted, resumed when they began to
+	// be; wasLive is true once they have been. asking is when the request itself
+	// last changed.
+	changed, resumed, asking time.Time
+	wasLive                  bool
+
+	// draining is true while the node counts against the limit, since entered;
+	// started is true if it does because drainer began, and not because a drain
+	// that was done or had given up goes on.
+	draining, started bool
+	entered           time.Time
+	// late is true if the process that began had ended.
+	late bool
+	// open is true while the node is schedulable and Ready; closed is when
+	// others than drainer ended that, opened when it last began.
+	open           bool
+	closed, opened time.Time
+	// listed is when drainer last listed its pods to see whether it is drained.
+	listed time.Time
+}
+
+// Node: a node was created, changed or deleted.
+func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
+	n := c.nodes[is.Name]
+	if n == nil {
+		n = &node{name: is.Name}
+		c.nodes[is.Name] = n
+	}
+	if was := n.Node; was != nil && (deleted || was.UID != is.UID) {
+		if c.rules.Served(was) {
+			c.removed = append(c.removed, at)
+		}
+		n.forget()
+	}
+	was := n.Node
+	live := n.silent(at) == ""
+	n.wasLive = n.wasLive || live
+	if n.Node = is; deleted {
+		n.Node = nil
+	}
+	n.read(at, was)
+	if now := n.silent(at) == ""; live != now {
+		if n.changed = at; now {
+			n.changed, n.resumed = time.Time{}, at
+		}
+	}
+	if was != nil && !deleted {
+		c.judgeCordon(at, was, is, by)
+		c.judgeDrained(at, n, was, is)
+	}
+	c.follow(at, n, by)
+}
+
+// forget drops what is known of a node that is gone, but for what its pods'
+// evictions may still follow from.
+func (n *node) forget() {
+	*n = node{name: n.name, Node: nil, changed: n.changed, wasLive: n.wasLive}
+}
+
+// read takes in what the node's annotations say.
+func (n *node) read(at time.Time, was *corev1.Node) {
+	if n.Node == nil {
+		n.asked, n.says, n.said = false, false, api.Status{}
+		return
+	}
+	request, asked, err := api.RequestOf(n.Annotations)
+	if asked != n.asked || was == nil || !sameRequest(was.Annotations, n.Annotations) {
+		n.asking = at
+	}
+	n.request, n.asked, n.invalid = request, asked, err != nil
+	text, says := n.Annotations[api.StatusAnnotation]
+	if was != nil && n.says == says && was.Annotations[api.StatusAnnotation] == text {
+		return
+	}
+	n.saidAt, n.says, n.said = at, says, api.Status{}
+	if status, err := api.ParseStatus(text); err == nil {
+		n.said = status
+	}
+}
+
+// sameRequest compares what people ask for.
+func sameRequest(a, b map[string]string) bool {
+	for _, key := range []string{
+		api.DrainAnnotation, api.PausedAnnotation, api.TimeoutAnnotation, api.OnTimeoutAnnotation, api.NotBeforeAnnotation, api.GracePeriodAnnotation,
+	} {
+		if a[key] != b[key] {
+			return false
+		}
+	}
+	return true
+}
+
+// silent says why nothing may be evicted from the node; empty if it may.
+func (n *node) silent(at time.Time) string {
+	switch {
+	case n.Node == nil:
+		return "is gone"
+	case !n.asked:
+		return "has no request"
+	case n.invalid:
+		return "has an invalid request"
+	case n.request.Paused:
+		return "is paused"
+	case at.Before(n.request.NotBefore) && !ownsCordon(n.Node):
+		return "has to wait until " + n.request.NotBefore.Format(time.RFC3339)
+	default:
+		return ""
+	}
+}
+
+// acknowledged is true if drainer has written what the node is silent for. What
+// it wrote may be about an earlier change that it learned of late.
+func (n *node) acknowledged(patience time.Duration) bool {
+	if n.Node == nil || n.saidAt.Before(n.changed) || n.saidAt.Sub(n.resumed) <= patience {
+		return false
+	}
+	if !n.asked {
+		return !n.says && !ownsCordon(n.Node)
+	}
+	return n.said.Phase == api.Paused && n.request.Paused || n.said.Phase == api.InvalidRequest && n.invalid
+}
+
+// gaveUp is true if drainer has written that the drain took too long and is not
+// in progress any more, and nothing was asked for since.
+func (n *node) gaveUp(patience time.Duration) bool {
+	return n.said.Phase == api.TimedOut && !inProgress(n.Node) && n.saidAt.Sub(n.asking) > patience
+}
+
+func inProgress(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeDrainInProgress && c.Status == corev1.ConditionTrue
+	})
+}
+
+// judgeCordon: what the API server has recorded as another's wish is never
+// overruled.
+func (c *Checker) judgeCordon(at time.Time, was, is *corev1.Node, by Actor) {
+	if by != Others && was.Spec.Unschedulable && !is.Spec.Unschedulable && othersCordon(was) {
+		c.violated(OwnCordonOnly, at, "node %s is uncordoned by drainer although another cordoned it, too", is.Name)
+	}
+}
+
+func othersCordon(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
+		return e.Manager != api.CordonFieldManager && cordonEntry(&e)
+	})
+}
+
+// ownsCordon is true if drainer wants the node to be unschedulable.
+func ownsCordon(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
+		return e.Manager == api.CordonFieldManager && cordonEntry(&e)
+	})
+}
+
+func cordonEntry(e *metav1.ManagedFieldsEntry) bool {
+	return e.Subresource == "" && e.FieldsV1 != nil && strings.Contains(e.FieldsV1.GetRawString(), `"f:unschedulable"`)
+}
+
+// Listed: the API server has answered drainer's list of the pods of a node by
+// which drainer finds out whether it is drained.
+func (c *Checker) Listed(at time.Time, name string) {
+	if n := c.nodes[name]; n != nil {
+		n.listed = at
+	}
+}
+
+// judgeDrained: a node that drainer calls drained had no target when its pods
+// were last listed.
+func (c *Checker) judgeDrained(at time.Time, n *node, was, is *corev1.Node) {
+	drained := is.Annotations[api.DrainedAnnotation]
+	if drained == "" || was.Annotations[api.DrainedAnnotation] == drained {
+		return
+	}
+	looked := at
+	if !n.listed.IsZero() {
+		looked = n.listed
+	}
+	if p := c.targetOn(n.name, looked); p != nil {
+		c.violated(DrainedIsEmpty, at, "node %s is reported drained although %s/%s is on it since %v", n.name, p.Namespace, p.Name, at.Sub(p.bound))
+	}
+}
+
+// targetOn is a pod that had to leave the node already before the time; nil if
+// there is none.
+func (c *Checker) targetOn(node string, before time.Time) *pod {
+	for _, p := range c.pods {
+		if p.Spec.NodeName == node && c.stays(p.Pod) == "" && c.targetSince(p).Before(before) {
+			return p
+		}
+	}
+	return nil
+}

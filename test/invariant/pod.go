@@ -1,0 +1,163 @@
+package invariant
+
+import (
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// pod is what is known of a pod.
+type pod struct {
+	*corev1.Pod
+	// bound is when it was first seen on its node.
+	bound time.Time
+	// leaving is when it was first seen terminating.
+	leaving time.Time
+}
+
+// budget is what is known of a budget.
+type budget struct {
+	*policyv1.PodDisruptionBudget
+	selector labels.Selector
+	// lost counts the healthy pods that others took from it since the disruption
+	// controller last wrote its numbers.
+	lost int
+}
+
+// onlySpent is true for a change of a budget that the eviction handler makes:
+// the disruption controller has not counted anew.
+func onlySpent(was, is *policyv1.PodDisruptionBudget) bool {
+	a, b := &was.Status, &is.Status
+	return was.Generation == is.Generation && a.ObservedGeneration == b.ObservedGeneration && a.CurrentHealthy == b.CurrentHealthy &&
+		a.DesiredHealthy == b.DesiredHealthy && a.ExpectedPods == b.ExpectedPods && a.DisruptionsAllowed == b.DisruptionsAllowed+1 &&
+		len(b.DisruptedPods) > 0 && !maps.Equal(a.DisruptedPods, b.DisruptedPods)
+}
+
+// Pod: a pod was created, changed or deleted.
+func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
+	key := types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
+	was := c.pods[key]
+	if was != nil && was.UID != p.UID {
+		was = nil
+	}
+	is := &pod{Pod: p}
+	if was != nil {
+		is.bound, is.leaving = was.bound, was.leaving
+	}
+	if is.bound.IsZero() && p.Spec.NodeName != "" {
+		is.bound = at
+	}
+	if is.leaving.IsZero() && p.DeletionTimestamp != nil {
+		is.leaving = at
+	}
+	c.pods[key] = is
+	if deleted {
+		delete(c.pods, key)
+	}
+	if was != nil && healthy(was.Pod) && (deleted || !healthy(p)) {
+		c.lostHealth(at, p)
+	}
+}
+
+// lostHealth: a pod is not healthy any more. If drainer has it evicted, no
+// budget may lack it.
+func (c *Checker) lostHealth(at time.Time, p *corev1.Pod) {
+	for _, b := range c.budgetsOf(p) {
+		if !c.disrupted[p.UID] {
+			b.lost++
+			continue
+		}
+		if b.Status.ObservedGeneration < b.Generation {
+			continue // Its demand is not known.
+		}
+		n := int32(0)
+		for _, other := range c.pods {
+			if other.UID != p.UID && other.Namespace == b.Namespace && healthy(other.Pod) && b.selector.Matches(labels.Set(other.Labels)) {
+				n++
+			}
+		}
+		if n+int32(b.lost) < b.Status.DesiredHealthy {
+			c.violated(KeepsBudgets, at, "budget %s/%s demands %d healthy pods and has %d after the eviction of %s",
+				b.Namespace, b.Name, b.Status.DesiredHealthy, n, p.Name)
+		}
+	}
+}
+
+func (c *Checker) budgetsOf(p *corev1.Pod) []*budget {
+	var list []*budget
+	for key, b := range c.budgets {
+		if key.Namespace == p.Namespace && b.selector.Matches(labels.Set(p.Labels)) {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// healthy is true for a pod that a budget counts.
+func healthy(p *corev1.Pod) bool { return p.DeletionTimestamp == nil && ready(p) }
+
+func ready(p *corev1.Pod) bool {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == corev1.PodReady {
+			return p.Status.Conditions[i].Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func finished(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+func hasEmptyDir(p *corev1.Pod) bool {
+	for i := range p.Spec.Volumes {
+		if p.Spec.Volumes[i].EmptyDir != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// stays says why a pod need not leave the node that it is on; empty if it has to.
+func (c *Checker) stays(p *corev1.Pod) string {
+	owner := metav1.GetControllerOfNoCopy(p)
+	switch {
+	case p.Annotations[corev1.MirrorPodAnnotationKey] != "":
+		return "it is static"
+	case owner != nil && owner.Kind == "DaemonSet" && c.daemonSets[owner.UID]:
+		return "its DaemonSet exists"
+	case owner == nil && c.rules.BarePods == IgnoreBarePods && !finished(p):
+		return "it has no controller"
+	default:
+		return ""
+	}
+}
+
+// held says why a pod that has to leave may not be evicted; empty if it may.
+func (c *Checker) held(p *corev1.Pod) string {
+	switch {
+	case finished(p):
+		return ""
+	case metav1.GetControllerOfNoCopy(p) == nil && c.rules.BarePods == BlockBarePods:
+		return "no controller would create it again"
+	case hasEmptyDir(p) && c.rules.BlockEmptyDir:
+		return "it would lose its emptyDir volume"
+	default:
+		return ""
+	}
+}
+
+// targetSince is since when the pod has to leave its node.
+func (c *Checker) targetSince(p *pod) time.Time {
+	if owner := metav1.GetControllerOfNoCopy(p.Pod); owner != nil && owner.Kind == "DaemonSet" {
+		if gone := c.orphaned[owner.UID].Add(c.rules.PodLag); gone.After(p.bound) {
+			return gone
+		}
+	}
+	return p.bound
+}
