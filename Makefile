@@ -17,14 +17,18 @@ IMAGE ?= ghcr.io/drainer-dev/drainer
 # every 15 s what for: go test shows it only if no package is named.
 TIMEOUT = 40m
 
+# How many random clusters test-random tries, and the seed that they follow from.
+CLUSTERS = 10000
+SEED = 1
+
 # The major versions of Helm that test-chart runs.
 HELM = v4
 
 # What only make test-all does. Faults, simulation and fuzzing belong here.
-SLOW_PARTS = test-compat test-release test-simulation
+SLOW_PARTS = test-compat test-release test-simulation test-random
 
 .PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
-	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-release test-simulation
+	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -71,6 +75,7 @@ programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler
 	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
 	go test $(RACE) -shuffle=on -p=$$((2 * $$(getconf _NPROCESSORS_ONLN))) $$(go list ./... | grep -v /test/e2e)
+	go test -C test/random ./...
 
 test-e2e: ## Run the e2e tests on a real control plane
 	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10
@@ -90,6 +95,11 @@ test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4
 test-simulation: ## Run the stories about large clusters in full size: 5,000 nodes in simulated time
 	go test -count=1 -timeout=$(TIMEOUT) -v -run 'TestStoryBigStart' ./pkg/drain -story.nodes=5000
 
+# Garbage is collected less often than it would be: that takes a third of the time.
+test-random: ## Run random clusters and faults against the invariants, and see planted bugs found; CLUSTERS=n, SEED=n
+	GOGC=400 go test -C test/random -count=1 -timeout=$(TIMEOUT) -v -run TestRandom . -clusters=$(CLUSTERS) -seed=$(SEED)
+	GOGC=400 go run ./test/mutants -planted
+
 # .gremlins.yaml has its settings. Without vet and debug information a mutant
 # takes half as long; what only vet finds is no test's merit, either.
 mutants: bin/gremlins ## Delete one guard at a time and see a test fail, then change pkg/plan in general ways
@@ -108,7 +118,7 @@ pictures: ## Draw the dashboards for docs/pictures; needs npm and Chromium
 
 lint: bin/staticcheck bin/gofumpt ## Check the code
 	@unformatted=$$(bin/gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
-	for module in . test/chart test/monitoring; do \
+	for module in . test/chart test/monitoring test/random; do \
 		(cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; \
 	done
 

@@ -119,6 +119,8 @@ type Checker struct {
 	// admitted are the pods whose eviction the running process had admitted,
 	// disrupted those of all processes.
 	admitted, disrupted map[types.UID]bool
+	// processes counts those of drainer that were started.
+	processes int
 	// answers counts, by code, what the running process was answered.
 	answers map[string]int
 }
@@ -143,7 +145,10 @@ func (c *Checker) violated(id ID, at time.Time, format string, args ...any) {
 }
 
 // Started: a process of drainer started, and remembers nothing.
-func (c *Checker) Started() { c.admitted, c.answers = map[types.UID]bool{}, map[string]int{} }
+func (c *Checker) Started() {
+	c.processes++
+	c.admitted, c.answers = map[types.UID]bool{}, map[string]int{}
+}
 
 // Answered: an eviction of the running process was answered with the code, or
 // with "error" if it was not answered.

@@ -37,14 +37,15 @@ func (c *Checker) Finish(at time.Time) {
 	}
 }
 
-// Unfinished is a node that is not drained, or not given back, yet; empty if
-// there is none.
-func (c *Checker) Unfinished() string {
+// Unfinished is a node that has to be drained, or given back, and is not yet;
+// empty if there is none.
+func (c *Checker) Unfinished(at time.Time) string {
 	for _, name := range slices.Sorted(maps.Keys(c.nodes)) {
 		n := c.nodes[name]
 		switch {
 		case n.Node == nil || !c.rules.Served(n.Node):
-		case n.asked && n.Annotations[api.DrainedAnnotation] != n.request.ID, !n.asked && (n.says || ownsCordon(n.Node) || queuedTaint(n.Node)):
+		case n.asked && n.Annotations[api.DrainedAnnotation] != n.request.ID && c.cannotFinish(at, n) == "",
+			!n.asked && (n.says || ownsCordon(n.Node) || queuedTaint(n.Node)):
 			return name
 		}
 	}

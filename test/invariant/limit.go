@@ -14,9 +14,9 @@ import (
 func (c *Checker) follow(at time.Time, n *node, by Actor) {
 	was, wasOpen := n.draining, n.open
 	n.draining = c.counts(at, n)
-	begins := n.draining && !was && !n.saidAt.Before(at)
+	begins := n.draining && !was && n.begun.Equal(at) && !n.takenUp
 	if n.draining != was {
-		n.entered, n.started = at, begins && n.said.FinishedAt == nil && !n.asking.Equal(at)
+		n.entered, n.started = at, begins
 	}
 	switch {
 	case by == Late && begins:
@@ -24,7 +24,9 @@ func (c *Checker) follow(at time.Time, n *node, by Actor) {
 	case by == Daemon:
 		n.late = false
 	}
-	if begins && n.started && by == Daemon {
+	// What was decided long before it could be written cannot be judged any more:
+	// times in a status are whole seconds.
+	if begins && by == Daemon && at.Sub(*n.said.StartedAt) <= c.rules.Patience+time.Second {
 		c.judgeStart(at, n, wasOpen)
 	}
 	n.open = n.Node != nil && schedulable(n.Node)
@@ -44,7 +46,7 @@ func (c *Checker) counts(at time.Time, n *node) bool {
 	if n.Node == nil || !n.asked || !c.rules.Served(n.Node) || n.said.StartedAt == nil || n.said.FinishedAt != nil {
 		return false
 	}
-	return !c.stopped(at, n)
+	return (n.said.Request == n.request.ID || n.said.Request == n.kept) && !c.stopped(at, n)
 }
 
 // stopped is true once a drain took longer than it may and was to stop then.
@@ -55,6 +57,9 @@ func (c *Checker) stopped(at time.Time, n *node) bool {
 	}
 	if n.request.OnTimeout != "" {
 		stops = n.request.OnTimeout == api.Stop
+	}
+	if n.said.PausedAt != nil && (n.request.Paused || n.invalid) {
+		at = *n.said.PausedAt
 	}
 	paused := time.Duration(n.said.PausedSeconds) * time.Second
 	return stops && timeout > 0 && at.Sub(*n.said.StartedAt)-paused >= timeout
@@ -71,7 +76,9 @@ func (c *Checker) judgeStart(at time.Time, n *node, open bool) {
 		if other == n {
 			continue
 		}
-		if other.draining && !other.late && c.counts(at, other) && (other.started || at.Sub(other.entered) > c.rules.Patience) {
+		// One that was done and goes on may have been taken up again only now.
+		again := at.Sub(other.entered) > c.rules.Patience && c.targetOn(other.name, other.entered) != nil
+		if other.draining && !other.late && c.counts(at, other) && (other.started || again) {
 			draining++
 		}
 		if !other.draining || !other.started {

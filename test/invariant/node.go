@@ -19,16 +19,24 @@ type node struct {
 	// request, asked and invalid are what people ask for.
 	request        api.Request
 	asked, invalid bool
-	// said is the status that drainer wrote last, saidAt when; says is false
-	// while there is none.
+	// said is the status that drainer wrote last, saidAt when, and saidBy in the
+	// time of which process; says is false while there is none.
 	said   api.Status
 	saidAt time.Time
+	saidBy int
 	says   bool
+	// takenUp is true if that goes on with what a process before was doing.
+	takenUp bool
 	// changed is when evictions ceased to be wanted, resumed when they began to
 	// be; wasLive is true once they have been. asking is when the request itself
 	// last changed.
 	changed, resumed, asking time.Time
 	wasLive                  bool
+	// begun is when drainer said last that the drain began at another time.
+	begun time.Time
+	// kept is the request of a drain under way that another one took the place
+	// of: it goes on until drainer says something about that one.
+	kept string
 
 	// draining is true while the node counts against the limit, since entered;
 	// started is true if it does because drainer began, and not because a drain
@@ -52,6 +60,8 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		n = &node{name: is.Name}
 		c.nodes[is.Name] = n
 	}
+	live := n.silent(at) == ""
+	n.wasLive = n.wasLive || live
 	if was := n.Node; was != nil && (deleted || was.UID != is.UID) {
 		if c.rules.Served(was) {
 			c.removed = append(c.removed, at)
@@ -59,12 +69,10 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		n.forget()
 	}
 	was := n.Node
-	live := n.silent(at) == ""
-	n.wasLive = n.wasLive || live
 	if n.Node = is; deleted {
 		n.Node = nil
 	}
-	n.read(at, was)
+	n.read(at, was, c.processes)
 	if now := n.silent(at) == ""; live != now {
 		if n.changed = at; now {
 			n.changed, n.resumed = time.Time{}, at
@@ -84,7 +92,7 @@ func (n *node) forget() {
 }
 
 // read takes in what the node's annotations say.
-func (n *node) read(at time.Time, was *corev1.Node) {
+func (n *node) read(at time.Time, was *corev1.Node, process int) {
 	if n.Node == nil {
 		n.asked, n.says, n.said = false, false, api.Status{}
 		return
@@ -93,14 +101,25 @@ func (n *node) read(at time.Time, was *corev1.Node) {
 	if asked != n.asked || was == nil || !sameRequest(was.Annotations, n.Annotations) {
 		n.asking = at
 	}
+	switch {
+	case !asked:
+		n.kept = ""
+	case n.asked && n.request.ID != request.ID && n.draining:
+		n.kept = n.said.Request
+	}
 	n.request, n.asked, n.invalid = request, asked, err != nil
 	text, says := n.Annotations[api.StatusAnnotation]
 	if was != nil && n.says == says && was.Annotations[api.StatusAnnotation] == text {
 		return
 	}
-	n.saidAt, n.says, n.said = at, says, api.Status{}
+	before := n.said.StartedAt
+	n.takenUp = was != nil && inProgress(was) && n.saidBy < process
+	n.saidAt, n.says, n.said, n.saidBy = at, says, api.Status{}, process
 	if status, err := api.ParseStatus(text); err == nil {
 		n.said = status
+	}
+	if now := n.said.StartedAt; now != nil && (before == nil || !before.Equal(*now)) {
+		n.begun = at
 	}
 }
 

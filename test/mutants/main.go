@@ -1,6 +1,7 @@
 // Command mutants deletes one guard of the daemon at a time and expects a test
-// to fail: a guard that nothing notices the loss of has no test. It changes no
-// file: the Go command compiles the changed text as an overlay.
+// to fail: a guard that nothing notices the loss of has no test. With -planted it
+// plants bugs, and expects the random tests to find each by an invariant. It
+// changes no file: the Go command compiles the changed text as an overlay.
 package main
 
 import (
@@ -20,10 +21,15 @@ import (
 
 func main() {
 	only := flag.String("only", "", "run the mutants whose name contains this")
+	plant := flag.Bool("planted", false, "plant bugs instead, and expect the random tests to find them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *only); err != nil {
+	act := run
+	if *plant {
+		act = find
+	}
+	if err := act(ctx, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
@@ -106,9 +112,27 @@ func (m mutant) overlay(dir string) (string, error) {
 // failing is the first test of the package that fails with the overlay. A hang
 // counts as a failure.
 func failing(ctx context.Context, overlay, pkg string) (string, error) {
+	text, err := test(ctx, ".", "-overlay", overlay, "-failfast", "-timeout=3m", pkg)
+	if err != nil || text == "" {
+		return "", err
+	}
+	for line := range strings.Lines(text) {
+		if name, failed := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); failed {
+			return strings.Fields(name)[0], nil
+		}
+	}
+	if strings.Contains(text, "panic: test timed out") {
+		return "a test that hangs", nil
+	}
+	return "", fmt.Errorf("go test %s fails without a failing test: the mutant does not compile?\n%s", pkg, text)
+}
+
+// test runs go test in a folder. It returns what that prints if it fails, and
+// nothing otherwise.
+func test(ctx context.Context, dir string, args ...string) (string, error) {
 	var out bytes.Buffer
-	command := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-failfast", "-timeout=3m", pkg)
-	command.Stdout, command.Stderr = &out, &out
+	command := exec.CommandContext(ctx, "go", append([]string{"test"}, args...)...)
+	command.Dir, command.Stdout, command.Stderr = dir, &out, &out
 	err := command.Run()
 	var exit *exec.ExitError
 	switch {
@@ -119,14 +143,5 @@ func failing(ctx context.Context, overlay, pkg string) (string, error) {
 	case !errors.As(err, &exit):
 		return "", fmt.Errorf("running go test: %w", err)
 	}
-	text := out.String()
-	for line := range strings.Lines(text) {
-		if name, failed := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); failed {
-			return strings.Fields(name)[0], nil
-		}
-	}
-	if strings.Contains(text, "panic: test timed out") {
-		return "a test that hangs", nil
-	}
-	return "", fmt.Errorf("go test %s fails without a failing test: the mutant does not compile?\n%s", pkg, text)
+	return out.String(), nil
 }

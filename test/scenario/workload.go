@@ -24,7 +24,7 @@ func (a app) labels() map[string]string {
 
 // workloads adds pods of all kinds, and budgets over them.
 func (g *generator) workloads() {
-	for i := range 4 + g.IntN("workloads", 10) {
+	for i := range 5 + g.IntN("workloads", 10) {
 		kind := pick(g, "kind", "deployment", "deployment", "deployment", "deployment", "deployment", "deployment", "deployment", "deployment",
 			"stateful set", "stateful set", "stateful set", "stateful set", "daemon set", "job", "bare", "static", "finished", "orphans", "empty dir")
 		a := app{namespaces[g.IntN("namespace", len(namespaces))], fmt.Sprintf("%s-%d", kind[:2], i)}
@@ -64,7 +64,7 @@ func (g *generator) run(a app, kind sim.Kind) {
 	if kind == sim.DaemonSet {
 		g.Pods += len(g.Nodes)
 	} else {
-		for range 1 + g.IntN("replicas", 16) {
+		for range 1 + g.IntN("replicas", 18) {
 			on = append(on, g.node())
 		}
 		g.Pods += len(on)

@@ -22,7 +22,7 @@ import (
 // what the local control plane is made of.
 func modules() []string {
 	return []string{
-		".", "tools", "test/chart", "test/monitoring", "test/release",
+		".", "tools", "test/chart", "test/monitoring", "test/random", "test/release",
 		"test/cluster/build/kubernetes", "test/cluster/build/chart", "test/cluster/build/prometheus",
 	}
 }

@@ -1,0 +1,216 @@
+package invariant_test
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/invariant"
+)
+
+// TestDrained: a node is reported drained only when it was last seen empty.
+func TestDrained(t *testing.T) {
+	for name, test := range map[string]struct {
+		do   func(*scene)
+		want invariant.ID
+	}{
+		"empty":              {do: func(*scene) {}},
+		"a target":           {do: func(s *scene) { s.pod("p", "a") }, want: "I5"},
+		"a target elsewhere": {do: func(s *scene) { s.pod("p", "b") }},
+		"a static pod":       {do: func(s *scene) { s.pod("p", "a", static) }},
+		"a finished pod":     {do: func(s *scene) { s.pod("p", "a", finished) }, want: "I5"},
+		"one that terminates": {do: func(s *scene) {
+			s.terminate(s.pod("p", "a"))
+		}, want: "I5"},
+		"one that came after the list": {do: func(s *scene) {
+			s.Listed(s.now, "a")
+			s.after(time.Second)
+			s.pod("p", "a")
+		}},
+		"one that came before the list": {do: func(s *scene) {
+			s.pod("p", "a")
+			s.after(time.Second)
+			s.Listed(s.now, "a")
+		}, want: "I5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{})
+			test.do(s)
+			s.after(time.Second)
+			s.says("a", api.Drained, noon)
+			s.expect(t, test.want)
+		})
+	}
+}
+
+// TestCordon: what others wish stays, and what drainer wished is taken back.
+func TestCordon(t *testing.T) {
+	uncordon := func(n *corev1.Node) { n.Spec.Unschedulable, n.ManagedFields = false, nil }
+	for name, test := range map[string]struct {
+		do   func(*scene)
+		want invariant.ID
+	}{
+		"given back": {do: func(s *scene) {
+			s.change("a", invariant.Daemon, func(n *corev1.Node) { uncordon(n); delete(n.Annotations, api.StatusAnnotation) })
+		}},
+		"still cordoned": {do: func(*scene) {}, want: "I7"},
+		"status left":    {do: func(s *scene) { s.change("a", invariant.Daemon, uncordon) }, want: "I7"},
+		"cordoned by others, too": {do: func(s *scene) {
+			s.cordon("a", "kubectl", invariant.Others)
+			s.change("a", invariant.Daemon, func(n *corev1.Node) { uncordon(n); delete(n.Annotations, api.StatusAnnotation) })
+		}, want: "I7"},
+		"uncordoned by others": {do: func(s *scene) {
+			s.cordon("a", "kubectl", invariant.Others)
+			s.change("a", invariant.Others, func(n *corev1.Node) { uncordon(n); delete(n.Annotations, api.StatusAnnotation) })
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{})
+			s.unannotate("a", api.DrainAnnotation)
+			test.do(s)
+			s.Finish(s.now)
+			s.expect(t, test.want)
+			if unfinished := s.Unfinished(s.now) != ""; unfinished != (name == "still cordoned" || name == "status left") {
+				t.Errorf("unfinished is %v", unfinished)
+			}
+		})
+	}
+}
+
+// TestLimits: no more nodes begin than may, and never the last one.
+func TestLimits(t *testing.T) {
+	begin := func(s *scene, node string) {
+		s.annotate(node, api.DrainAnnotation, "r")
+		s.after(5 * time.Second)
+		s.says(node, api.Draining, s.now)
+	}
+	two := invariant.Rules{MaxDraining: func(int) int { return 2 }}
+	for name, test := range map[string]struct {
+		rules invariant.Rules
+		do    func(*scene)
+		want  invariant.ID
+	}{
+		"one too many": {do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			begin(s, "b")
+		}, want: "I9"},
+		"as many as may": {rules: two, do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			begin(s, "b")
+		}},
+		"after one that is done": {do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			s.says("a", api.Drained, noon)
+			begin(s, "b")
+		}},
+		"the last one": {rules: two, do: func(s *scene) { begin(s, "b") }, want: "I9"},
+		"the last one, allowed": {
+			rules: invariant.Rules{MaxDraining: two.MaxDraining, AllowLastNode: true},
+			do:    func(s *scene) { begin(s, "b") },
+		},
+		"the last one, cordoned": {rules: two, do: func(s *scene) {
+			s.cordon("b", "kubectl", invariant.Others)
+			begin(s, "b")
+		}},
+		"beside one that others have just cordoned": {rules: two, do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			s.annotate("b", api.DrainAnnotation, "r")
+			s.after(5 * time.Second)
+			s.cordon("c", "kubectl", invariant.Others)
+			s.says("b", api.Draining, s.now)
+		}},
+		"what was decided long ago": {do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			s.annotate("b", api.DrainAnnotation, "r")
+			s.after(5 * time.Second)
+			s.says("b", api.Draining, s.now.Add(-3*time.Second))
+		}},
+		"a process that has ended": {do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			s.annotate("b", api.DrainAnnotation, "r")
+			s.says("c", api.Queued, time.Time{})
+			s.change("b", invariant.Late, func(n *corev1.Node) {
+				n.Annotations[api.StatusAnnotation] = s.nodes["a"].Annotations[api.StatusAnnotation]
+			})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(test.rules)
+			test.do(s)
+			s.expect(t, test.want)
+		})
+	}
+}
+
+// TestFinishes: what can be drained is, in the end.
+func TestFinishes(t *testing.T) {
+	for name, test := range map[string]struct {
+		do   func(*scene)
+		want invariant.ID
+	}{
+		"not drained": {do: func(*scene) {}, want: "I6"},
+		"drained":     {do: func(s *scene) { s.says("a", api.Drained, noon) }},
+		"drained, not empty": {do: func(s *scene) {
+			s.says("a", api.Drained, noon)
+			s.pod("p", "a")
+			s.after(time.Second)
+		}, want: "I5"},
+		"drained for another": {do: func(s *scene) {
+			s.says("a", api.Drained, noon)
+			s.annotate("a", api.DrainAnnotation, "other")
+		}, want: "I6"},
+		"a pod that can go":  {do: func(s *scene) { s.pod("p", "a") }, want: "I6"},
+		"a bare pod":         {do: func(s *scene) { s.pod("p", "a", bare) }},
+		"one terminates":     {do: func(s *scene) { s.terminate(s.pod("p", "a")) }},
+		"under a budget":     {do: func(s *scene) { s.budget("web", 0, 1); s.pod("p", "a") }, want: "I6"},
+		"under a tight one":  {do: func(s *scene) { s.budget("web", 1, 0); s.pod("p", "a") }},
+		"under two budgets":  {do: func(s *scene) { s.budget("web", 0, 1); s.budget("more", 0, 1); s.pod("p", "a") }},
+		"pending, under two": {do: func(s *scene) { s.budget("web", 0, 1); s.budget("more", 0, 1); s.pod("p", "a", pending) }, want: "I6"},
+		"paused":             {do: func(s *scene) { s.annotate("a", api.PausedAnnotation, "true") }},
+		"waits for a slot":   {do: func(s *scene) { s.pod("p", "a", bare); s.annotate("b", api.DrainAnnotation, "r") }},
+		"is the last": {do: func(s *scene) {
+			s.says("a", api.Drained, noon)
+			s.annotate("b", api.DrainAnnotation, "r")
+		}},
+		"does not begin": {do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			s.says("a", api.Drained, noon)
+			s.annotate("b", api.DrainAnnotation, "r")
+		}, want: "I6"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{})
+			test.do(s)
+			if unfinished := s.Unfinished(s.now) != ""; unfinished != (test.want == "I6") {
+				t.Errorf("unfinished is %v", unfinished)
+			}
+			s.Finish(s.now)
+			s.expect(t, test.want)
+		})
+	}
+}
+
+// TestCounters: what is counted is what was answered to the running process.
+func TestCounters(t *testing.T) {
+	for name, test := range map[string]struct {
+		counters map[string]int
+		want     invariant.ID
+	}{
+		"right":    {counters: map[string]int{"201": 2, "error": 1, "429": 0}},
+		"too few":  {counters: map[string]int{"201": 1, "error": 1}, want: "I8"},
+		"too many": {counters: map[string]int{"201": 2, "error": 1, "429": 1}, want: "I8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(invariant.Rules{})
+			s.Answered("500")
+			s.Started()
+			for _, code := range []string{"201", "error", "201"} {
+				s.Answered(code)
+			}
+			s.Counted(s.now, test.counters)
+			s.expect(t, test.want)
+		})
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// planted is a bug that the random tests have to find by an invariant, within
+// as many clusters as CI tries.
+type planted struct {
+	mutant
+	invariant string
+	// suite finds it.
+	suite suite
+}
+
+// suite is a random test.
+type suite struct {
+	// dir is the folder of its module, pkg its package in there.
+	dir, pkg string
+	args     []string
+}
+
+// random runs clusters on the discrete-event loop. What is found is not
+// simplified, nor kept.
+var random = suite{dir: "test/random", pkg: ".", args: []string{
+	"-run=TestRandom", "-clusters=10000", "-rapid.shrinktime=1ns", "-rapid.nofailfile",
+}}
+
+// plantedBugs are bugs that a change of the rules could bring in.
+func plantedBugs() []planted {
+	const (
+		classify, fact       = "pkg/plan/classify.go", "pkg/plan/fact.go"
+		node, queue, outcome = "pkg/plan/node.go", "pkg/plan/queue.go", "pkg/plan/outcome.go"
+	)
+	return []planted{
+		{mutant{"bare pods are evicted", classify, "pod.Controller.Kind == \"\" && p.Config.BarePods != EvictBarePods", "false"}, "I1", random},
+		{mutant{"a pause does not stop evictions", node, "n.invalid == nil && !n.request.Paused &&", "n.invalid == nil &&"}, "I2", random},
+		{mutant{"a pod whose answer was lost is sent again", fact, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4", random},
+		{mutant{"finished pods need not leave", classify, "	case pod.Static:\n		return false\n", "	case pod.Static, pod.Finished():\n		return false\n"}, "I5", random},
+		{
+			mutant{
+				"a pod that was looked up is never sent again", fact,
+				"p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}", "p.LookupAt, p.AdmittedAt = time.Time{}, time.Time{}",
+			}, "I6", random,
+		},
+		{
+			mutant{
+				"a request that ends while no daemon runs is not released", queue,
+				"if node.OwnCordon || node.OwnStatus || node.QueuedTaint {", "if _, known := p.Memory.Nodes[node.UID]; known && (node.OwnCordon || node.OwnStatus) {",
+			}, "I7", random,
+		},
+		{mutant{"an error's code is not counted", outcome, "		code = int(status.Code)\n", ""}, "I8", random},
+		{mutant{"a drain under way holds no slot after a restart", queue, "case n.holdsSlot(p.onTimeout(n)):", "case known && n.holdsSlot(p.onTimeout(n)):"}, "I9", random},
+		{mutant{"the last node is cordoned", queue, "p.schedulable <= 1 &&", "p.schedulable <= 0 &&"}, "I9", random},
+	}
+}
+
+// find runs the random tests with each planted bug.
+func find(ctx context.Context, only string) error {
+	var missed []string
+	for _, p := range plantedBugs() {
+		if !strings.Contains(p.name, only) {
+			continue
+		}
+		begun := time.Now()
+		found, after, err := p.find(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		if found != p.invariant {
+			missed = append(missed, p.name)
+			fmt.Printf("MISSED %s: want %s, found %q\n", p.name, p.invariant, found)
+			continue
+		}
+		fmt.Printf("found  %s, by %s %s, in %s\n", p.name, found, after, time.Since(begun).Round(time.Second))
+	}
+	if len(missed) > 0 {
+		return fmt.Errorf("not found: %s", strings.Join(missed, "; "))
+	}
+	return nil
+}
+
+var (
+	violation = regexp.MustCompile(`(I[1-9]) violated at`)
+	tried     = regexp.MustCompile(`failed (after \d+ \w+)`)
+)
+
+// find returns the invariant that the planted bug violated first, and after how
+// many clusters; empty if none.
+func (p planted) find(ctx context.Context) (invariant, after string, err error) {
+	dir, err := os.MkdirTemp("", "planted")
+	if err != nil {
+		return "", "", fmt.Errorf("making a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := p.overlay(dir)
+	if err != nil {
+		return "", "", err
+	}
+	text, err := test(ctx, p.suite.dir, append([]string{"-overlay", overlay, p.suite.pkg}, p.suite.args...)...)
+	if err != nil || text == "" {
+		return "", "", err
+	}
+	match := violation.FindStringSubmatch(text)
+	if match == nil {
+		return "", "", fmt.Errorf("the test fails by no invariant:\n%s", text)
+	}
+	if found := tried.FindStringSubmatch(text); found != nil {
+		after = found[1]
+	}
+	return match[1], after, nil
+}
