@@ -49,7 +49,8 @@ func (p *planner) conclude(n *nodeWork) NodePlan {
 
 // act decides what to do at the node now.
 func (p *planner) act(n *nodeWork, plan *NodePlan) {
-	plan.Write = p.writes(n, plan)
+	drained := p.looksDrained(n)
+	plan.Write = p.writes(n, plan) && !(drained && n.saysDrained())
 	if OlderVersion(n.node.ResourceVersion, n.memory.Written.Version) {
 		// The Node does not show our last write yet. When it does, its event
 		// brings a new plan.
@@ -59,10 +60,17 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	plan.Taint = n.waits && !n.node.QueuedTaint
 	plan.Untaint = !n.waits && n.node.QueuedTaint
 	plan.Cordon = n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
-	plan.Confirm = !plan.Write && p.looksDrained(n)
+	plan.Confirm = !plan.Write && drained
 	if !plan.Acts() && !plan.Write {
 		plan.Memory.Trouble = ""
 	}
+}
+
+// saysDrained is true if the Node says that it is drained for the request. Where
+// this process does not know it yet, the answer to the write is still to come, or
+// was lost: it looks again, and does not take back what it will say again.
+func (n *nodeWork) saysDrained() bool {
+	return n.node.Annotations[api.DrainedAnnotation] == n.request.ID
 }
 
 // announced is true once the Node says that the drain has begun. Before that it

@@ -63,6 +63,32 @@ func TestDrainedTurnsBack(t *testing.T) {
 	}
 }
 
+// TestSaysDrained: a node that says that it is drained, of which nothing is
+// remembered, is looked at again before anything else is written.
+func TestSaysDrained(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(scene, *Node)
+		write  bool
+	}{
+		"still empty":         {func(scene, *Node) {}, false},
+		"a pod":               {func(s scene, _ *Node) { s.pod("n", "web-1") }, true},
+		"for another request": {func(_ scene, n *Node) { n.Annotations[api.DrainedAnnotation] = "other" }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			n := s.draining("n")
+			s.report(n)
+			show(n, planOf(t, Make(s.Snapshot), "n").Report().Done(noon))
+			s.Now = noon.Add(time.Minute)
+			test.change(s, n)
+			plan := planOf(t, Make(s.Snapshot), "n")
+			if plan.Write != test.write || plan.Confirm == test.write {
+				t.Errorf("writes %v, confirms %v", plan.Write, plan.Confirm)
+			}
+		})
+	}
+}
+
 // TestBlocked: a turn of a budget is not a change of phase.
 func TestBlocked(t *testing.T) {
 	s := newScene()

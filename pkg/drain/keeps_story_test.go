@@ -1,0 +1,55 @@
+package drain_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/sim"
+	"drainer.dev/drainer/pkg/sim/apiserver"
+)
+
+// TestStoryKeepsDrained: a node that says that it is drained goes on to say so,
+// although drainer learns late, or never, that its write was carried out.
+func TestStoryKeepsDrained(t *testing.T) {
+	for name, rule := range map[string]apiserver.Rule{
+		"late":  {After: 5 * time.Second},
+		"never": {Break: apiserver.BreakAfter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tell(t, func(s *story) {
+				s.nodes("a", "spare")
+				rule.Times = 1
+				rule.Match = func(r apiserver.Request) bool {
+					return r.Verb == "patch" && r.Subresource == "status" && strings.Contains(string(r.Body), api.DrainedAnnotation)
+				}
+				s.server.Add(rule)
+				s.start()
+				s.drain("r", "a")
+				s.await("node a is drained", time.Minute, s.drained("r", "a"))
+				s.wait(time.Minute)
+				if n := s.takenBack("a"); n > 0 {
+					t.Errorf("what was said was taken back %d times", n)
+				}
+				s.await("node a is drained", time.Second, s.drained("r", "a"))
+			})
+		})
+	}
+}
+
+// takenBack counts how often a node ceased to say that it is drained.
+func (s *story) takenBack(name string) int {
+	n := 0
+	s.cluster(func(c *sim.Cluster) {
+		for _, change := range c.Since(0) {
+			was, is := change.Was.(*corev1.Node)
+			if is && was.Name == name && was.Annotations[api.DrainedAnnotation] != "" && change.Object.GetAnnotations()[api.DrainedAnnotation] == "" {
+				n++
+			}
+		}
+	})
+	return n
+}
