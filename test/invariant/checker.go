@@ -29,7 +29,8 @@ const (
 	AdmittedOnce ID = "I4"
 	// DrainedIsEmpty: a node is Drained only when no target is on it.
 	DrainedIsEmpty ID = "I5"
-	// Finishes: every requested node reaches Drained once faults stop.
+	// Finishes: every requested node reaches Drained once faults stop, and stays
+	// so while no target comes.
 	Finishes ID = "I6"
 	// OwnCordonOnly: another's cordon is never removed, and drainer's always is.
 	OwnCordonOnly ID = "I7"

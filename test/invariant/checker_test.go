@@ -221,6 +221,10 @@ func TestRequests(t *testing.T) {
 			s.annotate("b", api.NotBeforeAnnotation, s.now.Add(time.Hour).Format(time.RFC3339))
 			s.annotate("b", api.DrainAnnotation, "r")
 		}, node: "b", want: "I1"},
+		"another of the name just now": {do: func(s *scene) {
+			s.Node(s.now, s.nodes["a"], true, invariant.Others)
+			s.Node(s.now, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "other"}}, false, invariant.Others)
+		}},
 		"deleted": {do: func(s *scene) { s.Node(s.now, s.nodes["a"], true, invariant.Others); s.after(2 * time.Second) }, want: "I2"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -51,6 +51,9 @@ type node struct {
 	closed, opened time.Time
 	// listed is when drainer last listed its pods to see whether it is drained.
 	listed time.Time
+	// disturbed is when something last happened after which it need not be drained
+	// any more.
+	disturbed time.Time
 }
 
 // Node: a node was created, changed or deleted.
@@ -81,6 +84,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 	if was != nil && !deleted {
 		c.judgeCordon(at, was, is, by)
 		c.judgeDrained(at, n, was, is)
+		c.judgeStays(at, n, was, is, by)
 	}
 	c.follow(at, n, by)
 }
@@ -98,7 +102,7 @@ func (n *node) read(at time.Time, was *corev1.Node, process int) {
 		return
 	}
 	request, asked, err := api.RequestOf(n.Annotations)
-	if asked != n.asked || was == nil || !sameRequest(was.Annotations, n.Annotations) {
+	if asked != n.asked || (err != nil) != n.invalid || was == nil || !sameRequest(was.Annotations, n.Annotations) {
 		n.asking = at
 	}
 	switch {
@@ -114,7 +118,10 @@ func (n *node) read(at time.Time, was *corev1.Node, process int) {
 	}
 	before := n.said.StartedAt
 	n.takenUp = was != nil && inProgress(was) && n.saidBy < process
-	n.saidAt, n.says, n.said, n.saidBy = at, says, api.Status{}, process
+	n.says, n.said, n.saidBy = says, api.Status{}, process
+	if was != nil || says {
+		n.saidAt = at
+	}
 	if status, err := api.ParseStatus(text); err == nil {
 		n.said = status
 	}
@@ -223,6 +230,24 @@ func (c *Checker) judgeDrained(at time.Time, n *node, was, is *corev1.Node) {
 	}
 	if p := c.targetOn(n.name, looked); p != nil {
 		c.violated(DrainedIsEmpty, at, "node %s is reported drained although %s/%s is on it since %v", n.name, p.Namespace, p.Name, at.Sub(p.bound))
+	}
+}
+
+// settles is how long after a disturbance drainer may take back that a node is
+// drained: its writes may fail meanwhile.
+const settles = 30 * time.Second
+
+// judgeStays: a node stays drained while nothing has to leave it.
+func (c *Checker) judgeStays(at time.Time, n *node, was, is *corev1.Node, by Actor) {
+	if n.asking.Equal(at) || !is.Spec.Unschedulable || !ownsCordon(is) {
+		n.disturbed = at
+	}
+	drained := was.Annotations[api.DrainedAnnotation]
+	if drained == "" || drained != n.request.ID || is.Annotations[api.DrainedAnnotation] == drained || by != Daemon {
+		return
+	}
+	if at.Sub(n.disturbed) > settles+c.rules.Patience+c.rules.PodLag && c.targetOn(n.name, at) == nil {
+		c.violated(Finishes, at, "node %s is not reported drained any more although nothing came to it for %v", n.name, at.Sub(n.disturbed))
 	}
 }
 

@@ -79,6 +79,33 @@ func TestCordon(t *testing.T) {
 	}
 }
 
+// TestStays: what is said to be drained is not taken back without a reason.
+func TestStays(t *testing.T) {
+	for name, test := range map[string]struct {
+		do   func(*scene)
+		want invariant.ID
+	}{
+		"nothing":             {do: func(*scene) {}, want: "I6"},
+		"a pod came":          {do: func(s *scene) { s.terminate(s.pod("p", "a")) }},
+		"a static pod came":   {do: func(s *scene) { s.pod("p", "a", static) }, want: "I6"},
+		"paused":              {do: func(s *scene) { s.annotate("a", api.PausedAnnotation, "true") }},
+		"invalid":             {do: func(s *scene) { s.annotate("a", api.Prefix+"pause", "true") }},
+		"for another request": {do: func(s *scene) { s.annotate("a", api.DrainAnnotation, "other") }},
+		"uncordoned": {do: func(s *scene) {
+			s.change("a", invariant.Others, func(n *corev1.Node) { n.Spec.Unschedulable = false })
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{})
+			s.says("a", api.Drained, noon)
+			s.after(time.Minute)
+			test.do(s)
+			s.change("a", invariant.Daemon, func(n *corev1.Node) { delete(n.Annotations, api.DrainedAnnotation) })
+			s.expect(t, test.want)
+		})
+	}
+}
+
 // TestLimits: no more nodes begin than may, and never the last one.
 func TestLimits(t *testing.T) {
 	begin := func(s *scene, node string) {

@@ -56,6 +56,9 @@ func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
 		is.leaving = at
 	}
 	c.pods[key] = is
+	if n := c.nodes[p.Spec.NodeName]; n != nil && c.stays(p) == "" {
+		n.disturbed = at
+	}
 	if deleted {
 		delete(c.pods, key)
 	}

@@ -35,7 +35,7 @@ const (
 // where it is tried first from then on.
 func TestRandom(t *testing.T) {
 	begun, shards := time.Now(), runtime.GOMAXPROCS(0)
-	var all sizes
+	var all tally
 	repeats := false
 	flag.Visit(func(f *flag.Flag) { repeats = repeats || f.Name == "rapid.seed" || f.Name == "rapid.failfile" })
 	t.Run("shard", func(t *testing.T) {
@@ -56,6 +56,7 @@ func TestRandom(t *testing.T) {
 	took := time.Since(begun)
 	t.Logf("seed %d: %d clusters in %.0f s on %d processors, %.1f per second; in the middle %d nodes, %d pods, %d budgets", *seed,
 		len(all.nodes), took.Seconds(), shards, float64(len(all.nodes))/took.Seconds(), median(all.nodes), median(all.pods), median(all.budgets))
+	t.Logf("%d evictions were admitted, %d were not; %d times a node was drained", all.Admitted, all.Refused, all.Drained)
 	if len(all.nodes) < *clusters {
 		t.Errorf("%d clusters were tried, want %d", len(all.nodes), *clusters)
 	}
@@ -64,16 +65,18 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// sizes are those of the clusters that were tried.
-type sizes struct {
+// tally is what all clusters that were tried come to.
+type tally struct {
 	sync.Mutex
 	nodes, pods, budgets []int
+	Outcome
 }
 
-func (s *sizes) add(c *scenario.Scenario) {
-	s.Lock()
-	defer s.Unlock()
-	s.nodes, s.pods, s.budgets = append(s.nodes, len(c.Nodes)), append(s.pods, c.Pods), append(s.budgets, c.Budgets)
+func (t *tally) add(s *scenario.Scenario, o Outcome) {
+	t.Lock()
+	defer t.Unlock()
+	t.nodes, t.pods, t.budgets = append(t.nodes, len(s.Nodes)), append(t.pods, s.Pods), append(t.budgets, s.Budgets)
+	t.Admitted, t.Refused, t.Drained = t.Admitted+o.Admitted, t.Refused+o.Refused, t.Drained+o.Drained
 }
 
 func median(list []int) int {
@@ -88,7 +91,7 @@ func median(list []int) int {
 var settings sync.Mutex
 
 // check tries some clusters, which follow from the seed if it is set.
-func check(t *testing.T, checks int, seed uint64, set bool, all *sizes) {
+func check(t *testing.T, checks int, seed uint64, set bool, all *tally) {
 	settings.Lock()
 	read := sync.OnceFunc(settings.Unlock)
 	defer read()
@@ -104,15 +107,12 @@ func check(t *testing.T, checks int, seed uint64, set bool, all *sizes) {
 	rapid.Check(t, func(t *rapid.T) {
 		read()
 		s := generator.Draw(t, "scenario").Scenario
-		all.add(s)
-		found := Judge(s, nil)
-		if len(found) == 0 {
-			return
-		}
-		if *verbose {
+		o := Judge(s, nil)
+		all.add(s, o)
+		if len(o.Violations) > 0 && *verbose {
 			Judge(s, t.Logf)
 		}
-		for _, v := range found {
+		for _, v := range o.Violations {
 			t.Errorf("%s", v)
 		}
 	})

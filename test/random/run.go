@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/forecast"
 	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/sim"
@@ -37,12 +38,21 @@ type run struct {
 	writer map[string]invariant.Actor
 	// counters are what drainer counts.
 	counters map[string]int
+	outcome  Outcome
 	log      func(string, ...any)
 }
 
-// Judge runs a scenario to its end and returns what was violated. It tells log,
-// if that is not nil, what happens.
-func Judge(s *scenario.Scenario, log func(format string, args ...any)) []invariant.Violation {
+// Outcome is what came of a scenario.
+type Outcome struct {
+	Violations []invariant.Violation
+	// Admitted and Refused count the answers to evictions, Drained the nodes that
+	// drainer reported drained.
+	Admitted, Refused, Drained int
+}
+
+// Judge runs a scenario to its end. It tells log, if that is not nil, what
+// happens.
+func Judge(s *scenario.Scenario, log func(format string, args ...any)) Outcome {
 	r := &run{
 		Scenario: s, checker: invariant.New(s.Rules(latency)), faulty: s.Faulty(),
 		writer: map[string]invariant.Actor{}, counters: map[string]int{}, log: log,
@@ -64,7 +74,8 @@ func Judge(s *scenario.Scenario, log func(format string, args ...any)) []invaria
 		r.start()
 	}
 	r.finish()
-	return r.checker.Violations()
+	r.outcome.Violations = r.checker.Violations()
+	return r.outcome
 }
 
 // finish waits until everything is drained or given back that can be, or long
@@ -207,13 +218,23 @@ func codeOf(err error) int {
 	}
 }
 
-func (r *run) evicted(a plan.Answered) { r.counters[a.Outcome.Code]++ }
+func (r *run) evicted(a plan.Answered) {
+	r.counters[a.Outcome.Code]++
+	if a.Outcome.Reason == plan.Admitted {
+		r.outcome.Admitted++
+	} else {
+		r.outcome.Refused++
+	}
+}
 
 func (r *run) changed(c sim.Change) {
 	now, deleted := r.loop.Now(), c.Type == watch.Deleted
 	switch o := c.Object.(type) {
 	case *corev1.Node:
 		r.checker.Node(now, o, deleted, r.writer[o.ResourceVersion])
+		if c.Was != nil && c.Was.GetAnnotations()[api.DrainedAnnotation] == "" && o.Annotations[api.DrainedAnnotation] != "" {
+			r.outcome.Drained++
+		}
 		r.say("node %s: unschedulable %v, %v", o.Name, o.Spec.Unschedulable, o.Annotations)
 	case *corev1.Pod:
 		r.checker.Pod(now, o, deleted)
