@@ -63,7 +63,7 @@ chart: ## Make the chart's README and schema, and deploy, anew from charts/drain
 test: ## Test what a change can break: lint, unit tests, and e2e, chart and monitoring on real programs
 	@MAKE="$(MAKE)" test/parts programs lint test-unit test-e2e test-chart test-monitoring
 
-test-all: ## Run every test: test with both major versions of Helm, the oldest Kubernetes, and the release
+test-all: ## Run every test: test with both major versions of Helm, the oldest Kubernetes, the release, and random clusters
 	@MAKE="$(MAKE)" test/parts "programs HELM=v4,v3" lint test-unit test-e2e "test-chart HELM=v4,v3" test-monitoring $(SLOW_PARTS)
 
 programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
