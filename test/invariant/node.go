@@ -243,7 +243,7 @@ func (c *Checker) judgeStays(at time.Time, n *node, was, is *corev1.Node, by Act
 		n.disturbed = at
 	}
 	drained := was.Annotations[api.DrainedAnnotation]
-	if drained == "" || drained != n.request.ID || is.Annotations[api.DrainedAnnotation] == drained || by != Daemon {
+	if drained == "" || drained != n.request.ID || is.Annotations[api.DrainedAnnotation] == drained || by != Daemon || n.silent(at) != "" {
 		return
 	}
 	if at.Sub(n.disturbed) > settles+c.rules.Patience+c.rules.PodLag && c.targetOn(n.name, at) == nil {

@@ -90,6 +90,10 @@ func TestStays(t *testing.T) {
 		"a static pod came":   {do: func(s *scene) { s.pod("p", "a", static) }, want: "I6"},
 		"paused":              {do: func(s *scene) { s.annotate("a", api.PausedAnnotation, "true") }},
 		"invalid":             {do: func(s *scene) { s.annotate("a", api.Prefix+"pause", "true") }},
+		"invalid for long": {do: func(s *scene) {
+			s.annotate("a", api.Prefix+"pause", "true")
+			s.after(time.Minute)
+		}},
 		"for another request": {do: func(s *scene) { s.annotate("a", api.DrainAnnotation, "other") }},
 		"uncordoned": {do: func(s *scene) {
 			s.change("a", invariant.Others, func(n *corev1.Node) { n.Spec.Unschedulable = false })
