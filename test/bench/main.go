@@ -126,7 +126,7 @@ func (s *stage) steps(report *Report, o settings) []step {
 				return err
 			}
 			fmt.Printf("\n%s: %s: %s\n", p.name, p.title, report.Probes.lines()[p.name])
-			return nil
+			return s.printProfile(ctx, p.name)
 		}})
 	}
 	return list

@@ -152,6 +152,7 @@ func (b *bareScene) evictByDrainer(ctx context.Context, r *Rate) (string, error)
 		return "", err
 	}
 	defer p.Kill()
+	stop := b.profile(ctx, p, b.name)
 	for _, node := range b.nodes {
 		if err := b.request(ctx, node, requestID); err != nil {
 			return "", err
@@ -166,7 +167,7 @@ func (b *bareScene) evictByDrainer(ctx context.Context, r *Rate) (string, error)
 		return "", err
 	}
 	r.Usage, err = usageOf(ctx, p)
-	return user, err
+	return user, errors.Join(err, stop())
 }
 
 func (b *bareScene) evictByLoop(ctx context.Context, _ *Rate) (string, error) {
