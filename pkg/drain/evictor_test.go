@@ -357,6 +357,50 @@ func TestEvictorSlow(t *testing.T) {
 	})
 }
 
+// TestEvictorWorkers: requests that hang free their workers, and give them back
+// no second time when they end.
+func TestEvictorWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, hanging = 4, 4
+		var mu sync.Mutex
+		underWay, most := 0, 0
+		s := &sender{}
+		s.answer = func(context.Context) error {
+			if s.count() <= hanging {
+				time.Sleep(10 * time.Second)
+				return nil
+			}
+			mu.Lock()
+			underWay++
+			most = max(most, underWay)
+			mu.Unlock()
+			time.Sleep(100 * time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			underWay--
+			return nil
+		}
+		e, stop := runEvictor(t, s, rate.Inf, 1, workers, nil)
+		defer stop()
+		grants := grantsOf(1000)
+		for i := range grants {
+			grants[i].Pod.Controller.UID = types.UID(strconv.Itoa(i))
+		}
+		e.publish(grants)
+		time.Sleep(5 * time.Second)
+		if n := s.count(); n < hanging+100 {
+			t.Errorf("%d were sent beside %d that hang", n-hanging, hanging)
+		}
+		// Hangs unless every ticket is done with, also those of requests that hang.
+		e.queue.ShutDownWithDrain()
+		mu.Lock()
+		defer mu.Unlock()
+		if most != workers {
+			t.Errorf("%d were under way at once, want the %d of the workers", most, workers)
+		}
+	})
+}
+
 // TestEvictorFull: workers that find no room wait for it. They do not throw away
 // tickets and look again, for as many pods as one controller may have.
 func TestEvictorFull(t *testing.T) {
