@@ -1,12 +1,16 @@
 package drain
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -54,6 +58,103 @@ func TestEviction(t *testing.T) {
 			t.Errorf("%s: grace period %v, want %v", version, got, grace)
 		}
 	}
+}
+
+// TestEvictionAnswers: what the API server, or a proxy before it, answers gets
+// through client-go whole, and no request is sent again unseen.
+func TestEvictionAnswers(t *testing.T) {
+	const budget = `{"kind":"Status","apiVersion":"v1","status":"Failure","code":429,"reason":"TooManyRequests",` +
+		`"message":"Cannot evict pod as it would violate the pod's disruption budget.",` +
+		`"details":{"retryAfterSeconds":10,"causes":[{"reason":"DisruptionBudget","message":"The disruption budget p is still being processed by the server."}]}}`
+	for name, test := range map[string]struct {
+		code        int
+		contentType string
+		body        string
+		retryAfter  string
+		want        plan.Outcome
+	}{
+		"admitted": {
+			code: 201, contentType: "application/json", body: `{"kind":"Status","apiVersion":"v1","status":"Success","code":201}`,
+			want: plan.Outcome{Reason: plan.Admitted, Code: "201"},
+		},
+		"a Status": {
+			code: 429, contentType: "application/json", body: budget, retryAfter: "10",
+			want: plan.Outcome{
+				Reason: plan.BudgetUnsynced, Code: "429", Message: "The disruption budget p is still being processed by the server.",
+				RetryAfter: 10 * time.Second, Asked: 10 * time.Second,
+			},
+		},
+		"a text with Retry-After": {
+			code: 429, contentType: "text/plain", body: "Too many requests, please try again later.", retryAfter: "3",
+			want: plan.Outcome{
+				Reason: plan.Throttled, Code: "429", Message: "the server has received too many requests and has asked us to try again later (post pods x)",
+				RetryAfter: 3 * time.Second, Asked: 3 * time.Second,
+			},
+		},
+		"no such path": {
+			code: 404, contentType: "text/plain", body: "404 page not found",
+			want: plan.Outcome{Reason: plan.ServerError, Code: "404", Message: "the server could not find the requested resource (post pods x)"},
+		},
+		"a proxy's page": {
+			code: 504, contentType: "text/html", body: "<html>Gateway Timeout</html>",
+			want: plan.Outcome{Reason: plan.Unknown, Code: "504", Message: "the server was unable to return a response in the time allotted, but may still be processing the request (post pods x)"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, requests := evictAgainst(t.Context(), t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", test.contentType)
+				if test.retryAfter != "" {
+					w.Header().Set("Retry-After", test.retryAfter)
+				}
+				w.WriteHeader(test.code)
+				fmt.Fprint(w, test.body)
+			}))
+			if got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+			if requests != 1 {
+				t.Errorf("%d requests were sent, want one", requests)
+			}
+		})
+	}
+}
+
+// TestEvictionUnanswered: no answer says nothing about the eviction: one that
+// takes too long may still happen.
+func TestEvictionUnanswered(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for name, handler := range map[string]http.HandlerFunc{
+		"the connection breaks": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"nobody waits any more": func(_ http.ResponseWriter, r *http.Request) {
+			// Only then does the server notice that the client has gone.
+			_, _ = io.Copy(io.Discard, r.Body)
+			cancel()
+			<-r.Context().Done()
+		},
+	} {
+		if got, _ := evictAgainst(ctx, t, handler); got.Reason != plan.Unknown || got.Code != plan.NoAnswer {
+			t.Errorf("%s: got %+v, want an unknown outcome", name, got)
+		}
+	}
+}
+
+// evictAgainst sends one eviction to a server of its own, and counts what
+// arrives there.
+func evictAgainst(ctx context.Context, t *testing.T, handler http.Handler) (plan.Outcome, int) {
+	t.Helper()
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		handler.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := NewEvictFunc(client.CoreV1().RESTClient(), "v1")(ctx, &plan.Pod{Namespace: "ns", Name: "x", UID: "u1"}, nil)
+	return plan.OutcomeOf(code, err), int(requests.Load())
 }
 
 // TestEvictionVersion: what the server says counts, and no answer is not "no".
