@@ -58,11 +58,15 @@ func (s *Server) handle(ctx context.Context, t *Transport, r *Request) (*http.Re
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cluster.Advance(time.Now())
+	s.tell("")
 	defer s.look()
-	defer s.tell()
+	defer s.tell(t.name)
 	response, takes, err := s.dispatch(ctx, t, r)
 	if err != nil {
 		response = failure(err)
+	}
+	if s.observer.Handled != nil {
+		s.observer.Handled(*r, response.StatusCode)
 	}
 	return response, takes
 }

@@ -31,7 +31,8 @@ type Server struct {
 	stalls   []*func(Request) bool
 	rules    []*Rule
 	log      []*Request
-	changed  chan struct{}
+	observer Observer
+	news     chan struct{}
 }
 
 // New makes the API server of a cluster. Every request takes the latency, half
@@ -39,7 +40,7 @@ type Server struct {
 func New(c *sim.Cluster, latency time.Duration) *Server {
 	return &Server{
 		latency: latency, nodes: newNodeFields(), kick: make(chan struct{}, 1),
-		cluster: c, seen: c.Version(), watchers: map[*watcher]bool{}, changed: make(chan struct{}),
+		cluster: c, seen: c.Version(), watchers: map[*watcher]bool{}, news: make(chan struct{}),
 	}
 }
 
@@ -65,7 +66,7 @@ func (s *Server) next() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cluster.Advance(time.Now())
-	s.tell()
+	s.tell("")
 	return s.cluster.Next()
 }
 
@@ -77,7 +78,7 @@ func (s *Server) Do(f func(*sim.Cluster)) {
 	s.cluster.Advance(time.Now())
 	before, was := s.cluster.Next()
 	f(s.cluster)
-	s.tell()
+	s.tell("")
 	if after, is := s.cluster.Next(); is != was || !after.Equal(before) {
 		s.look()
 	}
@@ -104,14 +105,15 @@ func (s *Server) Restore(b sim.Backup) {
 	s.look()
 }
 
-// tell hands the newest changes to the watchers, and wakes those who wait for a
-// change. The lock is held.
-func (s *Server) tell() {
+// tell hands the newest changes, which a client has made or nobody, to the
+// watchers, and wakes those who wait for a change. The lock is held.
+func (s *Server) tell(client string) {
 	if s.seen == s.cluster.Version() {
 		return
 	}
 	changes := s.cluster.Since(s.seen)
 	s.seen = s.cluster.Version()
+	s.changed(changes, client)
 	for w := range s.watchers {
 		for _, change := range changes {
 			w.tell(change)
@@ -125,15 +127,15 @@ func (s *Server) tell() {
 
 // announce wakes those who wait for a change or an answer. The lock is held.
 func (s *Server) announce() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	close(s.news)
+	s.news = make(chan struct{})
 }
 
 // Changed is closed at the next change of the cluster or the next answer.
 func (s *Server) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.changed
+	return s.news
 }
 
 // Requests are the requests so far that match, in the order of their arrival.

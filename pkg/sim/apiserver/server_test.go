@@ -262,6 +262,7 @@ func TestRules(t *testing.T) {
 		}{
 			{"delays", Rule{Before: time.Second, After: time.Second}, func(err error) bool { return err == nil }, 2*time.Second + latency, 1},
 			{"an error", Rule{Answer: AnswerError(sim.WebhookFailed("w"))}, apierrors.IsInternalError, latency, 0},
+			{"an error after all", Rule{Answer: AnswerError(sim.WebhookFailed("w")), CarriedOut: true}, apierrors.IsInternalError, latency, 1},
 			{"a proxy", Rule{Answer: AnswerText(503, "down", time.Hour)}, func(err error) bool {
 				seconds, is := apierrors.SuggestsClientDelay(err)
 				return is && seconds == 3600

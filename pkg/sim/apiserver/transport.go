@@ -56,6 +56,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		request.Code = response.StatusCode
 		response.Request = r
 	}
+	if s.observer.Answered != nil {
+		s.observer.Answered(*request)
+	}
 	s.announce()
 	return response, err
 }
@@ -71,7 +74,11 @@ func (s *Server) arrive(r *Request) (*Request, Rule) {
 // answer takes a request through its delays.
 func (t *Transport) answer(ctx context.Context, r *Request, rule Rule) (*http.Response, error) {
 	s := t.server
-	if err := t.pass(ctx, s.latency/2+rule.Before); err != nil {
+	if err := t.pass(ctx, s.latency/2); err != nil {
+		return nil, err
+	}
+	s.received(r)
+	if err := t.pass(ctx, rule.Before); err != nil {
 		return nil, err
 	}
 	if rule.Break == BreakBefore {
@@ -79,9 +86,7 @@ func (t *Transport) answer(ctx context.Context, r *Request, rule Rule) (*http.Re
 	}
 	var response *http.Response
 	after := s.latency/2 + rule.After
-	if rule.Answer != nil {
-		response = rule.Answer.response()
-	} else {
+	if rule.Answer == nil || rule.CarriedOut {
 		denied, err := t.admit(ctx, r)
 		if err != nil {
 			return nil, err
@@ -91,6 +96,9 @@ func (t *Transport) answer(ctx context.Context, r *Request, rule Rule) (*http.Re
 			response, takes = s.handle(ctx, t, r)
 			after += takes
 		}
+	}
+	if rule.Answer != nil {
+		response = rule.Answer.response()
 	}
 	if err := t.pass(ctx, after); err != nil {
 		_ = response.Body.Close()
