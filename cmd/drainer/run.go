@@ -48,7 +48,8 @@ func run(signalled context.Context, o *options) error {
 	}
 	defer stop()
 	klog.FromContext(ctx).Info("Started", "version", version, "commit", commit, "identity", identity)
-	defer klog.FromContext(ctx).Info("Stopped")
+	// What was answered since the last scrape is in no time series.
+	defer func() { klog.FromContext(ctx).Info("Stopped", "evictions", m.Answers()) }()
 
 	err = drainNodes(ctx, o, clients, m, &ready, identity, fail)
 	switch {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	dto "github.com/prometheus/client_model/go"
 
 	"drainer.dev/drainer/pkg/plan"
 )
@@ -118,6 +119,28 @@ func (m *Metrics) Leader(name string, leads bool) {
 func (m *Metrics) Answered(o plan.Outcome, took time.Duration) {
 	m.requests.WithLabelValues(o.Code, string(o.Reason)).Inc()
 	m.duration.WithLabelValues(o.Code).Observe(took.Seconds())
+}
+
+// Answers is drainer_eviction_requests_total by code, without those at 0.
+func (m *Metrics) Answers() map[string]int {
+	series := make(chan prometheus.Metric)
+	go func() {
+		defer close(series)
+		m.requests.Collect(series)
+	}()
+	answers := map[string]int{}
+	for s := range series {
+		var written dto.Metric
+		if err := s.Write(&written); err != nil || written.GetCounter().GetValue() == 0 {
+			continue
+		}
+		for _, l := range written.GetLabel() {
+			if l.GetName() == "code" {
+				answers[l.GetValue()] += int(written.GetCounter().GetValue())
+			}
+		}
+	}
+	return answers
 }
 
 // PodAdmitted implements drain.Observer.

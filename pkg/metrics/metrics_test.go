@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -46,6 +47,19 @@ func TestInitialised(t *testing.T) {
 		if n, err := testutil.GatherAndCount(m.Registry, name); err != nil || n != want {
 			t.Errorf("%s has %d series (%v), want %d", name, n, err, want)
 		}
+	}
+}
+
+// TestAnswers: the answers are those that the counters have, of all reasons.
+func TestAnswers(t *testing.T) {
+	m := New("v", "c")
+	for _, o := range []plan.Outcome{
+		{Code: "201", Reason: plan.Admitted}, {Code: "429", Reason: plan.BudgetExhausted}, {Code: "429", Reason: plan.Throttled},
+	} {
+		m.Answered(o, time.Second)
+	}
+	if got, want := m.Answers(), (map[string]int{"201": 1, "429": 2}); !maps.Equal(got, want) {
+		t.Errorf("the answers are %v, want %v", got, want)
 	}
 }
 
