@@ -65,8 +65,10 @@ const (
 // Rules are how drainer was told to behave, and how late it may know things.
 type Rules struct {
 	// Patience is within what time drainer has to act on a change of a node: a
-	// second, and by how much watches of nodes lag at most.
+	// second, and NodeLag.
 	Patience time.Duration
+	// NodeLag is by how much watches of nodes lag at most.
+	NodeLag time.Duration
 	// PodLag is by how much watches of pods and DaemonSets lag at most.
 	PodLag time.Duration
 

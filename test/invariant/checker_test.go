@@ -24,7 +24,7 @@ type scene struct {
 }
 
 func newScene(r invariant.Rules) *scene {
-	r.Patience, r.PodLag = time.Second, 100*time.Millisecond
+	r.Patience, r.NodeLag, r.PodLag = time.Second, 100*time.Millisecond, 100*time.Millisecond
 	if r.MaxDraining == nil {
 		r.MaxDraining = func(int) int { return 1 }
 	}
@@ -203,6 +203,13 @@ func TestRequests(t *testing.T) {
 			s.annotate("a", api.PausedAnnotation, "true")
 			s.says("a", api.Paused, noon)
 		}, want: "I2"},
+		"paused again, and it spoke of before": {do: func(s *scene) {
+			s.annotate("a", api.PausedAnnotation, "true")
+			s.unannotate("a", api.PausedAnnotation)
+			s.annotate("a", api.PausedAnnotation, "true")
+			s.after(100 * time.Millisecond)
+			s.says("a", api.Paused, noon)
+		}},
 		"resumed, and it does not say so": {do: func(s *scene) {
 			s.annotate("a", api.PausedAnnotation, "true")
 			s.says("a", api.Paused, noon)
@@ -241,6 +248,16 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestNoPrecondition: an eviction without a UID is about whatever pod has the
+// name.
+func TestNoPrecondition(t *testing.T) {
+	s := draining(invariant.Rules{})
+	p := s.pod("p", "b").DeepCopy()
+	p.UID = ""
+	s.evict(p, 429)
+	s.expect(t, "I1")
+}
+
 // TestAgain: a pod is not sent while it terminates, and not admitted twice by one
 // process.
 func TestAgain(t *testing.T) {
@@ -268,19 +285,25 @@ func TestBudgets(t *testing.T) {
 	for name, test := range map[string]struct {
 		desired int32
 		others  int
+		shape   func(*corev1.Pod)
 		want    invariant.ID
 	}{
 		"enough":                    {desired: 2},
 		"too few":                   {desired: 3, want: "I3"},
 		"too few because of others": {desired: 2, others: 1},
 		"too few in spite of them":  {desired: 3, others: 1, want: "I3"},
+		"too few, but finished":     {desired: 3, shape: finished},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := draining(invariant.Rules{})
 			s.budget("web", test.desired, 1)
 			var pods []*corev1.Pod
 			for i := range 3 {
-				pods = append(pods, s.pod(fmt.Sprintf("p%d", i), "a"))
+				pods = append(pods, s.pod(fmt.Sprintf("p%d", i), "a", func(p *corev1.Pod) {
+					if i == 0 && test.shape != nil {
+						test.shape(p)
+					}
+				}))
 			}
 			for i := range test.others {
 				s.terminate(pods[2-i])

@@ -8,7 +8,7 @@ import (
 // Received: the API server received an eviction of drainer.
 func (c *Checker) Received(at time.Time, e Eviction) {
 	p := c.pods[e.Pod]
-	if p == nil || p.UID != e.UID {
+	if p == nil || e.UID != "" && p.UID != e.UID {
 		return // Nothing is evicted: the UID is a precondition.
 	}
 	if why := c.stays(p.Pod); why != "" {
@@ -32,14 +32,14 @@ func (c *Checker) Received(at time.Time, e Eviction) {
 func (c *Checker) judgeRequest(at time.Time, e Eviction, n *node) {
 	switch why := n.silent(at); {
 	case why == "":
-		if n.gaveUp(c.rules.Patience) {
+		if n.gaveUp(c.rules.NodeLag) {
 			c.violated(Stops, at, "pod %s is evicted although its node %s says that it gave up", e.Pod, n.name)
 		}
 	case !n.wasLive:
 		c.violated(OnlyTargets, at, "pod %s is evicted although its node %s %s", e.Pod, n.name, why)
 	case at.Sub(n.changed) > c.rules.Patience:
 		c.violated(Stops, at, "pod %s is evicted %v after its node %s %s", e.Pod, at.Sub(n.changed), n.name, why)
-	case n.acknowledged(c.rules.Patience) && e.By == Daemon:
+	case n.acknowledged(c.rules.NodeLag) && e.By == Daemon:
 		c.violated(Stops, at, "pod %s is evicted although its node %s %s, which drainer has written there", e.Pod, n.name, why)
 	}
 }

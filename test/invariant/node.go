@@ -162,8 +162,8 @@ func (n *node) silent(at time.Time) string {
 
 // acknowledged is true if drainer has written what the node is silent for. What
 // it wrote may be about an earlier change that it learned of late.
-func (n *node) acknowledged(patience time.Duration) bool {
-	if n.Node == nil || n.saidAt.Before(n.changed) || n.saidAt.Sub(n.resumed) <= patience {
+func (n *node) acknowledged(lag time.Duration) bool {
+	if n.Node == nil || n.saidAt.Before(n.changed) || n.saidAt.Sub(n.resumed) <= lag {
 		return false
 	}
 	if !n.asked {
@@ -174,8 +174,8 @@ func (n *node) acknowledged(patience time.Duration) bool {
 
 // gaveUp is true if drainer has written that the drain took too long and is not
 // in progress any more, and nothing was asked for since.
-func (n *node) gaveUp(patience time.Duration) bool {
-	return n.said.Phase == api.TimedOut && !inProgress(n.Node) && n.saidAt.Sub(n.asking) > patience
+func (n *node) gaveUp(lag time.Duration) bool {
+	return n.said.Phase == api.TimedOut && !inProgress(n.Node) && n.saidAt.Sub(n.asking) > lag
 }
 
 func inProgress(n *corev1.Node) bool {
@@ -185,8 +185,12 @@ func inProgress(n *corev1.Node) bool {
 }
 
 // judgeCordon: what the API server has recorded as another's wish is never
-// overruled.
+// overruled, and nothing of drainer's own stays when it has given a node back.
 func (c *Checker) judgeCordon(at time.Time, was, is *corev1.Node, by Actor) {
+	_, said := was.Annotations[api.StatusAnnotation]
+	if _, says := is.Annotations[api.StatusAnnotation]; by != Others && said && !says && ownsCordon(is) {
+		c.violated(OwnCordonOnly, at, "node %s is given back by drainer and still cordoned by it", is.Name)
+	}
 	if by != Others && was.Spec.Unschedulable && !is.Spec.Unschedulable && othersCordon(was) {
 		c.violated(OwnCordonOnly, at, "node %s is uncordoned by drainer although another cordoned it, too", is.Name)
 	}

@@ -79,6 +79,14 @@ func TestCordon(t *testing.T) {
 	}
 }
 
+// TestGivenBack: the status is the last that is removed.
+func TestGivenBack(t *testing.T) {
+	s := draining(invariant.Rules{})
+	s.unannotate("a", api.DrainAnnotation)
+	s.change("a", invariant.Daemon, func(n *corev1.Node) { delete(n.Annotations, api.StatusAnnotation) })
+	s.expect(t, "I7")
+}
+
 // TestStays: what is said to be drained is not taken back without a reason.
 func TestStays(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -101,8 +101,8 @@ func (c *Checker) budgetsOf(p *corev1.Pod) []*budget {
 	return list
 }
 
-// healthy is true for a pod that a budget counts.
-func healthy(p *corev1.Pod) bool { return p.DeletionTimestamp == nil && ready(p) }
+// healthy is true for a pod that a budget protects.
+func healthy(p *corev1.Pod) bool { return p.DeletionTimestamp == nil && ready(p) && !finished(p) }
 
 func ready(p *corev1.Pod) bool {
 	for i := range p.Status.Conditions {

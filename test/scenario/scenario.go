@@ -173,7 +173,7 @@ func (s *Scenario) Rules(latency time.Duration) invariant.Rules {
 		}
 	}
 	r := invariant.Rules{
-		Patience: time.Second + nodes + latency, PodLag: pods + latency,
+		Patience: time.Second + nodes + latency, NodeLag: time.Second + nodes + latency, PodLag: pods + latency,
 		BlockEmptyDir: s.EmptyDir == "Block", AllowLastNode: s.AllowLastNode,
 		Timeout: s.Timeout, StopAtTimeout: s.OnTimeout == api.Stop, Served: s.Serves,
 		MaxDraining: func(nodes int) int {
