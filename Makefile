@@ -92,8 +92,9 @@ test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that b
 test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4,v3 for both versions
 	go test -C test/chart -count=1 -timeout=$(TIMEOUT) -helm=$(HELM)
 
-test-simulation: ## Run the stories about large clusters in full size: 5,000 nodes in simulated time
+test-simulation: ## Run the whole controller in simulated time: with 5,000 nodes, and in 300 random clusters; SEED=n
 	go test -count=1 -timeout=$(TIMEOUT) -v -run 'TestStoryBigStart' ./pkg/drain -story.nodes=5000
+	go test -C pkg/drain -count=1 -timeout=$(TIMEOUT) -run 'TestStoryRandom$$' -story.runs=300 -story.seed=$(SEED)
 
 # Garbage is collected less often than it would be: that takes a third of the time.
 test-random: ## Run random clusters and faults against the invariants, and see planted bugs found; CLUSTERS=n, SEED=n

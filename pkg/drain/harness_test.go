@@ -31,6 +31,10 @@ type flags struct {
 	maxDraining, nodeSelector string
 	drainTimeout              time.Duration
 	evictionTimeout           time.Duration
+	onTimeout                 api.OnTimeout
+	allowLastNode             bool
+	barePods                  plan.BarePods
+	emptyDir                  plan.EmptyDir
 	// planning is how long a plan takes, which in a bubble takes no time at all.
 	planning time.Duration
 }
@@ -49,7 +53,9 @@ func (o observer) Planned(took time.Duration) {
 
 // defaults are those of cmd/drainer/options.go.
 func defaults() flags {
-	return flags{maxDraining: "10%", evictionTimeout: 40 * time.Second}
+	return flags{
+		maxDraining: "10%", evictionTimeout: 40 * time.Second, onTimeout: api.Wait, barePods: plan.BlockBarePods, emptyDir: plan.EvictEmptyDir,
+	}
 }
 
 // The other defaults of cmd/drainer/options.go.
@@ -173,7 +179,7 @@ func (p *process) config() plan.Config {
 		panic(err) // A story's own mistake.
 	}
 	return plan.Config{
-		MaxDraining: share, Settle: settle, StuckAfter: stuckAfter, Timeout: p.drainTimeout, OnTimeout: api.Wait,
-		BarePods: plan.BlockBarePods, EmptyDir: plan.EvictEmptyDir,
+		MaxDraining: share, AllowLastNode: p.allowLastNode, Settle: settle, StuckAfter: stuckAfter,
+		Timeout: p.drainTimeout, OnTimeout: p.onTimeout, BarePods: p.barePods, EmptyDir: p.emptyDir,
 	}
 }

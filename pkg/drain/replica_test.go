@@ -3,7 +3,6 @@ package drain_test
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -93,32 +92,35 @@ func (r *replica) count(name string, labels ...string) int {
 	return int(sum)
 }
 
+// series calls f for the series of a metric that have the labels.
 func (r *replica) series(name string, labels []string, f func(*dto.Metric)) {
-	r.mu.Lock()
-	registry := r.process.metrics.Registry
-	r.mu.Unlock()
-	families, err := registry.Gather()
+	r.each(name, func(has map[string]string, m *dto.Metric) {
+		for i := 0; i < len(labels); i += 2 {
+			if has[labels[i]] != labels[i+1] {
+				return
+			}
+		}
+		f(m)
+	})
+}
+
+// each calls f for every series of a metric of the newest process, with its
+// labels.
+func (r *replica) each(name string, f func(labels map[string]string, m *dto.Metric)) {
+	families, err := r.newest().metrics.Registry.Gather()
 	if err != nil {
 		r.s.Fatal(err)
-	}
-	want := map[string]string{}
-	for i := 0; i < len(labels); i += 2 {
-		want[labels[i]] = labels[i+1]
 	}
 	for _, family := range families {
 		if family.GetName() != name {
 			continue
 		}
 		for _, m := range family.GetMetric() {
-			has := map[string]string{}
+			labels := map[string]string{}
 			for _, l := range m.GetLabel() {
-				if _, asked := want[l.GetName()]; asked {
-					has[l.GetName()] = l.GetValue()
-				}
+				labels[l.GetName()] = l.GetValue()
 			}
-			if maps.Equal(want, has) {
-				f(m)
-			}
+			f(labels, m)
 		}
 	}
 }

@@ -54,9 +54,17 @@ func TestMain(m *testing.M) {
 // has started has ended when tell returns.
 func tell(t *testing.T, script func(s *story)) {
 	t.Helper()
+	tellIn(t, sim.Options{BudgetLag: 50 * time.Millisecond, ReplaceLag: 50 * time.Millisecond, ScheduleLag: 50 * time.Millisecond}, script)
+}
+
+// tellIn tells a story in a cluster whose controllers are as fast as the options
+// say.
+func tellIn(t *testing.T, o sim.Options, script func(s *story)) {
+	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := sim.New(sim.Options{Start: time.Now(), BudgetLag: 50 * time.Millisecond, ReplaceLag: 50 * time.Millisecond, ScheduleLag: 50 * time.Millisecond})
+		o.Start = time.Now()
+		c := sim.New(o)
 		s := &story{T: t, server: apiserver.New(c, latency), flags: defaults(), begun: time.Now()}
 		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), logger()))
 		s.ctx = ctx
