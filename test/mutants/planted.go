@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,7 +64,7 @@ func plantedBugs() []planted {
 // find runs the random tests with each planted bug.
 func find(ctx context.Context, only string) error {
 	var missed []string
-	for _, p := range plantedBugs() {
+	for _, p := range slices.Concat(plantedBugs(), controllerBugs()) {
 		if !strings.Contains(p.name, only) {
 			continue
 		}
