@@ -8,14 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// auditPolicy logs what tests read: evictions and the status of budgets whole,
-// the rest by its metadata, and the components' own traffic not at all.
+// auditPolicy logs what tests read: evictions, the status of budgets and writes
+// to nodes whole, the rest by its metadata, and the components' own traffic not
+// at all.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -27,6 +29,9 @@ rules:
   resources: [{group: "policy", resources: ["poddisruptionbudgets/status"]}]
 - level: None
   users: ["system:apiserver", "kwok", "system:kube-scheduler", "system:kube-controller-manager"]
+- level: RequestResponse
+  verbs: [create, update, patch, delete]
+  resources: [{group: "", resources: ["nodes", "nodes/status"]}]
 - level: None
   userGroups: ["system:serviceaccounts:kube-system"]
 - level: Metadata
@@ -37,7 +42,8 @@ type AuditEvent struct {
 	Stage string `json:"stage"`
 	Verb  string `json:"verb"`
 	User  struct {
-		Username string `json:"username"`
+		Username string              `json:"username"`
+		Extra    map[string][]string `json:"extra"`
 	} `json:"user"`
 	UserAgent  string `json:"userAgent"`
 	RequestURI string `json:"requestURI"`
@@ -61,6 +67,12 @@ type AuditEvent struct {
 // Eviction is true for a POST to pods/eviction.
 func (e *AuditEvent) Eviction() bool {
 	return e.Verb == "create" && e.ObjectRef.Resource == "pods" && e.ObjectRef.Subresource == "eviction"
+}
+
+// Credential is the ID of the ServiceAccount token that the request came with;
+// empty if it came with something else.
+func (e *AuditEvent) Credential() string {
+	return strings.Join(e.User.Extra["authentication.kubernetes.io/credential-id"], ",")
 }
 
 // Permission is what the request needs, as Permissions writes it.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,19 +34,31 @@ func (e *env) start(flags ...string) process {
 	e.Helper()
 	account := types.NamespacedName{Namespace: e.namespace, Name: "drainer"}
 	name := fmt.Sprintf("drainer-%03d-%s", processes.Add(1), e.namespace)
-	p, err := shared.Run(e.Context(), account, name, e.environment, append([]string{
-		"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--settle=1s", "--v=2",
-	}, flags...)...)
+	flags = append([]string{"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--settle=1s", "--v=2"}, flags...)
+	p, err := shared.Run(e.Context(), account, name, e.environment, flags...)
 	if err != nil {
 		e.Fatal(err)
 	}
+	e.watched.add(p, flags)
 	e.Cleanup(func() {
-		p.Kill()
+		e.end(p)
 		if e.Failed() {
 			e.Logf("the end of %s:\n%s", p.Log, tail(p.Log, 40))
 		}
 	})
 	return process{p, e}
+}
+
+// end ends the process, if it has not ended: by SIGTERM, so that it says what it
+// has counted.
+func (e *env) end(p *daemon.Process) {
+	defer p.Kill()
+	if e.Failed() || p.Signal(syscall.SIGTERM) != nil {
+		return
+	}
+	if _, err := p.Wait(suite.Closing(e)); err != nil {
+		e.Error(err)
+	}
 }
 
 // terminate asks the process to end, and returns its exit status and how long

@@ -29,6 +29,8 @@ type env struct {
 	nodes []string
 	// environment is added to that of drainer.
 	environment []string
+	// watched are the processes of drainer that have run.
+	watched *watched
 	// mayBeForbidden is true for a test that takes permissions away.
 	mayBeForbidden bool
 }
@@ -45,7 +47,7 @@ func setup(t *testing.T, nodes int) *env {
 	t.Parallel()
 	name := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(t.Name(), "/", "-"), "Test"))
 	name = strings.Trim(name[:min(len(name), 40)], "-")
-	e := &env{T: t, ctx: suite.Context(t), namespace: name, pool: name}
+	e := &env{T: t, ctx: suite.Context(t), namespace: name, pool: name, watched: &watched{}}
 	e.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	if err := daemon.InstallAccount(e.Context(), shared.Client, name); err != nil {
 		t.Fatal(err)
@@ -62,6 +64,9 @@ func setup(t *testing.T, nodes int) *env {
 	t.Cleanup(func() {
 		if !e.mayBeForbidden {
 			suite.CheckAllowed(t, shared.Cluster, e.user())
+		}
+		if !t.Failed() {
+			e.judge()
 		}
 		if t.Failed() {
 			e.describe()

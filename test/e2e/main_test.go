@@ -42,6 +42,7 @@ func prepare(ctx context.Context, dir string) (err error) {
 }
 
 func end() error {
+	sayJudged()
 	if shared.world != nil {
 		shared.world.stop()
 	}

@@ -10,6 +10,8 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"drainer.dev/drainer/test/witness"
 )
 
 // world is what is in the cluster now, and tells of every change.
@@ -17,6 +19,8 @@ type world struct {
 	nodes   corelisters.NodeLister
 	pods    corelisters.PodLister
 	budgets policylisters.PodDisruptionBudgetLister
+	// recorder keeps every change of them, and of DaemonSets.
+	recorder witness.Recorder
 
 	// stop waits for the end of the watches, after their context has ended.
 	stop func()
@@ -36,10 +40,12 @@ func watchWorld(ctx context.Context, client kubernetes.Interface) (*world, error
 	}
 	for _, i := range []cache.SharedIndexInformer{
 		factory.Core().V1().Nodes().Informer(), factory.Core().V1().Pods().Informer(),
-		factory.Policy().V1().PodDisruptionBudgets().Informer(),
+		factory.Policy().V1().PodDisruptionBudgets().Informer(), factory.Apps().V1().DaemonSets().Informer(),
 	} {
-		if _, err := i.AddEventHandler(tell); err != nil {
-			return nil, fmt.Errorf("watching the cluster: %w", err)
+		for _, handler := range []cache.ResourceEventHandler{&w.recorder, tell} {
+			if _, err := i.AddEventHandler(handler); err != nil {
+				return nil, fmt.Errorf("watching the cluster: %w", err)
+			}
 		}
 	}
 	factory.Start(ctx.Done())

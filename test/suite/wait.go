@@ -48,6 +48,14 @@ func Context(t testing.TB) context.Context {
 	return ctx
 }
 
+// Closing is the context for what a test does when its own has ended. It ends
+// shortly before the time of the whole suite does.
+func Closing(t testing.TB) context.Context {
+	ctx, cancel := limited(context.Background())
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // progress writes lines that name the test. They do not wait for the test's
 // end, as those of its log do.
 type progress struct{ name string }

@@ -24,6 +24,9 @@ import (
 // Process is a running drainer.
 type Process struct {
 	*program.Program
+	// Credential is the ID of its token in the API server's audit log; empty if
+	// it does not run as a ServiceAccount.
+	Credential string
 	// metrics, health and pprof are the addresses that it serves on; pprof is
 	// empty without its flag.
 	metrics, health, pprof string

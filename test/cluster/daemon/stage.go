@@ -2,14 +2,18 @@ package daemon
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"drainer.dev/drainer/test/cluster"
 )
@@ -60,9 +64,38 @@ func (s *Stage) Run(ctx context.Context, account types.NamespacedName, name stri
 	if err := s.Cluster.ServiceAccountKubeconfig(ctx, account.Namespace, account.Name, kubeconfig); err != nil {
 		return nil, err
 	}
-	return Start(ctx, s.Drainer, s.Log(name), environment, append([]string{
+	p, err := Start(ctx, s.Drainer, s.Log(name), environment, append([]string{
 		"--kubeconfig=" + kubeconfig, "--leader-elect-resource-namespace=" + account.Namespace,
 	}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
+	if p.Credential, err = credentialOf(kubeconfig); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// credentialOf is the ID of the ServiceAccount token in a kubeconfig, as the
+// API server's audit log shows it.
+func credentialOf(kubeconfig string) (string, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return "", fmt.Errorf("reading the token of drainer: %w", err)
+	}
+	var claims struct {
+		ID string `json:"jti"`
+	}
+	parts := strings.Split(config.BearerToken, ".")
+	text, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
+	if err == nil {
+		err = json.Unmarshal(text, &claims)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the claims of drainer's token: %w", err)
+	}
+	return "JTI=" + claims.ID, nil
 }
 
 // ExpireLease lets the lease of a drainer that was killed run out after a

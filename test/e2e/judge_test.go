@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/test/await"
+	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/invariant"
+	"drainer.dev/drainer/test/suite"
+	"drainer.dev/drainer/test/witness"
+)
+
+// judged counts what was looked at by all tests.
+var judged struct{ processes, counted, evictions, changes atomic.Int64 }
+
+// watched are the processes of a test.
+type watched struct {
+	mu   sync.Mutex
+	list []watchedProcess
+}
+
+type watchedProcess struct {
+	*daemon.Process
+	flags []string
+}
+
+func (w *watched) add(p *daemon.Process, flags []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, watchedProcess{p, flags})
+}
+
+// sayJudged says how much that was.
+func sayJudged() {
+	fmt.Fprintf(os.Stderr, "e2e: judged %d processes of drainer, %d of them also by their counters: %d evictions among %d changes\n",
+		judged.processes.Load(), judged.counted.Load(), judged.evictions.Load(), judged.changes.Load())
+}
+
+// judge fails the test if drainer violated an invariant, by the word of the API
+// server and of a watcher. All processes have ended.
+func (e *env) judge() {
+	e.Helper()
+	processes := e.witnessed()
+	if len(processes) == 0 {
+		return
+	}
+	verdict, err := e.record(processes).Judge(processes)
+	if err != nil {
+		e.Error(err)
+	}
+	for _, v := range verdict.Violations {
+		e.Error(v)
+	}
+	for _, p := range processes {
+		if p.Counted != nil {
+			judged.counted.Add(1)
+		}
+	}
+	judged.processes.Add(int64(len(processes)))
+	judged.evictions.Add(int64(verdict.Evictions))
+	judged.changes.Add(int64(verdict.Changes))
+}
+
+// witnessed are the processes that have run, and what is known of each.
+func (e *env) witnessed() (list []witness.Process) {
+	e.Helper()
+	for _, w := range e.watched.list {
+		list = append(list, witness.Process{Name: w.Log, Credential: w.Credential, Rules: rulesOf(w.flags), Counted: e.countedBy(w.Log)})
+	}
+	return list
+}
+
+// record is all that happened to the test's nodes and pods, once the log and the
+// watches have it.
+func (e *env) record(processes []witness.Process) *witness.Record {
+	e.Helper()
+	record := &witness.Record{}
+	waiter := await.Waiter{Progress: suite.Progress(e.T), Changed: shared.world.next}
+	err := waiter.Until(suite.Closing(e.T), "the audit log and the watches have everything", func() error {
+		requests, err := shared.Cluster.Audit(e.namespace, func(a *cluster.AuditEvent) bool {
+			return a.ObjectRef.Resource == "nodes" && slices.Contains(e.nodes, a.ObjectRef.Name) || a.User.Username == e.user()
+		})
+		if err != nil {
+			return err
+		}
+		record.Requests, record.Changes = requests, shared.world.recorder.Changes(e.owns)
+		return record.Complete(processes)
+	})
+	if err != nil {
+		e.Error(err)
+	}
+	return record
+}
+
+// owns is true for the objects that the test has to do with.
+func (e *env) owns(o witness.Object) bool {
+	switch o := o.(type) {
+	case *corev1.Node:
+		return o.Labels[poolLabel] == e.pool
+	case *corev1.Pod:
+		return strings.HasPrefix(o.Namespace, e.namespace) || slices.Contains(e.nodes, o.Spec.NodeName)
+	default:
+		return strings.HasPrefix(o.GetNamespace(), e.namespace)
+	}
+}
+
+// countedBy is what a process says at its end that it has counted; nil if it
+// has not.
+func (e *env) countedBy(log string) map[string]int {
+	e.Helper()
+	file, err := os.Open(log)
+	if err != nil {
+		e.Error(err)
+		return nil
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		var said struct {
+			Msg       string
+			Evictions map[string]int
+		}
+		if json.Unmarshal(lines.Bytes(), &said) == nil && said.Msg == "Stopped" {
+			return said.Evictions
+		}
+	}
+	return nil
+}
+
+// patience is how late drainer may act on a busy machine. What it has written
+// itself, it knows at once.
+const patience = time.Minute
+
+// rulesOf is what drainer was told by its flags.
+func rulesOf(flags []string) invariant.Rules {
+	rules := invariant.Rules{Patience: patience, PodLag: patience, NodeLag: 100 * time.Millisecond}
+	for _, flag := range flags {
+		name, value, _ := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+		switch name {
+		case "max-draining":
+			share, err := plan.ParseShare(value)
+			if err != nil {
+				panic(err) // The test's own mistake.
+			}
+			rules.MaxDraining = share.Of
+		case "allow-last-node":
+			rules.AllowLastNode = value != "false"
+		case "bare-pods":
+			rules.BarePods = map[string]invariant.BarePods{"Evict": invariant.EvictBarePods, "Ignore": invariant.IgnoreBarePods}[value]
+		case "empty-dir":
+			rules.BlockEmptyDir = value == "Block"
+		case "drain-timeout":
+			rules.Timeout, _ = time.ParseDuration(value)
+		case "on-timeout":
+			rules.StopAtTimeout = value == "Stop"
+		case "node-selector":
+			key, want, _ := strings.Cut(value, "=")
+			rules.Served = func(n *corev1.Node) bool { return n.Labels[key] == want }
+		}
+	}
+	return rules
+}

@@ -1,0 +1,68 @@
+package witness
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/test/await"
+)
+
+// Complete is what the record does not have yet: a request comes into the audit
+// log a moment after it was answered, and a watch shows a change a moment after
+// it was made.
+func (r *Record) Complete(processes []Process) error {
+	for _, p := range processes {
+		counted, logged := 0, 0
+		for code, n := range p.Counted {
+			if code != "error" {
+				counted += n
+			}
+		}
+		for i := range r.Requests {
+			if q := &r.Requests[i]; q.Eviction() && q.Credential() == p.Credential {
+				logged++
+			}
+		}
+		if logged < counted {
+			return await.NotYet("%s counts %d answers, the audit log has %d", p.Name, counted, logged)
+		}
+	}
+	written, seen := uint64(0), uint64(0)
+	for i := range r.Requests {
+		if version, wrote := writtenVersion(&r.Requests[i]); wrote {
+			written = max(written, version)
+		}
+	}
+	for _, c := range r.Changes {
+		if _, is := c.Object.(*corev1.Node); is {
+			seen = max(seen, c.Version)
+		}
+	}
+	if seen < written {
+		return await.NotYet("version %d of the nodes is seen, %d was written", seen, written)
+	}
+	return r.effects()
+}
+
+// effects is nil once every pod whose eviction was admitted is seen to leave.
+func (r *Record) effects() error {
+	left := map[string]bool{}
+	for _, c := range r.Changes {
+		if p, is := c.Object.(*corev1.Pod); is && (c.Deleted || p.DeletionTimestamp != nil) {
+			left[string(p.UID)] = true
+		}
+	}
+	for i := range r.Requests {
+		q := &r.Requests[i]
+		if !q.Eviction() || q.ResponseStatus.Code/100 != 2 {
+			continue
+		}
+		e, err := evictionOf(q)
+		if err != nil {
+			return err
+		}
+		if !left[string(e.UID)] {
+			return await.NotYet("%s was admitted and is not seen to leave", e.Pod)
+		}
+	}
+	return nil
+}
