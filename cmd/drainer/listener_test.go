@@ -81,7 +81,8 @@ func TestSlowClients(t *testing.T) {
 
 // TestListeners: every listener answers, and refuses a header that is too large.
 func TestListeners(t *testing.T) {
-	o := &options{metricsAddress: "127.0.0.1:0", healthAddress: "127.0.0.1:0", pprofAddress: "127.0.0.1:0"}
+	o := defaults()
+	o.MetricsBindAddress, o.HealthBindAddress, o.PprofBindAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	var log bytes.Buffer
 	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
 	list := endpoints(o, metrics.New("v", "c"), func() error { return nil })

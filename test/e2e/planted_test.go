@@ -179,8 +179,8 @@ func (r *recorded) send(t *testing.T, pod *corev1.Pod, at time.Time) {
 	r.Counted["429"]++
 }
 
-// change replaces the versions of objects for which edit returns another one.
-func change[T witness.Object](r *recorded, edit func(T) T) {
+// alter replaces the versions of objects for which edit returns another one.
+func alter[T witness.Object](r *recorded, edit func(T) T) {
 	for i, c := range r.Changes {
 		if o, is := c.Object.(T); is {
 			r.Changes[i].Object = edit(o.DeepCopyObject().(T))

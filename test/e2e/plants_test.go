@@ -42,7 +42,7 @@ func plants() []plant {
 			r.send(t, pod, seen.Add(later))
 		}},
 		{"a budget demands more", invariant.KeepsBudgets, func(_ *testing.T, r *recorded) {
-			change(r, func(b *policyv1.PodDisruptionBudget) *policyv1.PodDisruptionBudget {
+			alter(r, func(b *policyv1.PodDisruptionBudget) *policyv1.PodDisruptionBudget {
 				b.Status.DesiredHealthy += 5
 				return b
 			})
@@ -60,7 +60,7 @@ func plants() []plant {
 			})
 		}},
 		{"another's cordon is removed", invariant.OwnCordonOnly, func(_ *testing.T, r *recorded) {
-			change(r, func(n *corev1.Node) *corev1.Node {
+			alter(r, func(n *corev1.Node) *corev1.Node {
 				if n.Spec.Unschedulable {
 					n.ManagedFields = append(n.ManagedFields, metav1.ManagedFieldsEntry{
 						Manager: "kubectl-cordon", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:unschedulable":{}}}`),
@@ -70,7 +70,7 @@ func plants() []plant {
 			})
 		}},
 		{"drainer's own cordon stays", invariant.OwnCordonOnly, func(_ *testing.T, r *recorded) {
-			change(r, func(n *corev1.Node) *corev1.Node {
+			alter(r, func(n *corev1.Node) *corev1.Node {
 				if strings.HasSuffix(n.Name, "-00") && n.Annotations[api.DrainAnnotation] == "" {
 					n.ManagedFields = append(n.ManagedFields, metav1.ManagedFieldsEntry{
 						Manager: api.CordonFieldManager, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:unschedulable":{}}}`),

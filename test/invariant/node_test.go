@@ -93,11 +93,11 @@ func TestStays(t *testing.T) {
 		do   func(*scene)
 		want invariant.ID
 	}{
-		"nothing":             {do: func(*scene) {}, want: "I6"},
-		"a pod came":          {do: func(s *scene) { s.terminate(s.pod("p", "a")) }},
-		"a static pod came":   {do: func(s *scene) { s.pod("p", "a", static) }, want: "I6"},
-		"paused":              {do: func(s *scene) { s.annotate("a", api.PausedAnnotation, "true") }},
-		"invalid":             {do: func(s *scene) { s.annotate("a", api.Prefix+"pause", "true") }},
+		"nothing":           {do: func(*scene) {}, want: "I6"},
+		"a pod came":        {do: func(s *scene) { s.terminate(s.pod("p", "a")) }},
+		"a static pod came": {do: func(s *scene) { s.pod("p", "a", static) }, want: "I6"},
+		"paused":            {do: func(s *scene) { s.annotate("a", api.PausedAnnotation, "true") }},
+		"invalid":           {do: func(s *scene) { s.annotate("a", api.Prefix+"pause", "true") }},
 		"invalid for long": {do: func(s *scene) {
 			s.annotate("a", api.Prefix+"pause", "true")
 			s.after(time.Minute)
