@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 // programs are those that the documentation runs, but for what shells have
 // themselves.
 var programs = []string{
-	"base64", "bin/drainer", "cosign", "docker", "drainer", "gh", "git", "go", "helm", "jq", "kubectl", "make", "sha256sum", "sleep",
+	".github/pin-images", "base64", "bin/drainer", "cosign", "docker", "drainer", "gh", "git", "go", "helm", "jq", "kubectl", "make", "sha256sum", "sleep",
 }
 
 // documents are the files whose commands people paste.
