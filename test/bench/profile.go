@@ -16,6 +16,9 @@ import (
 // takes is not known before, and a profile cannot be cut short.
 const profileSlice = 5 * time.Second
 
+// wrappers are functions that only call others, which would take all ten lines.
+const wrappers = `^main\.|^sync\.|/pkg/leader\.|\(\*Controller\)\.Run|^runtime\.(systemstack|mcall|gcBgMarkWorker\.func2|gcDrain)`
+
 // profile profiles a process, if profiles are wanted, until stop is called. The
 // name is that of the scenario.
 func (s *stage) profile(ctx context.Context, p *daemon.Process, name string) (stop func() error) {
@@ -64,7 +67,7 @@ func (s *stage) printProfile(ctx context.Context, name string) error {
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	top := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof", "-top", "-cum", "-nodecount=10"}, files...)...)
+	top := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof", "-top", "-cum", "-nodecount=10", "-hide=" + wrappers}, files...)...)
 	out, err := top.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("reading the profiles: %w\n%s", err, out)
