@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/daemon"
@@ -80,9 +81,11 @@ func run(ctx context.Context, o settings) (err error) {
 		if !wanted[step.name] {
 			continue
 		}
+		begun := time.Now()
 		if err := step.take(ctx); err != nil {
 			return fmt.Errorf("scenario %s: %w", step.name, err)
 		}
+		fmt.Fprintf(os.Stderr, "%s took %v\n", step.name, time.Since(begun).Round(time.Second))
 		if o.out == "" {
 			continue
 		}
