@@ -56,6 +56,9 @@ func checkTargets(t *testing.T, expr string) {
 func checkRanges(t *testing.T, expr string, q dashboards.Query) {
 	t.Helper()
 	want := "47s"
+	// What is chosen by all of the time shown is so at its end: chosen at each
+	// moment, it would be something else at each.
+	const ranked = "48s"
 	switch {
 	case q.Target.Instant:
 		want = "48s"
@@ -68,6 +71,9 @@ func checkRanges(t *testing.T, expr string, q dashboards.Query) {
 			return nil
 		}
 		call, _ := path[len(path)-1].(*parser.Call)
+		if s, _ := m.VectorSelector.(*parser.VectorSelector); s.StartOrEnd == parser.END && m.Range.String() == ranked {
+			return nil
+		}
 		if m.Range.String() != want || want == "49s" && call.Func.Name != "increase" {
 			t.Errorf("%s in %s has a range that does not go with the time shown", m, call)
 		}
@@ -95,4 +101,92 @@ func checkCounters(t *testing.T, expr string) {
 		}
 		return nil
 	})
+}
+
+// TestNoData: nothing makes up a value where there is none.
+func TestNoData(t *testing.T) {
+	for name, d := range dashboards.All() {
+		for _, q := range d.Queries() {
+			parser.Inspect(parse(t, probe.Fill(q.Target.Expr)), func(n parser.Node, _ []parser.Node) error {
+				if call, ok := n.(*parser.Call); ok && slices.Contains([]string{"vector", "absent"}, call.Func.Name) {
+					t.Errorf("%s/%s has a value while drainer is down: %s", name, q.Panel, call)
+				}
+				return nil
+			})
+		}
+		for _, p := range d.Panels {
+			if p.FieldConfig != nil && p.FieldConfig.Defaults.NoValue != "" {
+				t.Errorf("%s/%s shows %q also while drainer is down", name, p.Title, p.FieldConfig.Defaults.NoValue)
+			}
+		}
+	}
+}
+
+// TestTopk: over time, what is the most is chosen once and not at each moment:
+// there would be more lines than are asked for.
+func TestTopk(t *testing.T) {
+	for name, d := range dashboards.All() {
+		for _, q := range d.Queries() {
+			if q.Target.Instant {
+				continue
+			}
+			parser.Inspect(parse(t, probe.Fill(q.Target.Expr)), func(n parser.Node, _ []parser.Node) error {
+				a, ok := n.(*parser.AggregateExpr)
+				if !ok || a.Op != parser.TOPK && a.Op != parser.BOTTOMK {
+					return nil
+				}
+				for _, s := range selectors(a.Expr) {
+					if s.StartOrEnd != parser.END {
+						t.Errorf("%s/%s chooses anew at each moment: %s", name, q.Panel, a)
+					}
+				}
+				return nil
+			})
+		}
+	}
+}
+
+// TestNamesAreUnique: what several clusters may have of the same name is told
+// apart by the cluster, in the query and in the legend.
+func TestNamesAreUnique(t *testing.T) {
+	for name, d := range dashboards.All() {
+		for _, q := range d.Queries() {
+			where := name + "/" + q.Panel
+			by := groupedBy(parse(t, probe.Fill(q.Target.Expr)))
+			if slices.ContainsFunc([]string{"node", "pod", "instance", "pod_namespace", "budget"}, func(l string) bool { return slices.Contains(by, l) }) &&
+				!slices.Contains(by, "cluster") {
+				t.Errorf("%s takes those of several clusters for one: by %v", where, by)
+			}
+			if q.Kind == "table" || q.Kind == "heatmap" {
+				continue
+			}
+			for _, l := range by {
+				if l != "le" && !strings.Contains(q.Target.LegendFormat, "{{"+l+"}}") {
+					t.Errorf("%s has the legend %q for lines by %v", where, q.Target.LegendFormat, by)
+				}
+			}
+		}
+	}
+}
+
+// groupedBy are the labels of what an expression gives.
+func groupedBy(e parser.Expr) []string {
+	switch x := e.(type) {
+	case *parser.AggregateExpr:
+		if x.Op == parser.TOPK || x.Op == parser.BOTTOMK {
+			return groupedBy(x.Expr)
+		}
+		return x.Grouping
+	case *parser.BinaryExpr:
+		if _, number := x.LHS.(*parser.NumberLiteral); number {
+			return groupedBy(x.RHS)
+		}
+		return groupedBy(x.LHS)
+	case *parser.ParenExpr:
+		return groupedBy(x.Expr)
+	case *parser.Call:
+		return groupedBy(x.Args[len(x.Args)-1])
+	default:
+		return nil
+	}
 }

@@ -93,12 +93,12 @@ func marks() []Annotation {
 		{
 			Name: "Drain started", Datasource: prometheus(), Enable: true, IconColor: "blue", UseValueForTime: true,
 			Expr:        expand(`max by (cluster, node) (drainer_node_drain_start_timestamp_seconds{$target}) * 1000`),
-			TitleFormat: "Drain started", TextFormat: "{{node}}",
+			TitleFormat: "Drain started", TextFormat: "{{cluster}} {{node}}",
 		},
 		{
 			Name: "Drain ended", Datasource: prometheus(), Enable: true, IconColor: "green",
-			Expr:        expand(`(sum by (result) (increase(drainer_drains_total{$target}[$__rate_interval])) > bool 0) == 1`),
-			TitleFormat: "Drain ended", TextFormat: "{{result}}",
+			Expr:        expand(`(sum by (cluster, result) (increase(drainer_drains_total{$target}[$__rate_interval])) > bool 0) == 1`),
+			TitleFormat: "Drain ended", TextFormat: "{{cluster}} {{result}}",
 		},
 	}
 }

@@ -1,5 +1,8 @@
 package dashboards
 
+// replica names a process, also where several clusters or drainers are shown.
+const replica = "{{cluster}} {{namespace}} {{pod}} {{instance}}"
+
 func health() Dashboard {
 	return board("drainer-health", "drainer / Health", "Whether drainer itself is well: its replicas, the leader, its requests, queues and memory.",
 		row("Now", healthNow()...),
@@ -12,15 +15,16 @@ func health() Dashboard {
 
 func healthNow() []Panel {
 	return []Panel{
-		stat("Replicas", "Processes that are scraped.", "short", now(`count(drainer_build_info{$target}) or vector(0)`, "replicas")).
+		stat("Replicas", "Processes that are scraped.", "short", now(`count(drainer_build_info{$target})`, "replicas")).
 			steps("red", 1., "green").runbooks("DrainerAbsent"),
 		stat("Leaders", "Processes that hold the lease: one for each drainer. For a moment after a hand-over Prometheus may show two.", "short",
-			now(`sum(leader_election_master_status{$target} $ours)`, "leaders")).steps("red", 1., "green").none("no election").runbooks("DrainerNoLeader"),
+			now(`sum(leader_election_master_status{$target} $ours) or (0 * count(drainer_build_info{$target}) - 1)`, "leaders")).
+			steps("red", 1., "green").idle("no election").runbooks("DrainerNoLeader", "DrainerTwoLeaders"),
 		stat("Restarts in this time", "How often a process began anew in the same place. A pod that was replaced does not count.", "short",
-			now(`sum(changes(process_start_time_seconds{$target}[$__range]) $ours) or vector(0)`, "restarts")).steps("green", 1., "orange"),
+			now(`sum(changes(process_start_time_seconds{$target}[$__range]) $ours)`, "restarts")).steps("green", 1., "orange").runbooks("DrainerCrashLooping"),
 		table("Versions", "What runs.", "short", "Instance",
-			[]named{{"pod", "Pod"}, {"instance", "Instance"}, {"version", "Version"}, {"commit", "Commit"}, {"goversion", "Go"}, {"Value", "Replicas"}},
-			column("A", `count by (pod, instance, version, commit, goversion) (drainer_build_info{$target})`)).size(12, 4),
+			[]named{{"cluster", "Cluster"}, {"namespace", "Namespace"}, {"pod", "Pod"}, {"instance", "Instance"}, {"version", "Version"}, {"commit", "Commit"}, {"goversion", "Go"}, {"Value", "Replicas"}},
+			column("A", `count by (cluster, namespace, pod, instance, version, commit, goversion) (drainer_build_info{$target})`)).size(12, 4),
 	}
 }
 
@@ -28,10 +32,10 @@ func healthReplicas() []Panel {
 	return []Panel{
 		timeline("Who leads", "The process that holds the lease acts; the others stand by.",
 			map[string]string{"0": "stands by", "1": "leads"}, map[string]string{"0": "blue", "1": "green"},
-			query(`max by (pod, instance) (leader_election_master_status{$target} $ours)`, "{{pod}} {{instance}}")).runbooks("DrainerNoLeader"),
+			query(`max by (cluster, namespace, pod, instance) (leader_election_master_status{$target} $ours)`, replica)).runbooks("DrainerNoLeader"),
 		timeline("Scraped", "Whether Prometheus could read the metrics.",
 			map[string]string{"0": "down", "1": "up"}, map[string]string{"0": "red", "1": "green"},
-			query(`max by (pod, instance) (up{$target} and on (cluster, namespace, job) drainer_build_info{$target})`, "{{pod}} {{instance}}")).runbooks("DrainerAbsent"),
+			query(`max by (cluster, namespace, pod, instance) (up{$target} and on (cluster, namespace, job) drainer_build_info{$target})`, replica)).runbooks("DrainerAbsent", "DrainerReplicaDown"),
 	}
 }
 
@@ -44,8 +48,8 @@ func healthRequests() []Panel {
 			query(`histogram_quantile(0.95, sum by (le, verb) (rate(rest_client_request_duration_seconds_bucket{$target}[$__rate_interval]) $ours))`, "{{verb}}")),
 		graph("Requests by method", "All requests to the API server, evictions and watches included.", "reqps",
 			query(`sum by (method) (rate(rest_client_requests_total{$target}[$__rate_interval]) $ours)`, "{{method}}")).stacked(),
-		graph("Wait for --kube-api-qps", "How long requests were held back in drainer itself, 95 of 100 less, by verb.", "s",
-			query(`histogram_quantile(0.95, sum by (le, verb) (rate(rest_client_rate_limiter_duration_seconds_bucket{$target}[$__rate_interval]) $ours))`, "{{verb}}")),
+		graph("Wait for --kube-api-qps", "How long requests were held back in drainer itself, on average, by verb. Quantiles would be guesses: nearly all waits are far below the lowest bucket.", "s",
+			query(`sum by (verb) (rate(rest_client_rate_limiter_duration_seconds_sum{$target}[$__rate_interval]) $ours) / (sum by (verb) (rate(rest_client_rate_limiter_duration_seconds_count{$target}[$__rate_interval]) $ours) > 0)`, "{{verb}}")),
 	}
 }
 
@@ -64,7 +68,7 @@ func healthWork() []Panel {
 
 func healthProcess() []Panel {
 	each := func(expr string) Target {
-		return query(`max by (pod, instance) (`+expr+` $ours)`, "{{pod}} {{instance}}")
+		return query(`max by (cluster, namespace, pod, instance) (`+expr+` $ours)`, replica)
 	}
 	return []Panel{
 		graph("Memory", "Resident memory of each process. It grows with the pods of nodes being drained, not with the cluster.", "bytes",

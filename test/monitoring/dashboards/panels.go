@@ -40,9 +40,15 @@ func (p Panel) size(w, h int) Panel {
 	return p
 }
 
-// none is what is shown where there is nothing to show.
-func (p Panel) none(text string) Panel {
-	p.FieldConfig.Defaults.NoValue = text
+// idle is the value of a query that has no answer although drainer is seen: no
+// data at all has to look like no data.
+const idle = "-1"
+
+// idle is what is shown for a query that is idle.
+func (p Panel) idle(text string) Panel {
+	p.FieldConfig.Defaults.Mappings = []map[string]any{
+		{"type": "value", "options": map[string]any{idle: map[string]any{"text": text, "color": "text"}}},
+	}
 	return p
 }
 
@@ -188,20 +194,25 @@ func timeline(title, description string, texts map[string]string, colours map[st
 	return p.size(12, 6)
 }
 
-// named is a column of a table: the field it comes from, and its title.
+// named is a column of a table: the field it comes from, and its title; without
+// one it is not shown.
 type named struct{ field, title string }
 
 // table joins queries of the present by their labels. Only the columns that are
 // named are shown, in their order; the first sorts, from the largest value.
 func table(title, description, unit, sortBy string, columns []named, targets ...Target) Panel {
 	p := panel("table", title, description, unit, targets)
-	order, names := map[string]any{}, map[string]any{}
+	order, names, hidden := map[string]any{}, map[string]any{}, map[string]any{"Time": true}
 	for i, c := range columns {
+		if c.title == "" {
+			hidden[c.field] = true
+			continue
+		}
 		order[c.field], names[c.field] = i, c.title
 	}
 	p.Transformations = []Transformation{
 		{"merge", map[string]any{}},
-		{"organize", map[string]any{"excludeByName": map[string]any{"Time": true}, "indexByName": order, "renameByName": names}},
+		{"organize", map[string]any{"excludeByName": hidden, "indexByName": order, "renameByName": names}},
 	}
 	p.FieldConfig.Defaults.Custom = map[string]any{"align": "auto", "filterable": false}
 	p.Options = map[string]any{
