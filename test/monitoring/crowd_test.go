@@ -14,24 +14,27 @@ import (
 )
 
 // crowdOf are plans for nodes that are being drained, nine of ten with pods that
-// are stuck.
-func crowdOf(nodes int) map[types.UID]plan.NodePlan {
+// are stuck. Which of them have the most pods to go is another matter each second.
+func crowdOf(nodes int, now time.Time) map[types.UID]plan.NodePlan {
 	plans := map[types.UID]plan.NodePlan{}
 	reasons := plan.BlockedReasons()
 	for i := range nodes {
 		name := fmt.Sprintf("%s-%03d", crowdJob, i)
 		n := plan.NodePlan{
 			Node: &plan.Node{Name: name}, Phase: api.Blocked, Watch: true,
-			Memory: plan.NodeMemory{Request: "r", StartedAt: time.Now().Add(-time.Duration(i) * time.Minute)},
-			Facts:  plan.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Eligible: 3, Terminating: 2, Gone: 1 + i}}},
+			Memory: plan.NodeMemory{
+				Request: "r", StartedAt: now.Add(-time.Duration(i) * time.Minute),
+				Returns: map[types.UID]plan.Return{"controller": {Count: (i + now.Second()) % 7}},
+			},
+			Facts: plan.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Eligible: (i + 20*now.Second()) % nodes, Terminating: 2, Gone: 1 + i}}},
 		}
-		since := time.Now()
+		since := now
 		if i%10 > 0 {
 			since = since.Add(-time.Hour)
 		}
 		for j := range 20 {
 			n.Pods = append(n.Pods, plan.PodState{
-				Pod: &plan.Pod{Namespace: "crowd", Name: fmt.Sprintf("%s-pod-%02d", name, j)}, State: plan.Blocked,
+				Pod: &plan.Pod{Namespace: fmt.Sprintf("crowd-%02d", (i+j+now.Second())%40), Name: fmt.Sprintf("%s-pod-%02d", name, j)}, State: plan.Blocked,
 				Reason: reasons[(i+j)%len(reasons)], Since: since,
 			})
 		}
@@ -41,13 +44,13 @@ func crowdOf(nodes int) map[types.UID]plan.NodePlan {
 }
 
 // exporter serves the metrics of a drainer with the plans.
-func exporter(plans map[types.UID]plan.NodePlan) http.Handler {
+func exporter(plans func() map[types.UID]plan.NodePlan) http.Handler {
 	m := metrics.New("v", "c")
 	m.Leader("drainer", true)
 	queues := m.NewQueues()
 	for _, name := range []string{"evictions", "tasks"} {
 		queues.NewDepthMetric(name)
 	}
-	m.RegisterPlans(func() map[types.UID]plan.NodePlan { return plans }, 5*time.Minute)
+	m.RegisterPlans(plans, 5*time.Minute)
 	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{})
 }

@@ -33,9 +33,14 @@ func (l *live) testAlerts(t *testing.T) {
 		}
 	}
 	l.awaitAlerts(t, "DrainerDrainStuck", "firing", "node", stage.Overdue, stage.Stuck, stage.Timed)
-	l.awaitAlerts(t, "DrainerPodNeverEvictable", "pending", "reason", "bare_pod", "budget_never_allows", "multiple_budgets")
-	l.awaitAlerts(t, "DrainerTerminatingOverdue", "pending", "pod_name", "queue")
-	for name, want := range map[string]int{"DrainerNoLeader": 0, "DrainerAbsent": 0, "DrainerEvictionsThrottled": 0, "DrainerDrainTimedOut": 1} {
+	l.awaitAlerts(t, "DrainerPodNeverEvictable", "pending", "node", stage.Stuck, stage.Timed)
+	l.awaitAlerts(t, "DrainerTerminatingOverdue", "pending", "node", stage.Overdue)
+	l.awaitAlerts(t, "DrainerDrainTimedOut", "pending", "node", stage.Timed)
+	l.awaitAlerts(t, "DrainerRequestInvalid", "pending", "node", stage.Mistaken)
+	for name, want := range map[string]int{
+		"DrainerNoLeader": 0, "DrainerTwoLeaders": 0, "DrainerAbsent": 0, "DrainerEvictionsThrottled": 0, "DrainerNodeBlocked": 0,
+		"DrainerPodReturning": 0, "DrainerCrashLooping": 0, "DrainerLastNode": 0,
+	} {
 		l.await(t, fmt.Sprintf("there are %d alerts %s", want, name), func() (bool, error) {
 			alerts, err := l.prometheus.Alerts(l.ctx, name)
 			return err == nil && len(alerts) == want, fmt.Errorf("there are %v, error %v", alerts, err)
@@ -65,7 +70,7 @@ func (l *live) awaitAlerts(t *testing.T, name, state, label string, want ...stri
 // awaitText: what a person is told names the node, the pod and the reason.
 func (l *live) awaitText(t *testing.T) {
 	t.Helper()
-	want := regexp.MustCompile(`^1 pod\(s\) on node overdue have been stuck .* The oldest is shop/queue: kubelet for [0-9dhms. ]+\.$`)
+	want := regexp.MustCompile(`^1 pod\(s\) on node overdue are stuck, .* The oldest is shop/queue: kubelet for [0-9dhms. ]+\.$`)
 	l.await(t, fmt.Sprintf("the alert of node %s says %s", stage.Overdue, want), func() (bool, error) {
 		alerts, err := l.prometheus.Alerts(l.ctx, "DrainerDrainStuck")
 		i := slices.IndexFunc(alerts, func(a stage.Alert) bool { return a.Labels["node"] == stage.Overdue })

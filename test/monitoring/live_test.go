@@ -3,6 +3,7 @@ package monitoring
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -11,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/monitoring/stage"
 	"drainer.dev/drainer/test/suite"
@@ -23,6 +27,7 @@ const (
 	honouredJob = "drainer-honoured"
 	crowdJob    = "crowd"
 	idleJob     = "idle"
+	downJob     = "down"
 )
 
 // live is a drain under way, watched by Prometheus.
@@ -59,10 +64,12 @@ func setUp(t *testing.T) *live {
 	for _, name := range []string{"drainer-0", "drainer-1"} {
 		l.must(l.stage.Replicate(l.ctx, name, "--stuck-after=2s", "--settle=1s", "--max-draining=100%"))
 	}
-	crowd := httptest.NewServer(exporter(crowdOf(200)))
+	crowd := httptest.NewServer(exporter(func() map[types.UID]plan.NodePlan { return crowdOf(200, time.Now()) }))
 	t.Cleanup(crowd.Close)
-	idle := httptest.NewServer(exporter(crowdOf(0)))
+	idle := httptest.NewServer(exporter(func() map[types.UID]plan.NodePlan { return crowdOf(0, time.Now()) }))
 	t.Cleanup(idle.Close)
+	down := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(down.Close)
 	address := func(s *httptest.Server) map[string]string {
 		return map[string]string{"drainer-0": strings.TrimPrefix(s.URL, "http://")}
 	}
@@ -71,6 +78,7 @@ func setUp(t *testing.T) *live {
 		{Name: honouredJob, HonorLabels: true, Targets: l.stage.Targets()},
 		{Name: crowdJob, Targets: address(crowd)},
 		{Name: idleJob, Targets: address(idle)},
+		{Name: downJob, Targets: address(down)},
 	})
 	l.must(err)
 	t.Cleanup(l.prometheus.Kill)

@@ -136,7 +136,6 @@ type Field struct {
 	Decimals   *int             `json:"decimals,omitempty"`
 	Min        *float64         `json:"min,omitempty"`
 	Max        *float64         `json:"max,omitempty"`
-	NoValue    string           `json:"noValue,omitempty"`
 	Color      map[string]any   `json:"color,omitempty"`
 	Thresholds *Thresholds      `json:"thresholds,omitempty"`
 	Mappings   []map[string]any `json:"mappings,omitempty"`

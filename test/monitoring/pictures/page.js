@@ -68,10 +68,16 @@ const last = (l) => l.points.length ? l.points[l.points.length - 1][1] : null;
 function drawStat(body, { panel, lines }) {
   const d = panel.fieldConfig.defaults;
   const shown = lines.filter((l) => last(l) !== null);
+  const texts = d.mappings ? d.mappings[0].options : {};
   const box = element("div", "stats", body);
-  if (!shown.length) return element("div", "nothing", box, d.noValue || "No data");
+  if (!shown.length) return element("div", "nothing", box, "No data");
   for (const l of shown) {
     const one = element("div", "stat", box);
+    const mapped = texts[String(last(l))];
+    if (mapped) {
+      element("div", "nothing", one, mapped.text);
+      continue;
+    }
     const value = element("b", "", one, text(last(l), d.unit, d.decimals));
     const fixed = properties(panel, l.name).color;
     value.style.color = fixed ? named[fixed.fixedColor] : thresholdColour(d.thresholds.steps, last(l));
@@ -80,18 +86,21 @@ function drawStat(body, { panel, lines }) {
   }
 }
 
-// Joins the queries by their labels, as the panel's transformations do.
+// Joins the queries by the labels that all of them have, as the panel's
+// transformations do.
 function drawTable(body, { panel, lines }) {
   const organize = panel.transformations.find((t) => t.id === "organize").options;
   const columns = Object.keys(organize.indexByName).sort((a, b) => organize.indexByName[a] - organize.indexByName[b]);
   const rows = new Map();
+  const shared = Object.keys(lines.length ? lines[0].labels : {}).filter((name) => lines.every((l) => name in l.labels)).sort();
   for (const l of lines) {
-    const key = JSON.stringify(l.labels);
-    if (!rows.has(key)) rows.set(key, { ...l.labels });
+    const key = JSON.stringify(shared.map((name) => l.labels[name]));
+    if (!rows.has(key)) rows.set(key, {});
+    Object.assign(rows.get(key), l.labels);
     rows.get(key)[panel.targets.length > 1 ? "Value #" + l.refId : "Value"] = last(l);
   }
   const by = columns.find((c) => organize.renameByName[c] === panel.options.sortBy[0].displayName);
-  const sorted = [...rows.values()].sort((a, b) => b[by] > a[by] ? 1 : -1);
+  const sorted = [...rows.values()].sort((a, b) => (b[by] ?? -1) > (a[by] ?? -1) ? 1 : -1);
   if (!sorted.length) return element("div", "nothing", body, "No data");
   const used = columns.filter((c) => sorted.some((r) => r[c] !== undefined));
   const table = element("table", "", body);
@@ -155,7 +164,7 @@ function withGaps(points) {
 function drawGraph(body, { panel, lines }) {
   const d = panel.fieldConfig.defaults;
   const shown = lines.filter((l) => l.points.some((p) => p[1] !== null)).sort((a, b) => a.name < b.name ? -1 : 1);
-  if (!shown.length) return element("div", "nothing", body, d.noValue || "No data");
+  if (!shown.length) return element("div", "nothing", body, "No data");
   const stacked = d.custom.stacking.mode === "normal";
   const times = [...new Set(shown.flatMap((l) => l.points.map((p) => p[0])))].sort();
   const options = axes(panel, d.unit);
