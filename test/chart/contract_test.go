@@ -74,16 +74,7 @@ func contractPods(t *testing.T) {
 		return workload.Spec{
 			Namespace: contractNamespace, Name: name, Replicas: 1, Start: 100 * time.Millisecond, Stop: time.Second,
 			NodeSelector: map[string]string{corev1.LabelHostname: contractNode(0)},
-			// The namespace admits only restricted pods.
-			Pod: func(p *corev1.PodTemplateSpec) {
-				yes, no := true, false
-				p.Spec.SecurityContext = &corev1.PodSecurityContext{
-					RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-				}
-				p.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{
-					AllowPrivilegeEscalation: &no, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-				}
-			},
+			Pod:          restricted,
 		}
 	}
 	err := workload.Create(t.Context(), shared.Client,
@@ -100,6 +91,17 @@ func contractPods(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// restricted makes pods such as the namespaces admit.
+func restricted(p *corev1.PodTemplateSpec) {
+	yes, no := true, false
+	p.Spec.SecurityContext = &corev1.PodSecurityContext{
+		RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	p.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{
+		AllowPrivilegeEscalation: &no, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
 }
 
 // holdEvictions makes a webhook that is asked about every eviction and does not

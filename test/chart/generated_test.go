@@ -67,6 +67,42 @@ func TestDeploy(t *testing.T) {
 	}
 }
 
+// TestOverlay: the documented overlay for another namespace changes all that is
+// about it, the policies among them.
+func TestOverlay(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(shared.chart.Checkout, "docs", "install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "<!-- test: overlay -->\n```yaml\n")
+	overlay, _, found := strings.Cut(rest, "```")
+	const base = "https://github.com/drainer-dev/drainer//deploy?ref=v0.1.0"
+	if !found || !strings.Contains(overlay, base) {
+		t.Fatalf("docs/install.md has no overlay of %s, but %q", base, overlay)
+	}
+	dir := t.TempDir()
+	deploy, err := filepath.Rel(dir, filepath.Join(shared.chart.Checkout, "deploy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "kustomization.yaml")
+	if err := os.WriteFile(path, []byte(strings.Replace(overlay, base, deploy, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := parse(t, kubectl(t, "", "kustomize", dir))
+	for _, policy := range []string{"nodes", "evictions"} {
+		o := all.find(t, "ValidatingAdmissionPolicy", "drainer-"+policy)
+		const want = "request.userInfo.username == 'system:serviceaccount:evictions:drainer'"
+		if got := at(o, "spec", "matchConditions", 0, "expression"); got != want || o.GetNamespace() != "" {
+			t.Errorf("%s in namespace %q is about %v, want %s", o.GetName(), o.GetNamespace(), got, want)
+		}
+	}
+	if account := all.find(t, "ServiceAccount", "drainer"); account.GetNamespace() != "evictions" {
+		t.Errorf("the account is in %s", account.GetNamespace())
+	}
+}
+
 // TestRoles: the rules of the chart are those of deploy, by which all of
 // test/e2e runs, and lists what they are in full: more must not slip in.
 func TestRoles(t *testing.T) {

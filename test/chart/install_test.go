@@ -46,8 +46,8 @@ func TestInstall(t *testing.T) {
 				t.Errorf("Helm says after the installation\n%s", notes)
 			}
 			checkInstalled(t, major, "")
-			// The nodes of TestContract are drained by another drainer.
-			process := startInstalled(t, "drainer", "drainer", nil, "--node-selector="+pool+"!="+contractNamespace)
+			// The nodes of other tests are drained by other drainers.
+			process := startInstalled(t, "drainer", "drainer", nil, "--node-selector=!"+pool)
 			playTest(t, "drainer", process.Health(), func() {
 				helm(t, major, "test", "drainer", "--namespace=drainer", helmPatience)
 			})
@@ -166,7 +166,8 @@ func inventory(t *testing.T) []string {
 	var names []string
 	list(t, "", func(r metav1.APIResource, namespace, name string) {
 		ours := namespace == "" || slices.Contains(namespaces, namespace)
-		if ours && r.Name != "events" && !strings.Contains(namespace+name, contractNamespace) {
+		theirs := slices.ContainsFunc(apart, func(n string) bool { return strings.Contains(namespace+name, n) })
+		if ours && r.Name != "events" && !theirs {
 			names = append(names, strings.Join([]string{r.Name, namespace, name}, "/"))
 		}
 	})

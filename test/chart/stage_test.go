@@ -21,7 +21,12 @@ import (
 )
 
 // namespaces are those that the values under ci install into.
-var namespaces = []string{"drainer", "drainer-moved", "drainer-leases", "drainer-monitoring", contractNamespace}
+// The others have tests of their own.
+var namespaces = append([]string{"drainer", "drainer-moved", "drainer-leases", "drainer-monitoring"}, apart...)
+
+// apart are the namespaces of tests that run beside TestInstall, and a part of
+// the name of everything that they make.
+var apart = []string{contractNamespace, requestsNamespace, upgradeNamespace}
 
 // furnish gives the cluster what the chart expects to find: nodes, namespaces
 // that admit only restricted pods, and the kinds of two operators.
