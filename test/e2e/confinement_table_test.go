@@ -153,6 +153,9 @@ var forbidden = []change{
 	{name: "an eviction by force", says: "without a grace period", eviction: &zero},
 }
 
+// onCrowded must be denied where there is too much to look at.
+var onCrowded = change{name: "a foreign annotation among too many", patch: `{"metadata":{"annotations":{"example.com/new":"x"}}}`}
+
 // permitted is drainer's own business, on any node, in this order.
 var permitted = []change{
 	{name: "a cordon", patch: `{"spec":{"unschedulable":true}}`},
