@@ -79,7 +79,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestListeners: every listener answers, and refuses a header that is too large.
+// TestListeners: every listener answers, but nothing that could change anything,
+// and refuses a header that is too large.
 func TestListeners(t *testing.T) {
 	o := defaults()
 	o.MetricsBindAddress, o.HealthBindAddress, o.PprofBindAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
@@ -97,19 +98,27 @@ func TestListeners(t *testing.T) {
 	}
 	for _, s := range served {
 		path := map[string]string{"metrics": "/metrics", "health": "/readyz", "pprof": "/debug/pprof/cmdline"}[s[1]]
-		for size, want := range map[int]int{1 << 10: http.StatusOK, 2 * maxHeaderBytes: http.StatusRequestHeaderFieldsTooLarge} {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s[2]+path, http.NoBody)
+		for _, test := range []struct {
+			method       string
+			header, want int
+		}{
+			{http.MethodGet, 1 << 10, http.StatusOK},
+			{http.MethodGet, 2 * maxHeaderBytes, http.StatusRequestHeaderFieldsTooLarge},
+			{http.MethodPost, 0, http.StatusMethodNotAllowed},
+			{http.MethodPut, 0, http.StatusMethodNotAllowed},
+		} {
+			request, err := http.NewRequestWithContext(t.Context(), test.method, "http://"+s[2]+path, http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}
-			request.Header.Set("X-Large", strings.Repeat("x", size))
+			request.Header.Set("X-Large", strings.Repeat("x", test.header))
 			response, err := http.DefaultClient.Do(request)
 			if err != nil {
 				t.Fatal(err)
 			}
 			response.Body.Close()
-			if response.StatusCode != want {
-				t.Errorf("%s answers a header of %d bytes with %d, want %d", s[1], size, response.StatusCode, want)
+			if response.StatusCode != test.want {
+				t.Errorf("%s answers %s with a header of %d bytes with %d, want %d", s[1], test.method, test.header, response.StatusCode, test.want)
 			}
 		}
 	}
