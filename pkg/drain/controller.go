@@ -88,6 +88,8 @@ type Controller struct {
 	// after is the number of the plan up to which nothing was known of the last
 	// write to a node: those plans are out of date.
 	after map[types.UID]int
+	// occupied are the nodes that a task cordons, confirms or releases now.
+	occupied map[types.UID]bool
 }
 
 const (
@@ -122,6 +124,8 @@ func New(o Options) *Controller {
 		began:   time.Now(),
 		memory:  plan.NewMemory(),
 		after:   map[types.UID]int{},
+
+		occupied: map[types.UID]bool{},
 	}
 	c.tasks = newTaskQueue(o.MetricsProvider, c.urgent)
 	c.evictor = newEvictor(o, c.answered)

@@ -8,13 +8,21 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/plan"
 )
 
 // reconcile does at a node what the newest plan says, if that plan knows of the
-// last write to the node.
+// last write to the node. Whatever ends a write brings a new plan, and with it
+// what had to wait for it.
 func (c *Controller) reconcile(ctx context.Context, t task) (progress, error) {
+	if t.kind != reportTask {
+		if !c.occupy(t.node) {
+			return later, nil
+		}
+		defer c.leave(t.node)
+	}
 	c.mu.Lock()
 	n, planned := c.plans[t.node]
 	stale := c.planned <= c.after[t.node]
@@ -40,6 +48,26 @@ func (c *Controller) reconcile(ctx context.Context, t task) (progress, error) {
 		return done, nil
 	}
 	return done, err
+}
+
+// occupy is true if nothing else cordons or releases the node now: a cordon that
+// lands after the release would be one of which nothing tells.
+func (c *Controller) occupy(node types.UID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.occupied[node] {
+		return false
+	}
+	c.occupied[node] = true
+	return true
+}
+
+// leave ends what occupy began, and asks for what came meanwhile.
+func (c *Controller) leave(node types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.occupied, node)
+	c.Wake()
 }
 
 func (c *Controller) report(ctx context.Context, n *plan.NodePlan) error {

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
 // TestStoryDrain: a node is annotated, drained within its budget, and released
@@ -80,4 +81,30 @@ func TestStorySuccession(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStoryCancelWhileCordoning: a request is removed while the write that
+// cordons its node is under way. The node is released once that has landed: it
+// never has a cordon of ours of which nothing tells.
+func TestStoryCancelWhileCordoning(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n", "spare")
+		cordon := func(r apiserver.Request) bool {
+			return writesNode(r) && r.Subresource == "" && r.Query.Get("fieldManager") == api.CordonFieldManager
+		}
+		s.server.Add(apiserver.Rule{Match: cordon, Times: 1, Before: 5 * time.Second})
+		s.start()
+		s.drain("r", "n")
+		s.await("the node says that it is being cordoned", time.Minute, s.reaches("n", api.Draining))
+		s.wait(time.Second)
+		s.unannotate("n", api.DrainAnnotation)
+		s.await("released", time.Minute, func() bool {
+			return len(s.server.Requests(cordon)) >= 2 && s.phase("n") == "" && !s.node("n").Spec.Unschedulable
+		})
+		for _, n := range s.writes("n") {
+			if n.Spec.Unschedulable && n.Annotations[api.StatusAnnotation] == "" {
+				t.Errorf("version %s of the node is cordoned and says nothing", n.ResourceVersion)
+			}
+		}
+	})
 }

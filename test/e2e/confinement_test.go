@@ -105,6 +105,10 @@ func (p person) try(ctx context.Context, w where, c change) error {
 func (p person) refused(e *env, w where, c change) string {
 	e.Helper()
 	err := p.try(e.Context(), w, c)
+	for apierrors.IsTimeout(err) {
+		// A busy API server gives up on a crowded node, and has changed nothing.
+		err = p.try(e.Context(), w, c)
+	}
 	// The policies judge an eviction before the pod is looked for.
 	if err == nil || c.eviction != nil && apierrors.IsNotFound(err) {
 		return ""

@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"drainer.dev/drainer/pkg/config"
 	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster"
@@ -33,13 +34,13 @@ type watched struct {
 
 type watchedProcess struct {
 	*daemon.Process
-	flags []string
+	rules invariant.Rules
 }
 
 func (w *watched) add(p *daemon.Process, flags []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.list = append(w.list, watchedProcess{p, flags})
+	w.list = append(w.list, watchedProcess{p, rulesOf(flags)})
 }
 
 // sayJudged says how much that was.
@@ -77,7 +78,7 @@ func (e *env) judge() {
 func (e *env) witnessed() (list []witness.Process) {
 	e.Helper()
 	for _, w := range e.watched.list {
-		list = append(list, witness.Process{Name: w.Log, Credential: w.Credential, Rules: rulesOf(w.flags), Counted: e.countedBy(w.Log)})
+		list = append(list, witness.Process{Name: w.Log, Credential: w.Credential, Rules: w.rules, Counted: e.countedBy(w.Log)})
 	}
 	return list
 }
@@ -142,7 +143,25 @@ func (e *env) countedBy(log string) map[string]int {
 // itself, it knows at once.
 const patience = time.Minute
 
-// rulesOf is what drainer was told by its flags.
+var barePods = map[plan.BarePods]invariant.BarePods{
+	plan.BlockBarePods: invariant.BlockBarePods, plan.EvictBarePods: invariant.EvictBarePods, plan.IgnoreBarePods: invariant.IgnoreBarePods,
+}
+
+// configured is what a configuration file says.
+func configured(file string) *config.DrainerConfiguration {
+	c := config.Default("")
+	text, err := os.ReadFile(file)
+	if err == nil {
+		_, err = config.Decode(file, text, c)
+	}
+	if err != nil {
+		panic(err) // The test's own mistake.
+	}
+	return c
+}
+
+// rulesOf is what drainer was told: by its flags, and about bare pods also by its
+// configuration file.
 func rulesOf(flags []string) invariant.Rules {
 	rules := invariant.Rules{Patience: patience, PodLag: patience, NodeLag: 100 * time.Millisecond}
 	for _, flag := range flags {
@@ -157,13 +176,15 @@ func rulesOf(flags []string) invariant.Rules {
 		case "allow-last-node":
 			rules.AllowLastNode = value != "false"
 		case "bare-pods":
-			rules.BarePods = map[string]invariant.BarePods{"Evict": invariant.EvictBarePods, "Ignore": invariant.IgnoreBarePods}[value]
+			rules.BarePods = barePods[plan.BarePods(value)]
 		case "empty-dir":
 			rules.BlockEmptyDir = value == "Block"
 		case "drain-timeout":
 			rules.Timeout, _ = time.ParseDuration(value)
 		case "on-timeout":
 			rules.StopAtTimeout = value == "Stop"
+		case "config":
+			rules.BarePods = barePods[configured(value).BarePods]
 		case "node-selector":
 			key, want, _ := strings.Cut(value, "=")
 			rules.Served = func(n *corev1.Node) bool { return n.Labels[key] == want }
