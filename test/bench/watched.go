@@ -83,7 +83,12 @@ func (b *bareScene) fillWithLarge(ctx context.Context, w *Watched) error {
 
 // watchAll lets drainer watch all pods, and notes the most memory that it takes.
 func (b *bareScene) watchAll(ctx context.Context, w *Watched) error {
-	p, _, err := b.startDrainer(ctx, b.namespace, append([]string{"--allow-last-node", "--bare-pods=Evict", "--node-selector=scenario=" + b.name}, noLimits...)...)
+	p, _, err := b.startDrainer(ctx, b.namespace, append([]string{
+		"--allow-last-node", "--bare-pods=Evict", "--node-selector=scenario=" + b.name,
+		// For each list of pods the API server goes through all of them, and may
+		// answer nothing else for longer than a lease usually lasts.
+		"--leader-elect-lease-duration=5m", "--leader-elect-renew-deadline=4m",
+	}, noLimits...)...)
 	if err != nil {
 		return err
 	}
