@@ -149,7 +149,7 @@ func large(name, node string) *corev1.Pod {
 			LivenessProbe: probe, ReadinessProbe: probe,
 			VolumeMounts: []corev1.VolumeMount{{Name: "config", MountPath: "/etc/config"}},
 		}
-		for e := range 35 {
+		for e := range 21 {
 			container.Env = append(container.Env, corev1.EnvVar{
 				Name: fmt.Sprintf("SETTING_NUMBER_%d", e), Value: fmt.Sprintf("the-value-of-setting-%d-of-pod-%s", e, name),
 			})
