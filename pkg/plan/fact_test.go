@@ -31,3 +31,48 @@ func TestLookups(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusals: each refusal in a row doubles the wait for the next try;
+// throttling, which is not the pod's fault, does not.
+func TestRefusals(t *testing.T) {
+	const ms = time.Millisecond
+	for name, test := range map[string]struct {
+		answers []Reason
+		waits   []time.Duration
+	}{
+		"by a webhook":         {[]Reason{Webhook, Webhook, Webhook}, []time.Duration{1000 * ms, 2000 * ms, 4000 * ms}},
+		"by a budget":          {[]Reason{BudgetExhausted, BudgetExhausted, BudgetExhausted}, []time.Duration{200 * ms, 400 * ms, 800 * ms}},
+		"throttled in between": {[]Reason{Webhook, Throttled, Webhook}, []time.Duration{1000 * ms, 0, 2000 * ms}},
+	} {
+		var p PodMemory
+		for i, reason := range test.answers {
+			p, _ = p.answered(Answered{Grant: Grant{Pod: &Pod{}}, Outcome: Outcome{Reason: reason}, At: noon})
+			if got := p.RetryAt.Sub(noon); got != test.waits[i] {
+				t.Errorf("%s: refusal %d makes it wait %v, want %v", name, i+1, got, test.waits[i])
+			}
+		}
+	}
+}
+
+// TestRefusedBudgets: only the answer that they are too many counts for a set of
+// budgets.
+func TestRefusedBudgets(t *testing.T) {
+	for reason, want := range map[Reason]string{MultipleBudgets: "a b ", Webhook: "", BudgetExhausted: ""} {
+		p, _ := PodMemory{}.answered(Answered{Grant: Grant{Pod: &Pod{}, Budgets: "a b "}, Outcome: Outcome{Reason: reason}, At: noon})
+		if p.RefusedBudgets != want {
+			t.Errorf("%s: refused for the budgets %q, want %q", reason, p.RefusedBudgets, want)
+		}
+	}
+}
+
+// TestNotEvicted: a pod that is still there at the last lookup was refused for
+// the reason that is known, or by the server that promised otherwise.
+func TestNotEvicted(t *testing.T) {
+	for before, want := range map[Reason]Reason{"": ServerError, Gone: ServerError, Unknown: Unknown} {
+		p := PodMemory{AdmittedAt: noon, Outcome: Outcome{Reason: before}, LookupsLeft: 1}
+		p, events := p.lookedUp(&Pod{}, LookedUp{At: noon})
+		if p.Outcome.Reason != want || p.Refusals != 1 || !p.RetryAt.Equal(noon.Add(errorBackoff)) || len(events) != 1 {
+			t.Errorf("after %q: refused %d times, by %q, until %v, with %d events; want once, by %q, for %v", before, p.Refusals, p.Outcome.Reason, p.RetryAt, len(events), want, errorBackoff)
+		}
+	}
+}
