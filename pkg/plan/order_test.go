@@ -66,7 +66,7 @@ func TestRefusedPodsWait(t *testing.T) {
 	}
 	s.budget("long", "long", 1, 8, 7, 8)   // 5 pods, 1 at once: 5 rounds
 	s.budget("brief", "brief", 1, 8, 7, 8) // 2 pods, 1 at once: 2 rounds
-	// The nodes' order alone would send the pod that comes first.
+	// The order of the pods alone would send brief-1 first.
 	entries := s.Pods["n"]
 	slices.Reverse(entries)
 	if got := granted(Make(s.Snapshot)); !slices.Equal(got, []string{"long-0", "brief-1"}) {

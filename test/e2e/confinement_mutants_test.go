@@ -63,13 +63,6 @@ func unmatched(resource string) func(map[string]*daemon.Confinement) bool {
 	}
 }
 
-// failingOpen lets pass what the policy cannot judge.
-func failingOpen(all map[string]*daemon.Confinement) bool {
-	ignore := admissionv1.Ignore
-	all["drainer-nodes"].Policy.Spec.FailurePolicy = &ignore
-	return true
-}
-
 // partMutants leave out, of one part of the object, each way to differ.
 func partMutants(variable, part, old string, passes ...string) []mutant {
 	var (
@@ -99,7 +92,6 @@ var mutants = slices.Concat(
 		{"evictions", unchecked("drainer-evictions", "gracePeriodSeconds"), "an eviction by force", ""},
 		{"the resource nodes", unmatched("nodes"), "a taint NoExecute", ""},
 		{"the resource nodes/status", unmatched("nodes/status"), "addresses", ""},
-		{"failing closed", failingOpen, onCrowded.name, ""},
 		{"the key of the own taint", both("taints", "oldTaints", "t.key == 'drainer.dev/queued' &&", ""), "a taint PreferNoSchedule", ""},
 		{"the effect of the own taint", both("taints", "oldTaints", "&& t.effect == 'PreferNoSchedule'", ""), "drainer's taint as NoExecute", ""},
 		{"the slash of the prefix", replaced("changedAnnotations", "drainer.dev/", "drainer.dev"), "an annotation under a longer domain", ""},
@@ -146,7 +138,6 @@ func TestConfinementGuards(t *testing.T) {
 	attempts := map[string]func(person) string{}
 	for w, list := range map[where][]change{
 		{nodes, e.nodes[0], ""}: slices.Concat(forbidden, permitted), {futures, full, ""}: forbiddenInFuture, {futures, empty, ""}: permittedInFuture,
-		{nodes, e.crowdedNode(), ""}: {onCrowded},
 	} {
 		for _, c := range list {
 			to := where{w.resource, w.object, c.sub}
