@@ -125,8 +125,7 @@ func (o *options) complete() error {
 	}
 	var problems []error
 	if o.nodeSelector != "" {
-		// What LabelSelectors do not have, such as pool>3, fails here.
-		if o.NodeSelector, err = metav1.ParseToLabelSelector(o.nodeSelector); err != nil {
+		if o.NodeSelector, err = config.ParseSelector(o.nodeSelector); err != nil {
 			problems = append(problems, fmt.Errorf("--node-selector=%q: expected a label selector such as pool=workers: %w", o.nodeSelector, err))
 		}
 	}

@@ -78,6 +78,8 @@ type PodMemory struct {
 	// answered that they are too many.
 	RefusedBudgets string
 
+	// SentAt is when the eviction was last sent, of those that were answered.
+	SentAt time.Time
 	// AdmittedAt is when the API server admitted the eviction.
 	AdmittedAt time.Time
 	// Uncertain is true while it is unknown what became of the eviction.

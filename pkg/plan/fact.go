@@ -134,7 +134,8 @@ func (m *Memory) change(e *Entry, change func(PodMemory) (PodMemory, []Event)) [
 	memory, events := change(e.Memory)
 	e.Memory = memory
 	if before.IsZero() && !memory.AdmittedAt.IsZero() {
-		m.countReturn(e, memory.AdmittedAt)
+		// What takes the pod's place may be seen before the answer is.
+		m.countReturn(e, memory.SentAt)
 	}
 	return events
 }
@@ -191,6 +192,7 @@ func (b BudgetMemory) probed(at time.Time) BudgetMemory {
 // answered is p after its eviction was answered.
 func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
 	reason := f.Outcome.Reason
+	p.SentAt = f.At.Add(-f.Took)
 	if reason == Admitted {
 		p, events := p.admitted(f.At)
 		return p, append(events, PodEvicted{Pod: f.Grant.Pod, Request: f.Grant.Request})

@@ -76,3 +76,31 @@ func TestNotEvicted(t *testing.T) {
 		}
 	}
 }
+
+// TestReturnsBeforeTheAnswer: a pod that takes the place of an evicted one comes
+// back, also if it is seen before the answer to that one's eviction is.
+func TestReturnsBeforeTheAnswer(t *testing.T) {
+	for name, test := range map[string]struct {
+		seen time.Time
+		want bool
+	}{
+		"before the eviction was sent": {noon, false},
+		"while it was under way":       {noon.Add(time.Second), true},
+		"after it":                     {noon.Add(3 * time.Second), true},
+	} {
+		node := &Node{Name: "n", UID: "n"}
+		first := &Pod{UID: "a", Node: "n", Controller: Owner{UID: "rs"}}
+		m := NewMemory()
+		m.Nodes["n"] = NodeMemory{Node: node}
+		m.Pods["a"] = &Entry{Pod: first, Memory: PodMemory{FirstSeen: noon, Late: true}}
+		m.Apply(Answered{
+			Grant: Grant{Pod: first}, Outcome: Outcome{Reason: Admitted}, At: noon.Add(2500 * time.Millisecond), Took: 2 * time.Second,
+		})
+		p := newPlanner(&Snapshot{Now: noon.Add(4 * time.Second)})
+		second := &Pod{UID: "b", Node: "n", Controller: first.Controller}
+		until, back := p.returning(&nodeWork{node: node, memory: m.Nodes["n"]}, second, &PodMemory{FirstSeen: test.seen, Late: true})
+		if back != test.want || back && until.Before(noon.Add(10*time.Second)) {
+			t.Errorf("seen %s: comes back: %v until %v, want %v", name, back, until, test.want)
+		}
+	}
+}

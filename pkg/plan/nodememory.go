@@ -70,7 +70,7 @@ type restored struct {
 }
 
 // Return is how often pods of one controller came to a cordoned node and were
-// evicted, and when last.
+// evicted, and when the last of these evictions was sent.
 type Return struct {
 	Count int
 	Last  time.Time
