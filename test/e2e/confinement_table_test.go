@@ -82,7 +82,6 @@ var forbidden = []change{
 	},
 	{name: "another foreign annotation", says: "annotation example.com/keep", patch: `{"metadata":{"annotations":{"example.com/keep":"no"}}}`},
 	{name: "no foreign annotation", says: "annotation example.com/keep", patch: `{"metadata":{"annotations":{"example.com/keep":null}}}`},
-	// The control plane annotates nodes, too: any one may be the first to be named.
 	{name: "no annotations", says: "drainer may not change the annotation ", patch: `{"metadata":{"annotations":null}}`},
 	{
 		name: "an annotation under a longer domain", says: "annotation drainer.dev.example.com/new",
