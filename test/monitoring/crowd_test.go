@@ -23,8 +23,9 @@ func crowdOf(nodes int, now time.Time) map[types.UID]plan.NodePlan {
 		n := plan.NodePlan{
 			Node: &plan.Node{Name: name}, Phase: api.Blocked, Watch: true,
 			Memory: plan.NodeMemory{
+				// Returns that raise no alert.
 				Request: "r", StartedAt: now.Add(-time.Duration(i) * time.Minute),
-				Returns: map[types.UID]plan.Return{"controller": {Count: (i + now.Second()) % 7}},
+				Returns: map[types.UID]plan.Return{"controller": {Count: (i + now.Second()) % 6}},
 			},
 			Facts: plan.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Eligible: (i + 20*now.Second()) % nodes, Terminating: 2, Gone: 1 + i}}},
 		}
