@@ -102,6 +102,19 @@ func (d *daemon) urgent(t task) bool {
 	}
 }
 
+// rival is the task that may not run while this one does: a cordon that lands
+// after the release would be one of which nothing tells.
+func rival(t task) (other task, is bool) {
+	switch t.kind {
+	case nodeTask:
+		return task{kind: releaseTask, node: t.node}, true
+	case releaseTask:
+		return task{kind: nodeTask, node: t.node}, true
+	default:
+		return task{}, false
+	}
+}
+
 // runTasks lets idle workers take tasks.
 func (d *daemon) runTasks() {
 	q := &d.tasks
@@ -133,6 +146,9 @@ const (
 func (d *daemon) ended(t task, came progress, err error) {
 	q := &d.tasks
 	delete(q.running, t)
+	if _, waits := rival(t); waits && came != later {
+		d.wake()
+	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		// The object is gone, or has changed: its event brings a new plan.
 		d.wake()
@@ -189,6 +205,11 @@ func (d *daemon) runTask(t task) {
 	case budgetTask:
 		d.readBudget(t)
 	default:
+		if other, is := rival(t); is && d.tasks.running[other] {
+			// Its end brings a new plan.
+			d.ended(t, later, nil)
+			return
+		}
 		d.reconcile(t)
 	}
 }
