@@ -24,6 +24,11 @@ SEED = 1
 # The major versions of Helm that test-chart runs.
 HELM = v4
 
+# Empty for all of test-e2e and test-chart; otherwise without the two tests that
+# take minutes each: every part of the policies left out in turn, and the
+# documented installation in three shells.
+QUICK =
+
 # What only make test-all does. Faults, simulation and fuzzing belong here. Of the
 # 10,000 random clusters of seed 1, two break an invariant for reasons that are
 # not understood yet: I6 after 3,900 of one half, I9 after 4,974 of the other.
@@ -63,7 +68,7 @@ chart: ## Make the chart's README and schema, and deploy, anew from charts/drain
 	go run -C test/chart ./generate
 
 test: ## Test what a change can break: lint, unit tests, and e2e, chart and monitoring on real programs
-	@MAKE="$(MAKE)" test/parts programs lint test-unit test-e2e test-chart test-monitoring
+	@MAKE="$(MAKE)" test/parts programs lint test-unit "test-e2e QUICK=yes" "test-chart QUICK=yes" test-monitoring
 
 test-all: ## Run every test: test with both major versions of Helm, the oldest Kubernetes, the release, and random clusters
 	@MAKE="$(MAKE)" test/parts "programs HELM=v4,v3" lint test-unit test-e2e "test-chart HELM=v4,v3" test-monitoring $(SLOW_PARTS)
@@ -80,7 +85,7 @@ test-unit: ## Run the quick tests, with the race detector where there is a C com
 	go test -C test/random ./...
 
 test-e2e: ## Run the e2e tests on a real control plane
-	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10
+	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10 $(if $(QUICK),-skip='^TestConfinementGuards$$')
 
 test-compat: ## Run the e2e tests on the oldest Kubernetes that drainer is tested against
 	DRAINER_TEST_KUBERNETES=1.34 go run ./test/cluster/programs cluster
@@ -92,7 +97,7 @@ test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that b
 	go test -C test/release -count=1 -timeout=$(TIMEOUT) ./...
 
 test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4,v3 for both versions
-	go test -C test/chart -count=1 -timeout=$(TIMEOUT) -helm=$(HELM)
+	go test -C test/chart -count=1 -timeout=$(TIMEOUT) -helm=$(HELM) $(if $(QUICK),-skip='^TestInstall$$/^documented$$')
 
 test-simulation: ## Run the whole controller in simulated time: with 5,000 nodes, and in 300 random clusters; SEED=n
 	go test -count=1 -timeout=$(TIMEOUT) -v -run 'TestStoryBigStart' ./pkg/drain -story.nodes=5000
