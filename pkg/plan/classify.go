@@ -212,10 +212,10 @@ func (p *planner) policy(n *nodeWork, pod *Pod) (Reason, string) {
 // evicted from the cordoned node, and has to wait.
 func (p *planner) returning(n *nodeWork, pod *Pod, memory *PodMemory) (time.Time, bool) {
 	r, ever := n.memory.Returns[pod.Controller.UID]
-	if !ever || !memory.Late || !memory.FirstSeen.After(r.Last) {
+	if !ever || !memory.Late || !memory.FirstSeen.After(r.SentAt) {
 		return time.Time{}, false
 	}
-	until := r.Last.Add(r.delay())
+	until := r.AdmittedAt.Add(r.delay())
 	return until, p.Now.Before(until)
 }
 

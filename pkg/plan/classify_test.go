@@ -87,17 +87,18 @@ func seenLongAgo(s scene) {
 // together with the first one does not.
 func TestReturning(t *testing.T) {
 	seen := noon
-	late := &PodMemory{FirstSeen: seen.Add(time.Second)}
-	r := Return{}.evicted(late, seen.Add(2*time.Second))
-	together := &PodMemory{FirstSeen: seen.Add(time.Second)}
-	if r = r.evicted(together, seen.Add(3*time.Second)); r.Count != 1 {
+	evicted := func(r Return, first, at time.Time) Return {
+		return r.evicted(&PodMemory{FirstSeen: first, SentAt: at, AdmittedAt: at})
+	}
+	r := evicted(Return{}, seen.Add(time.Second), seen.Add(2*time.Second))
+	if r = evicted(r, seen.Add(time.Second), seen.Add(3*time.Second)); r.Count != 1 {
 		t.Errorf("two that came together count %d", r.Count)
 	}
 	var delays []time.Duration
 	for i := range 7 {
 		delays = append(delays, r.delay())
 		at := seen.Add(time.Duration(i+1) * time.Minute)
-		r = r.evicted(&PodMemory{FirstSeen: at}, at.Add(time.Second))
+		r = evicted(r, at, at.Add(time.Second))
 	}
 	if delays[0] != returnDelay || delays[1] != 2*returnDelay || delays[6] != returnDelayMost {
 		t.Errorf("the delays are %v", delays)

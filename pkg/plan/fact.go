@@ -134,33 +134,32 @@ func (m *Memory) change(e *Entry, change func(PodMemory) (PodMemory, []Event)) [
 	memory, events := change(e.Memory)
 	e.Memory = memory
 	if before.IsZero() && !memory.AdmittedAt.IsZero() {
-		// What takes the pod's place may be seen before the answer is.
-		m.countReturn(e, memory.SentAt)
+		m.countReturn(e)
 	}
 	return events
 }
 
 // countReturn notes that a late pod was evicted.
-func (m *Memory) countReturn(e *Entry, at time.Time) {
+func (m *Memory) countReturn(e *Entry) {
 	controller := e.Controller.UID
 	if controller == "" || !e.Memory.Late {
 		return
 	}
 	for uid, n := range m.Nodes {
 		if n.Node != nil && n.Node.Name == e.Node {
-			m.Nodes[uid] = n.returned(controller, &e.Memory, at)
+			m.Nodes[uid] = n.returned(controller, &e.Memory)
 		}
 	}
 }
 
 // returned is n after a late pod of the controller was evicted.
-func (n NodeMemory) returned(controller types.UID, pod *PodMemory, at time.Time) NodeMemory {
+func (n NodeMemory) returned(controller types.UID, pod *PodMemory) NodeMemory {
 	// Plans share the map: it is replaced and not changed.
 	returns := maps.Clone(n.Returns)
 	if returns == nil {
 		returns = map[types.UID]Return{}
 	}
-	returns[controller] = returns[controller].evicted(pod, at)
+	returns[controller] = returns[controller].evicted(pod)
 	n.Returns = returns
 	return n
 }

@@ -99,7 +99,7 @@ func TestReturnsBeforeTheAnswer(t *testing.T) {
 		p := newPlanner(&Snapshot{Now: noon.Add(4 * time.Second)})
 		second := &Pod{UID: "b", Node: "n", Controller: first.Controller}
 		until, back := p.returning(&nodeWork{node: node, memory: m.Nodes["n"]}, second, &PodMemory{FirstSeen: test.seen, Late: true})
-		if back != test.want || back && until.Before(noon.Add(10*time.Second)) {
+		if back != test.want || back && until.Before(noon.Add(12500*time.Millisecond)) {
 			t.Errorf("seen %s: comes back: %v until %v, want %v", name, back, until, test.want)
 		}
 	}

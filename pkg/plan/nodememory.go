@@ -70,19 +70,20 @@ type restored struct {
 }
 
 // Return is how often pods of one controller came to a cordoned node and were
-// evicted, and when the last of these evictions was sent.
+// evicted, and when the last of these evictions was sent and admitted: a pod that
+// is seen in between has taken the evicted one's place.
 type Return struct {
-	Count int
-	Last  time.Time
+	Count              int
+	SentAt, AdmittedAt time.Time
 }
 
 // evicted is r after a late pod was evicted. Pods that came together, such as
 // bindings in flight at the cordon, count once.
-func (r Return) evicted(pod *PodMemory, at time.Time) Return {
-	if pod.FirstSeen.After(r.Last) {
+func (r Return) evicted(pod *PodMemory) Return {
+	if pod.FirstSeen.After(r.SentAt) {
 		r.Count++
 	}
-	r.Last = at
+	r.SentAt, r.AdmittedAt = pod.SentAt, pod.AdmittedAt
 	return r
 }
 
