@@ -61,10 +61,10 @@ demo: ## Show the main job on a local cluster, or on yours: make demo DEMO_CONTE
 bench: ## Measure drainer beside kubectl drain; writes docs/benchmarks.md
 	go run ./test/bench -out docs
 
-configuration: ## Make the reference of the configuration file anew from pkg/config
+configuration: ## Regenerate the reference of the configuration file from pkg/config
 	go run ./test/configuration/generate
 
-chart: ## Make the chart's README and schema, and deploy, anew from charts/drainer
+chart: ## Regenerate the chart's README and schema, and deploy, from charts/drainer
 	go run -C test/chart ./generate
 
 test: ## Test what a change can break: lint, unit tests, and e2e, chart and monitoring on real programs

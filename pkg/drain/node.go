@@ -71,8 +71,11 @@ func (c *Controller) leave(node types.UID) {
 }
 
 func (c *Controller) report(ctx context.Context, n *plan.NodePlan) error {
-	report := n.Report()
-	version, err := c.writer.report(ctx, n.Node, report, "", time.Now())
+	report, only := n.Report(), ""
+	if n.Guarded {
+		only = n.Node.ResourceVersion
+	}
+	version, err := c.writer.report(ctx, n.Node, report, only, time.Now())
 	return c.wrote(n.Node, &report, version, err)
 }
 

@@ -164,7 +164,7 @@ func (r *randomRun) violated() (yes bool) {
 
 func (r *randomRun) until(after time.Duration) { r.wait(time.Until(r.begun.Add(after))) }
 
-// finish waits until everything is drained or given back that can be, or long
+// finish waits until everything that can be is drained or released, or long
 // enough, and ends the daemon. What cannot be drained at present may be a little
 // later.
 func (r *randomRun) finish() {

@@ -10,7 +10,7 @@ import (
 
 // TestStoryRestore: after etcd was restored resourceVersions go back, and what
 // the informers hold stays as it is. Drainer notices when it reads the blocking
-// budget, within 36 s of its last event, and begins anew.
+// budget, within 36 s of its last event, and starts over.
 func TestStoryRestore(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n", "m")

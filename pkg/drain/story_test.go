@@ -44,7 +44,7 @@ type story struct {
 }
 
 // TestMain keeps client-go from sleeping after an error, by a clock that all
-// bubbles share: time in a bubble begins anew.
+// bubbles share: time in a bubble starts over.
 func TestMain(m *testing.M) {
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
 	m.Run()
@@ -194,7 +194,7 @@ func (s *story) edit(node string, change func(*corev1.Node)) {
 	}
 }
 
-// wait lets time pass.
+// wait lets time pass on the story's own clock, which takes no real time.
 func (s *story) wait(d time.Duration) { time.Sleep(d) }
 
 // since is how long ago the story began.

@@ -180,6 +180,24 @@ func TestConfirmSeesPod(t *testing.T) {
 	}
 }
 
+// TestGuardedReport: a report that must not overwrite Drained is written under the
+// version of the Node that the plan has seen, and no other report is.
+func TestGuardedReport(t *testing.T) {
+	for _, guarded := range []bool{true, false} {
+		server := &stubServer{}
+		c := newTestController(t, draining(), server)
+		n := planned(c)
+		n.Guarded = guarded
+		if err := c.report(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		writes := server.writes()
+		if len(writes) != 1 || strings.Contains(writes[0], `"resourceVersion":"7"`) != guarded {
+			t.Errorf("guarded %v, written: %v", guarded, writes)
+		}
+	}
+}
+
 // TestConfirmConflict: a Node that has changed since the plan is not drained.
 func TestConfirmConflict(t *testing.T) {
 	c := newTestController(t, draining(), &stubServer{conflict: true})

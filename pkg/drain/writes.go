@@ -90,7 +90,7 @@ func (w nodeWriter) clear(ctx context.Context, n *plan.Node) (string, error) {
 }
 
 // taint adds or removes the queued taint. spec.taints is one atomic list, so
-// it is read anew and written under its resourceVersion: a conflict means that
+// it is read again and written under its resourceVersion: a conflict means that
 // somebody else changed it, and nothing is lost.
 func (w nodeWriter) taint(ctx context.Context, n *plan.Node, wanted bool) (string, error) {
 	node, err := w.nodes.Get(ctx, n.Name, metav1.GetOptions{})

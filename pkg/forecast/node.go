@@ -20,8 +20,11 @@ func (d *daemon) reconcile(t task) {
 	case n != nil && d.planned <= d.after[t.node]:
 		d.ended(t, later, nil)
 	case n != nil && t.kind == reportTask && n.Write:
-		r := n.Report()
-		d.report(n.Node, r, "", nil, end)
+		r, only := n.Report(), ""
+		if n.Guarded {
+			only = n.Node.ResourceVersion
+		}
+		d.report(n.Node, r, only, nil, end)
 	case n != nil && t.kind == releaseTask && n.Release:
 		d.release(n.Node, end)
 	case n != nil && t.kind == nodeTask && n.Acts():

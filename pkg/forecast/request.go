@@ -53,7 +53,7 @@ type Request struct {
 // Fault is what goes wrong with a request. The zero value is nothing.
 type Fault struct {
 	// Delay is how much longer the API server takes until it handles the request,
-	// Wait how much longer the answer takes back.
+	// Wait how much longer the answer takes to arrive.
 	Delay, Wait time.Duration
 	// Error is answered instead of what the API server answers: an
 	// *errors.StatusError of apimachinery, or any other error for none at all.

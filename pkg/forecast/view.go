@@ -27,7 +27,7 @@ type view struct {
 	synced bool
 
 	nodes      map[string]*plan.Node
-	nodeList   []*plan.Node // made anew when nil
+	nodeList   []*plan.Node // rebuilt when nil
 	daemonSets map[types.UID]bool
 	pods       map[string]*nodePods
 	// shown is when the newest change of each resource is shown.
@@ -39,7 +39,7 @@ type nodePods struct {
 	// listed is as in view; 0 until the list has come.
 	listed uint64
 	pods   map[types.UID]*plan.Pod
-	list   []*plan.Pod // sorted; made anew when nil
+	list   []*plan.Pod // sorted; rebuilt when nil
 }
 
 func newView(d *daemon) *view {

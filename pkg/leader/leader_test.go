@@ -90,7 +90,7 @@ func TestLead(t *testing.T) {
 		err := e.run(func(leads bool) { led = append(led, leads) }, func(ctx context.Context, term Term) {
 			<-ctx.Done()
 			for range 8 {
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) // On the bubble's clock, which takes no real time.
 				if holder := e.holder(t); holder != "me" {
 					t.Errorf("the lease is held by %q while the work goes on", holder)
 				}

@@ -51,6 +51,7 @@ func (p *planner) conclude(n *nodeWork) NodePlan {
 func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	drained := p.looksDrained(n)
 	plan.Write = p.writes(n, plan) && !(drained && n.saysDrained())
+	plan.Guarded = plan.Write && drained
 	if OlderVersion(n.node.ResourceVersion, n.memory.Written.Version) {
 		// The Node does not show our last write yet. When it does, its event
 		// brings a new plan.
@@ -68,7 +69,7 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 
 // saysDrained is true if the Node says that it is drained for the request. Where
 // this process does not know it yet, the answer to the write is still to come, or
-// was lost: it looks again, and does not take back what it will say again.
+// was lost: it looks again, and does not withdraw what it will say again.
 func (n *nodeWork) saysDrained() bool {
 	return n.node.Annotations[api.DrainedAnnotation] == n.request.ID
 }

@@ -89,6 +89,28 @@ func TestSaysDrained(t *testing.T) {
 	}
 }
 
+// TestGuarded: a report about a node that may say by now that it is drained, by a
+// write whose answer was lost, must not overwrite that.
+func TestGuarded(t *testing.T) {
+	s := newScene()
+	n := s.draining("n")
+	s.report(n)
+	s.Now = noon.Add(time.Minute)
+	if plan := planOf(t, Make(s.Snapshot), "n"); !plan.Confirm || plan.Write {
+		t.Fatalf("confirms %v, writes %v: the scene is not what it is for", plan.Confirm, plan.Write)
+	}
+	memory := s.Memory.Nodes[n.UID]
+	memory.Trouble = "context deadline exceeded"
+	s.Memory.Nodes[n.UID] = memory
+	if plan := planOf(t, Make(s.Snapshot), "n"); !plan.Write || !plan.Guarded {
+		t.Errorf("writes %v, guarded %v", plan.Write, plan.Guarded)
+	}
+	s.pod("n", "web-1")
+	if plan := planOf(t, Make(s.Snapshot), "n"); plan.Guarded {
+		t.Error("a node with a target cannot have been found drained, and its report is guarded")
+	}
+}
+
 // TestBlocked: a turn of a budget is not a change of phase.
 func TestBlocked(t *testing.T) {
 	s := newScene()

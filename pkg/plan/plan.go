@@ -52,6 +52,9 @@ type NodePlan struct {
 	Release bool
 	// Write says that Report has to be written.
 	Write bool
+	// Guarded says that it may be written only to the Node as the plan knows it:
+	// the Node may say by now that it is drained, by a write that was not answered.
+	Guarded bool
 	// Taint and Untaint say that the queued taint has to be added or removed.
 	Taint, Untaint bool
 	// Cordon says that the node has to be cordoned.

@@ -161,7 +161,7 @@ func TestRecall(t *testing.T) {
 	if plan.Report().Status.Pods.Gone != 6 {
 		t.Errorf("%d pods are gone, want 6", plan.Report().Status.Pods.Gone)
 	}
-	// Another request begins anew.
+	// Another request starts over.
 	n.Annotations[api.DrainAnnotation] = "r2"
 	if plan := planOf(t, Make(s.Snapshot), "n"); !plan.Memory.StartedAt.Equal(noon) || plan.Report().Status.Pods.Gone != 0 {
 		t.Errorf("another request started at %v with %d gone", plan.Memory.StartedAt, plan.Report().Status.Pods.Gone)

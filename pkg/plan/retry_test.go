@@ -55,7 +55,7 @@ func TestReopened(t *testing.T) {
 	if plan.Phase == api.Drained || plan.Report().Drained != corev1.ConditionFalse || !plan.Memory.FinishedAt.IsZero() {
 		t.Errorf("an uncordoned node is %s, Drained %s", plan.Phase, plan.Report().Drained)
 	}
-	// Cordoned again, it has to settle and be looked at anew.
+	// Cordoned again, it has to settle and be checked again.
 	s.Memory.Nodes[n.UID] = plan.Memory
 	n.Unschedulable, n.OwnCordon = true, true
 	if plan := planOf(t, Make(s.Snapshot), "n"); plan.Confirm || plan.Phase == api.Drained {
@@ -98,7 +98,7 @@ func TestStalls(t *testing.T) {
 	}
 }
 
-// TestPauseClock: the clock stops once, not anew with every plan; and a drained
+// TestPauseClock: the clock stops once, not again with every plan; and a drained
 // node has no clock to stop.
 func TestPauseClock(t *testing.T) {
 	s := newScene()

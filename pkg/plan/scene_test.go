@@ -147,7 +147,7 @@ func (s scene) sentInTurn() []string {
 	}
 }
 
-// undo takes back what sentInTurn took as admitted.
+// undo reverts what sentInTurn took as admitted.
 func (s scene) undo() {
 	for _, e := range s.Memory.Pods {
 		e.Memory = PodMemory{FirstSeen: noon}

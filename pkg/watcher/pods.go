@@ -31,7 +31,7 @@ type nodePods struct {
 	mu     sync.Mutex
 	synced bool
 	pods   map[types.UID]*plan.Pod
-	list   []*plan.Pod // sorted; made anew when nil
+	list   []*plan.Pod // sorted; rebuilt when nil
 }
 
 // Watch implements drain.View: it starts the watches that are missing and

@@ -44,7 +44,7 @@ type Watcher struct {
 	ctx        context.Context // of Run, for the pods of nodes
 	running    sync.WaitGroup
 	nodes      map[string]*plan.Node
-	nodeList   []*plan.Node // made anew when nil
+	nodeList   []*plan.Node // rebuilt when nil
 	daemonSets map[types.UID]bool
 	pods       map[string]*nodePods
 }

@@ -86,7 +86,7 @@ func (w Waiter) Until(ctx context.Context, what string, condition func() error) 
 			w.say(begun, what, why)
 			goto quiet
 		case <-ctx.Done():
-			return fmt.Errorf("waited %v in vain until %s: %w; %w", since(begun), what, why, context.Cause(ctx))
+			return fmt.Errorf("waited %v for the condition that %s: %w; %w", since(begun), what, why, context.Cause(ctx))
 		}
 	}
 }
@@ -123,7 +123,7 @@ func Receive[T any](ctx context.Context, w Waiter, what string, from <-chan T) (
 		case <-say.C:
 			w.say(begun, what, nil)
 		case <-ctx.Done():
-			return value, fmt.Errorf("waited %v in vain until %s: %w", since(begun), what, context.Cause(ctx))
+			return value, fmt.Errorf("waited %v for the condition that %s: %w", since(begun), what, context.Cause(ctx))
 		}
 	}
 }

@@ -35,7 +35,7 @@ func readReport(dir string) (*Report, error) {
 		return nil, fmt.Errorf("reading the results so far: %w", err)
 	}
 	if err := json.Unmarshal(text, r); err != nil {
-		return nil, fmt.Errorf("reading the results so far (remove benchmarks.json to begin anew): %w", err)
+		return nil, fmt.Errorf("reading the results so far (remove benchmarks.json to start over): %w", err)
 	}
 	return r, nil
 }

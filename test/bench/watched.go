@@ -45,7 +45,7 @@ func (s *stage) probeWatched(ctx context.Context, p *Probes) (err error) {
 		return err
 	}
 	// It has to keep every pod. It comes last because the disruption controller
-	// counts all pods anew for each one that comes.
+	// counts all pods again for each one that comes.
 	budget := workload.MinAvailable(b.namespace, "all", bareApp, fmt.Sprint(b.pods))
 	if err := workload.Create(ctx, b.Client, budget); err != nil {
 		return err

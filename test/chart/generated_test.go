@@ -13,7 +13,7 @@ import (
 	"drainer.dev/drainer/test/suite"
 )
 
-// TestGenerated: making the generated files anew changes nothing.
+// TestGenerated: regenerating the generated files changes nothing.
 func TestGenerated(t *testing.T) {
 	t.Parallel()
 	files, err := shared.chart.Generated(suite.Context(t))

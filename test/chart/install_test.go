@@ -32,7 +32,7 @@ func TestInstall(t *testing.T) {
 		t.Run(major, func(t *testing.T) {
 			t.Cleanup(func() {
 				if t.Failed() {
-					// The next version of Helm is to begin anew.
+					// The next version of Helm is to begin again.
 					_, _ = shared.chart.Helm(context.Background(), major, "uninstall", "drainer", "--namespace=drainer",
 						"--kubeconfig="+shared.Cluster.Kubeconfig())
 				}

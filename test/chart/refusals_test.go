@@ -8,7 +8,7 @@ import (
 )
 
 // TestRefusals: a value that is wrong is refused with its name, what was
-// expected, and how to mend it; by the schema where that says it well enough.
+// expected, and how to fix it; by the schema where that says it well enough.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

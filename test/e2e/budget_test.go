@@ -61,7 +61,7 @@ func TestBudgetExhausted(t *testing.T) {
 }
 
 // TestBudgetNeverAllows: what can leave leaves, the budget is not violated, and
-// the drain goes on once somebody mends the budget.
+// the drain continues once somebody fixes the budget.
 func TestBudgetNeverAllows(t *testing.T) {
 	e := setup(t, 2)
 	node := e.nodes[0]

@@ -153,7 +153,7 @@ var forbidden = []change{
 	{name: "an eviction by force", says: "without a grace period", eviction: &zero},
 }
 
-// permitted is drainer's own business, on any node, in this order.
+// permitted are drainer's own writes, on any node, in this order.
 var permitted = []change{
 	{name: "a cordon", patch: `{"spec":{"unschedulable":true}}`},
 	{name: "an own taint", patchOf: queuedTaints(true)},

@@ -17,8 +17,8 @@ import (
 
 const (
 	installGuide = "../../docs/install.md"
-	// handedBack is what the commands of the guide say at their end.
-	handedBack = "All nodes are handed back."
+	// released is what the commands of the guide say at their end.
+	released = "All nodes are released."
 )
 
 // narrowed is a kubectl for which all nodes are those of one test: tests run
@@ -71,18 +71,18 @@ func TestDocumentedRequest(t *testing.T) {
 }
 
 // TestDocumentedFailures: whatever command of the guide fails, the nodes are not
-// said to be handed back, and the next does not begin.
+// said to be released, and the next does not begin.
 func TestDocumentedFailures(t *testing.T) {
 	t.Parallel()
 	shells.Each(t, func(t *testing.T, shell string) {
 		for name, calls := range map[string]int{"before": 1, "after": 6} {
 			commands := shells.Documented(t, installGuide, name)
-			if _, out, err := pretend(t, shell, commands, 0); err != nil || !strings.Contains(out, handedBack) {
+			if _, out, err := pretend(t, shell, commands, 0); err != nil || !strings.Contains(out, released) {
 				t.Errorf("the commands %q fail without a failure: %v\n%s", name, err, out)
 			}
 			for i := 1; i <= calls; i++ {
 				n, out, err := pretend(t, shell, commands, i)
-				if n != i || err == nil || strings.Contains(out, handedBack) {
+				if n != i || err == nil || strings.Contains(out, released) {
 					t.Errorf("kubectl fails when it is called for time %d by the commands %q; it is called %d times, the end is %v\n%s", i, name, n, err, out)
 				}
 			}
@@ -95,7 +95,7 @@ func TestDocumentedRetry(t *testing.T) {
 	t.Parallel()
 	shells.Each(t, func(t *testing.T, shell string) {
 		n, out, err := pretend(t, shell, shells.Documented(t, installGuide, "before"), 2)
-		if n != 3 || err != nil || !strings.Contains(out, handedBack) {
+		if n != 3 || err != nil || !strings.Contains(out, released) {
 			t.Errorf("kubectl fails to list nodes once and is called %d times; the end is %v\n%s", n, err, out)
 		}
 	})
@@ -119,7 +119,7 @@ func pretend(t *testing.T, shell, commands string, failure int) (calls int, out 
 	return strings.Count(string(written), "\n"), string(text), err
 }
 
-// TestDocumentedAnnotations: the guide takes back every annotation that a
+// TestDocumentedAnnotations: the guide removes every annotation that a
 // person may write.
 func TestDocumentedAnnotations(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
-// TestDrain is the main job: annotate, wait, hand back.
+// TestDrain is the main job: annotate, wait, release.
 func TestDrain(t *testing.T) {
 	e := setup(t, 3)
 	node := e.nodes[0]

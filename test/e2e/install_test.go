@@ -10,35 +10,35 @@ import (
 	"drainer.dev/drainer/test/shells"
 )
 
-// TestHandBackBefore: the documented way to leave nothing behind, while drainer
+// TestReleaseBefore: the documented way to leave nothing behind, while drainer
 // runs.
-func TestHandBackBefore(t *testing.T) {
+func TestReleaseBefore(t *testing.T) {
 	shells.Each(t, func(t *testing.T, shell string) {
 		e := setup(t, 5)
 		drainer := e.start("--max-draining=1")
 		_, _, cordoned, _ := e.leaveBehind()
-		e.handBack(shell, "before")
+		e.releaseAll(shell, "before")
 		drainer.Kill()
 		e.awaitGivenBack(e.nodes, cordoned, api.TimeoutAnnotation)
 	})
 }
 
-// TestHandBackAfter: what stays on the nodes when drainer is gone, as the
+// TestReleaseAfter: what stays on the nodes when drainer is gone, as the
 // documentation lists it, and the documented way to take it back.
-func TestHandBackAfter(t *testing.T) {
+func TestReleaseAfter(t *testing.T) {
 	shells.Each(t, func(t *testing.T, shell string) {
 		e := setup(t, 5)
 		cordoned := e.abandon()
-		e.handBack(shell, "after")
+		e.releaseAll(shell, "after")
 		e.awaitGivenBack(e.nodes, cordoned)
 	})
 }
 
-// handBack runs the commands of the guide, which say that they have done it.
-func (e *env) handBack(shell, name string) {
+// releaseAll runs the commands of the guide, which say that they have done it.
+func (e *env) releaseAll(shell, name string) {
 	e.Helper()
-	if out := e.runDocumented(shell, shells.Documented(e, installGuide, name)); !strings.Contains(out, handedBack) {
-		e.Errorf("in %s the commands %q do not say that the nodes are handed back, but\n%s", shell, name, out)
+	if out := e.runDocumented(shell, shells.Documented(e, installGuide, name)); !strings.Contains(out, released) {
+		e.Errorf("in %s the commands %q do not say that the nodes are released, but\n%s", shell, name, out)
 	}
 }
 

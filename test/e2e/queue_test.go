@@ -102,7 +102,7 @@ func TestAllNodes(t *testing.T) {
 }
 
 // TestForeignQueuedTaint: a taint of drainer's key and another effect is
-// somebody else's, and keeps nothing from being written or taken back.
+// somebody else's, and keeps nothing from being written or removed.
 func TestForeignQueuedTaint(t *testing.T) {
 	e := setup(t, 3)
 	first, node := e.nodes[0], e.nodes[1]

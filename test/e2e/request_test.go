@@ -113,7 +113,7 @@ func TestInvalidRequest(t *testing.T) {
 	if e.cordoned(node) || len(e.evictions()) > 0 {
 		t.Error("something was done for an invalid request")
 	}
-	// Mended, it is carried out.
+	// Once it is fixed, it is carried out.
 	e.request(node, "good")
 	e.awaitDrained(node, "good")
 }

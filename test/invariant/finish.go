@@ -14,7 +14,7 @@ import (
 )
 
 // Finish judges the end, long after faults have stopped: what is requested is
-// drained, and what is not is given back.
+// drained, and what is not is released.
 func (c *Checker) Finish(at time.Time) {
 	for _, name := range slices.Sorted(maps.Keys(c.nodes)) {
 		n := c.nodes[name]
@@ -22,7 +22,7 @@ func (c *Checker) Finish(at time.Time) {
 			continue
 		}
 		if !n.asked {
-			c.judgeGivenBack(at, n)
+			c.judgeReleased(at, n)
 			continue
 		}
 		if n.Annotations[api.DrainedAnnotation] == n.request.ID && !n.invalid && !n.request.Paused {
@@ -37,7 +37,7 @@ func (c *Checker) Finish(at time.Time) {
 	}
 }
 
-// Unfinished is a node that has to be drained, or given back, and is not yet;
+// Unfinished is a node that has to be drained, or released, and is not yet;
 // empty if there is none.
 func (c *Checker) Unfinished(at time.Time) string {
 	for _, name := range slices.Sorted(maps.Keys(c.nodes)) {
@@ -52,7 +52,7 @@ func (c *Checker) Unfinished(at time.Time) string {
 	return ""
 }
 
-func (c *Checker) judgeGivenBack(at time.Time, n *node) {
+func (c *Checker) judgeReleased(at time.Time, n *node) {
 	switch {
 	case ownsCordon(n.Node):
 		c.violated(OwnCordonOnly, at, "node %s has no request and is still cordoned by drainer", n.name)

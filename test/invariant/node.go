@@ -49,6 +49,9 @@ type node struct {
 	// others than drainer ended that, opened when it last began.
 	open           bool
 	closed, opened time.Time
+	// reopened is true after others uncordoned the node while it was drained: what
+	// was done goes on, and holds its place, before drainer says so.
+	reopened bool
 	// listed is when drainer last listed its pods to see whether it is drained.
 	listed time.Time
 	// disturbed is when something last happened after which it need not be drained
@@ -82,6 +85,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		}
 	}
 	if was != nil && !deleted {
+		n.reopened = n.reopened || by == Others && was.Spec.Unschedulable && !is.Spec.Unschedulable && n.said.FinishedAt != nil
 		c.judgeCordon(at, was, is, by)
 		c.judgeDrained(at, n, was, is)
 		c.judgeStays(at, n, was, is, by)
@@ -117,7 +121,8 @@ func (n *node) read(at time.Time, was *corev1.Node, process int) {
 		return
 	}
 	before := n.said.StartedAt
-	n.takenUp = was != nil && inProgress(was) && n.saidBy < process
+	n.takenUp = n.reopened || was != nil && inProgress(was) && n.saidBy < process
+	n.reopened = false
 	n.says, n.said, n.saidBy = says, api.Status{}, process
 	if was != nil || says {
 		n.saidAt = at
@@ -189,7 +194,7 @@ func inProgress(n *corev1.Node) bool {
 func (c *Checker) judgeCordon(at time.Time, was, is *corev1.Node, by Actor) {
 	_, said := was.Annotations[api.StatusAnnotation]
 	if _, says := is.Annotations[api.StatusAnnotation]; by != Others && said && !says && ownsCordon(is) {
-		c.violated(OwnCordonOnly, at, "node %s is given back by drainer and still cordoned by it", is.Name)
+		c.violated(OwnCordonOnly, at, "node %s is released by drainer and still cordoned by it", is.Name)
 	}
 	if by != Others && was.Spec.Unschedulable && !is.Spec.Unschedulable && othersCordon(was) {
 		c.violated(OwnCordonOnly, at, "node %s is uncordoned by drainer although another cordoned it, too", is.Name)
@@ -237,7 +242,7 @@ func (c *Checker) judgeDrained(at time.Time, n *node, was, is *corev1.Node) {
 	}
 }
 
-// settles is how long after a disturbance drainer may take back that a node is
+// settles is how long after a disturbance drainer may withdraw that a node is
 // drained: its writes may fail meanwhile.
 const settles = 30 * time.Second
 

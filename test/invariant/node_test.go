@@ -45,14 +45,14 @@ func TestDrained(t *testing.T) {
 	}
 }
 
-// TestCordon: what others wish stays, and what drainer wished is taken back.
+// TestCordon: what others wish stays, and what drainer wished is removed.
 func TestCordon(t *testing.T) {
 	uncordon := func(n *corev1.Node) { n.Spec.Unschedulable, n.ManagedFields = false, nil }
 	for name, test := range map[string]struct {
 		do   func(*scene)
 		want invariant.ID
 	}{
-		"given back": {do: func(s *scene) {
+		"released": {do: func(s *scene) {
 			s.change("a", invariant.Daemon, func(n *corev1.Node) { uncordon(n); delete(n.Annotations, api.StatusAnnotation) })
 		}},
 		"still cordoned": {do: func(*scene) {}, want: "I7"},
@@ -79,15 +79,15 @@ func TestCordon(t *testing.T) {
 	}
 }
 
-// TestGivenBack: the status is the last that is removed.
-func TestGivenBack(t *testing.T) {
+// TestReleased: the status is the last that is removed.
+func TestReleased(t *testing.T) {
 	s := draining(invariant.Rules{})
 	s.unannotate("a", api.DrainAnnotation)
 	s.change("a", invariant.Daemon, func(n *corev1.Node) { delete(n.Annotations, api.StatusAnnotation) })
 	s.expect(t, "I7")
 }
 
-// TestStays: what is said to be drained is not taken back without a reason.
+// TestStays: what is said to be drained is not withdrawn without a reason.
 func TestStays(t *testing.T) {
 	for name, test := range map[string]struct {
 		do   func(*scene)
@@ -126,6 +126,18 @@ func TestLimits(t *testing.T) {
 		s.says(node, api.Draining, s.now)
 	}
 	two := invariant.Rules{MaxDraining: func(int) int { return 2 }}
+	// again lets a begin for another request after it was drained, beside b.
+	again := func(s *scene, meanwhile func(*scene)) {
+		s.change("c", invariant.Others, func(*corev1.Node) {})
+		s.says("a", api.Drained, noon)
+		begin(s, "b")
+		meanwhile(s)
+		s.annotate("a", api.DrainAnnotation, "other")
+		s.after(5 * time.Second)
+		s.change("a", invariant.Daemon, func(n *corev1.Node) {
+			n.Annotations[api.StatusAnnotation] = (&api.Status{Request: "other", Phase: api.Draining, StartedAt: &s.now}).Format()
+		})
+	}
 	for name, test := range map[string]struct {
 		rules invariant.Rules
 		do    func(*scene)
@@ -143,6 +155,12 @@ func TestLimits(t *testing.T) {
 			s.change("c", invariant.Others, func(*corev1.Node) {})
 			s.says("a", api.Drained, noon)
 			begin(s, "b")
+		}},
+		"another request of one that is done": {do: func(s *scene) { again(s, func(*scene) {}) }, want: "I9"},
+		"another request of one that goes on": {do: func(s *scene) {
+			again(s, func(s *scene) {
+				s.change("a", invariant.Others, func(n *corev1.Node) { n.Spec.Unschedulable = false })
+			})
 		}},
 		"the last one": {rules: two, do: func(s *scene) { begin(s, "b") }, want: "I9"},
 		"the last one, allowed": {

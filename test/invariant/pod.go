@@ -30,7 +30,7 @@ type budget struct {
 }
 
 // onlySpent is true for a change of a budget that the eviction handler makes:
-// the disruption controller has not counted anew.
+// the disruption controller has not counted again.
 func onlySpent(was, is *policyv1.PodDisruptionBudget) bool {
 	a, b := &was.Status, &is.Status
 	return was.Generation == is.Generation && a.ObservedGeneration == b.ObservedGeneration && a.CurrentHealthy == b.CurrentHealthy &&

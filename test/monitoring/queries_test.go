@@ -132,7 +132,7 @@ func TestTopk(t *testing.T) {
 				}
 				for _, s := range selectors(a.Expr) {
 					if s.StartOrEnd != parser.END {
-						t.Errorf("%s/%s chooses anew at each moment: %s", name, q.Panel, a)
+						t.Errorf("%s/%s chooses again at each moment: %s", name, q.Panel, a)
 					}
 				}
 				return nil

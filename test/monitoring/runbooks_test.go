@@ -43,11 +43,11 @@ func TestRunbooks(t *testing.T) {
 		}
 		delete(all, a.Alert)
 		chapters := regexp.MustCompile(`(?m)^#+ .*$`).FindAllString(text, -1)
-		if want := []string{"# " + a.Alert, "## Meaning", "## Impact", "## Diagnosis", "## Mend"}; !slices.Equal(chapters, want) {
+		if want := []string{"# " + a.Alert, "## Meaning", "## Impact", "## Diagnosis", "## Mitigation"}; !slices.Equal(chapters, want) {
 			t.Errorf("%s has the chapters %v, want %v", a.Alert, chapters, want)
 		}
 		_, diagnosis, _ := strings.Cut(text, "## Diagnosis")
-		if diagnosis, _, _ = strings.Cut(diagnosis, "## Mend"); len(blocks(diagnosis, "sh")) == 0 || len(blocks(diagnosis, "promql")) == 0 {
+		if diagnosis, _, _ = strings.Cut(diagnosis, "## Mitigation"); len(blocks(diagnosis, "sh")) == 0 || len(blocks(diagnosis, "promql")) == 0 {
 			t.Errorf("%s has no commands or no queries to find out more by", a.Alert)
 		}
 	}

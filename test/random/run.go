@@ -78,7 +78,7 @@ func Judge(s *scenario.Scenario, log func(format string, args ...any)) Outcome {
 	return r.outcome
 }
 
-// finish waits until everything is drained or given back that can be, or long
+// finish waits until everything that can be is drained or released, or long
 // enough. What cannot be drained at present may be a little later.
 func (r *run) finish() {
 	end := r.loop.Now().Add(patience)

@@ -31,7 +31,7 @@ func imageContext(t *testing.T) []string {
 }
 
 // TestImageContext: the builder sees all that the program is made of, and
-// nothing that would make it build anew without need.
+// nothing that would make it build again without need.
 func TestImageContext(t *testing.T) {
 	context := imageContext(t)
 	const format = `{{if .Module}}{{if .Module.Main}}{{$dir := .ImportPath}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}` +

@@ -40,7 +40,7 @@ func build(t *testing.T, dir, arch string) []byte {
 // builds from nothing, in less time: a cached package is found by a digest of
 // all that it is compiled from, so that either build would compile the same.
 // What is left is a folder that gets into a package and not into that digest.
-// Therefore drainer's own packages are compiled anew, in the first folder, and
+// Therefore drainer's own packages are compiled again, in the first folder, and
 // the second program, which is linked from them elsewhere, must name neither
 // folder, nor those of Go and its modules. The platforms differ in nothing of
 // this: the one of this machine is built, and the workflow for the image

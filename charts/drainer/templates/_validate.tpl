@@ -1,6 +1,6 @@
 {{/*
 What the schema cannot say. Every message names the value, what was expected,
-and how to mend it.
+and how to fix it.
 */}}
 {{- define "drainer.validate" -}}
 {{- include "drainer.validate.install" . -}}

@@ -132,9 +132,13 @@ func (s *stage) pods() cache.Store {
 	return store
 }
 
-// shown waits a while and returns the keys that the store shows.
+// pass lets time pass on the stage's clock, that of a synctest bubble: no real
+// time passes.
+func pass(d time.Duration) { time.Sleep(d) }
+
+// shown lets time pass and returns the keys that the store shows.
 func shown(store cache.Store, d time.Duration) []string {
-	time.Sleep(d)
+	pass(d)
 	return slices.Sorted(slices.Values(store.ListKeys()))
 }
 
@@ -193,12 +197,12 @@ func TestRestore(t *testing.T) {
 			if err := s.EditNode("n2", "m", func(n *corev1.Node) { n.Labels = map[string]string{"at": fmt.Sprint(time.Now().UnixNano())} }); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		s.Do(func(c *sim.Cluster) {
 			_ = c.DeletePod(sim.Key{Namespace: "shop", Name: "web-1"}, metav1.DeleteOptions{})
 		})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		old := s.pods()
 		s.Server.Restore(backup)
 		if got := shown(old, time.Minute); !slices.Equal(got, []string{"shop/web-2"}) {

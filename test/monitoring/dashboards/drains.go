@@ -31,7 +31,7 @@ func drains() Dashboard {
 
 func drainsNow() []Panel {
 	return []Panel{
-		stat("Nodes by phase", "Nodes with a drain request. Drained ones count until their request is taken back.", "short",
+		stat("Nodes by phase", "Nodes with a drain request. Drained nodes count until their request is removed.", "short",
 			now(phases, "{{phase}}")).size(9, 4).phases(),
 		stat("Pods to go", "Pods that have to leave and have not: eligible, blocked and terminating ones, of all nodes being drained.", "short",
 			now(`sum(`+podsToGo+`) or `+zero, "pods")).size(3, 4),
@@ -90,7 +90,7 @@ func drainsNodes() []Panel {
 		graph("Pods by state", "Pods of all nodes being drained. A node's pods are counted until its drain is done.", "short",
 			query(`sum by (state) (`+podsLeaving+`)`, "{{state}}")).stacked().states(),
 		graph("Phases over time", "Nodes with a drain request, by phase.", "short", query(phases, "{{phase}}")).stacked().phases().runbooks("DrainerQueueStalled"),
-		graph("Pods to go by node", "The 15 nodes that have had the most pods to go in the time shown. A line that stays level is a drain that does not get on.", "short",
+		graph("Pods to go by node", "The 15 nodes with the most pods left to evict in the selected time range. A flat line is a drain that makes no progress.", "short",
 			query(`sum by (cluster, node) (`+podsToGo+`) and on (cluster, node) topk(15, `+
 				`sum by (cluster, node) (max by (cluster, namespace, job, node, state) (max_over_time(drainer_node_pods{$target, state=~"eligible|blocked|terminating"}[$__range] @ end()))))`, "{{cluster}} {{node}}")),
 		graph("Time in drain by node", "The 15 nodes of the time shown whose drains began first.", "s",

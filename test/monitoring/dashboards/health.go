@@ -20,7 +20,7 @@ func healthNow() []Panel {
 		stat("Leaders", "Processes that hold the lease: one for each drainer. For a moment after a hand-over Prometheus may show two.", "short",
 			now(`sum(leader_election_master_status{$target} $ours) or (0 * count(drainer_build_info{$target}) - 1)`, "leaders")).
 			steps("red", 1., "green").idle("no election").runbooks("DrainerNoLeader", "DrainerTwoLeaders"),
-		stat("Restarts in this time", "How often a process began anew in the same place. A pod that was replaced does not count.", "short",
+		stat("Restarts in this time", "How often a process restarted in the same pod. A replaced pod does not count.", "short",
 			now(`sum(changes(process_start_time_seconds{$target}[$__range]) $ours)`, "restarts")).steps("green", 1., "orange").runbooks("DrainerCrashLooping"),
 		table("Versions", "What runs.", "short", "Instance",
 			[]named{{"cluster", "Cluster"}, {"namespace", "Namespace"}, {"pod", "Pod"}, {"instance", "Instance"}, {"version", "Version"}, {"commit", "Commit"}, {"goversion", "Go"}, {"Value", "Replicas"}},

@@ -58,7 +58,7 @@ func acts(ctx context.Context, s *stage.Stage, begun time.Time) error {
 		{20 * time.Second, "a wave of four", func() error { return request(ctx, s, 1, 4) }},
 		{100 * time.Second, "the leader dies", func() error { s.Replicas[s.Leader(ctx)].Kill(); return nil }},
 		{140 * time.Second, "a wave of eight, more than may be drained at once", func() error { return request(ctx, s, 5, 12) }},
-		{270 * time.Second, "a budget is mended", func() error { return mend(ctx, s) }},
+		{270 * time.Second, "a budget is fixed", func() error { return fix(ctx, s) }},
 		{330 * time.Second, "the end", func() error { return nil }},
 	} {
 		timer := time.NewTimer(time.Until(begun.Add(act.at)))
@@ -86,8 +86,8 @@ func request(ctx context.Context, s *stage.Stage, first, last int) error {
 	return nil
 }
 
-// mend gives the ledger's budget the room that it never had.
-func mend(ctx context.Context, s *stage.Stage) error {
+// fix gives the ledger's budget the room that it never had.
+func fix(ctx context.Context, s *stage.Stage) error {
 	budgets := s.Client.PolicyV1().PodDisruptionBudgets(namespace)
 	if err := budgets.Delete(ctx, "ledger", metav1.DeleteOptions{}); err != nil {
 		return err

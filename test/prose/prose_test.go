@@ -1,0 +1,77 @@
+package prose
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+// words are those to avoid, as regular expressions, with what to write instead.
+var words = map[string]string{
+	`gets? on\b|getting on\b|got on\b`:                 "makes progress, continues",
+	`(hand|give|gives|given|giving)(s|ed|ing)? back\b`: "release, uncordon",
+	`(take|takes|taken|taking|took) back\b`:            "remove, cancel",
+	`\bmend(s|ed|ing)?\b`:                              "fix",
+	`\banew\b`:                                         "again, restart, regenerate",
+	`nothing to be told\b`:                             "raises no alert",
+	`in vain\b`:                                        "waited, and it did not happen",
+	`none of .{0,20} business`:                         "ignores",
+	`came by (kustomize|helm)`:                         "was installed with",
+	`cannot lose\b`:                                    "stateless",
+	`truthful(ly)?\b`:                                  "accurate",
+	`before your eyes`:                                 "while you watch",
+	`call(s|ed)? (it|the drain) off`:                   "cancel",
+	`what helps\b`:                                     "fix",
+}
+
+// read are the files whose text people read: documents, the chart, and Go, whose
+// comments and messages count.
+var read = map[string]bool{".md": true, ".gotmpl": true, ".yaml": true, ".tpl": true, ".txt": true, ".go": true, "Makefile": true}
+
+// TestWords: nothing that people read has a word to avoid.
+func TestWords(t *testing.T) {
+	avoid := map[*regexp.Regexp]string{}
+	for word, instead := range words {
+		avoid[regexp.MustCompile(`(?i)\b(?:`+word+`)`)] = instead
+	}
+	files := 0
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		if entry.IsDir() {
+			if path != root && (strings.HasPrefix(name, ".") && name != ".github" || name == "bin" || name == "node_modules") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !read[filepath.Ext(name)] && !read[name] || name == "prose_test.go" {
+			return nil
+		}
+		files++
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			for word, instead := range avoid {
+				if found := word.FindString(line); found != "" {
+					t.Errorf("%s:%d: %q: write %s", path, i+1, found, instead)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 300 {
+		t.Errorf("only %d files were read", files)
+	}
+}
