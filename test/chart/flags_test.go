@@ -1,132 +1,180 @@
 package chart
 
 import (
+	"context"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"sigs.k8s.io/yaml"
 
 	"drainer.dev/drainer/test/suite"
 )
 
-// withoutValue are the flags that the chart does not set, and why.
+// configFile is where the Deployment mounts the configuration file.
+const configFile = "/etc/drainer-config/drainer.yaml"
+
+// withoutValue are the fields of the configuration that the chart does not set,
+// and why.
 var withoutValue = map[string]string{
-	"config":     "its values are flags",
-	"kubeconfig": "in a pod drainer acts as its ServiceAccount",
-	"context":    "in a pod drainer acts as its ServiceAccount",
+	"apiVersion":                          "there is one",
+	"kind":                                "there is one",
+	"leaderElection.resourceLock":         "there is one",
+	"leaderElection.leaderElect":          "two replicas need it",
+	"clientConnection.contentType":        "nobody needs another",
+	"clientConnection.acceptContentTypes": "nobody needs another",
 }
 
-// programFlags are the flags of the program with their defaults, as it says
-// itself; a default that is zero is not said.
-func programFlags(t *testing.T) map[string]string {
+// withoutMention are the flags that no value is named after.
+var withoutMention = []string{"help", "config", "context"}
+
+// installedArgs are a container's flags, with the configuration file written to
+// this machine.
+func installedArgs(t *testing.T, args []string, file string) []string {
 	t.Helper()
-	onCluster(t)
-	out, err := exec.CommandContext(suite.Context(t), shared.Drainer, "--help").Output()
-	if err != nil {
+	path := filepath.Join(t.TempDir(), "drainer.yaml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	flags := map[string]string{}
-	line := regexp.MustCompile(`(?m)^ +(?:-., )?--([a-z-]+)(?:.*\(default "?([^")]*)"?\))?`)
-	for _, match := range line.FindAllStringSubmatch(string(out), -1) {
-		if match[1] != "help" {
-			flags[match[1]] = match[2]
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if arg == "--config="+configFile {
+			args[i] = "--config=" + path
 		}
 	}
-	if len(flags) < 20 {
-		t.Fatalf("drainer --help has only the flags %v", flags)
-	}
-	return flags
+	return args
 }
 
-// renderedFlags are the flags of the container of drainer with their values.
-func renderedFlags(t *testing.T, values string) map[string]string {
-	t.Helper()
-	flags := map[string]string{}
-	for _, arg := range renderedArgs(t, values) {
-		name, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
-		flags[name] = value
-	}
-	return flags
-}
-
+// renderedArgs are the flags of drainer's container, which finds the
+// configuration file as the pod would.
 func renderedArgs(t *testing.T, values string) []string {
 	t.Helper()
 	all := render(t, values)
-	for _, o := range all {
-		if o.GetKind() == "Deployment" {
-			var args []string
-			list, _ := at(o, "spec", "template", "spec", "containers", 0, "args").([]any)
-			for _, arg := range list {
-				args = append(args, arg.(string))
-			}
-			return args
-		}
+	var args []string
+	list, _ := at(all.find(t, "Deployment", ""), "spec", "template", "spec", "containers", 0, "args").([]any)
+	for _, arg := range list {
+		args = append(args, arg.(string))
 	}
-	t.Fatal("there is no Deployment")
-	return nil
+	if !slices.Contains(args, "--config="+configFile) {
+		t.Fatalf("the flags %v name no configuration file", args)
+	}
+	return installedArgs(t, args, renderedConfig(t, all))
 }
 
-// TestFlags: the program has every flag that the chart renders, and the chart
-// has a value for every flag of the program, or a reason.
-func TestFlags(t *testing.T) {
-	t.Parallel()
-	program := programFlags(t)
-	missing := map[string]bool{}
-	for name := range program {
-		missing[name] = true
+// renderedConfig is the configuration file that the Deployment mounts.
+func renderedConfig(t *testing.T, all objects) string {
+	t.Helper()
+	pod := []any{"spec", "template", "spec"}
+	deployment := all.find(t, "Deployment", "")
+	name, _ := at(deployment, append(pod, "volumes", 0, "configMap", "name")...).(string)
+	if mount := at(deployment, append(pod, "containers", 0, "volumeMounts", 0, "mountPath")...); mount != filepath.Dir(configFile) {
+		t.Fatalf("the first volume is mounted at %v", mount)
 	}
-	extra := regexp.MustCompile(`(?m)^extraArgs:.*$`)
-	for file, values := range ciFiles(t) {
-		for name := range renderedFlags(t, extra.ReplaceAllString(values, "")) {
-			if _, ok := program[name]; !ok {
-				t.Errorf("with %s the chart renders --%s, which drainer does not have", file, name)
-			}
-			delete(missing, name)
-		}
-	}
-	readme, err := os.ReadFile(filepath.Join(shared.chart.Dir(), "README.md"))
+	text, _ := at(all.find(t, "ConfigMap", name), "data", filepath.Base(configFile)).(string)
+	return text
+}
+
+// program runs drainer and returns what it writes.
+func program(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	onCluster(t)
+	out, err := suite.Run(t, func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, shared.Drainer, args...) })
+	return out, err
+}
+
+// effective is the configuration that drainer would use with the flags, by the
+// paths of its fields.
+func effective(t *testing.T, args ...string) map[string]any {
+	t.Helper()
+	out, err := program(t, append([]string{"config", "print"}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name := range missing {
-		if withoutValue[name] == "" {
-			t.Errorf("the chart has no value for --%s", name)
-		}
+	var root map[string]any
+	if err := yaml.Unmarshal([]byte(out), &root); err != nil {
+		t.Fatal(err)
 	}
-	for name := range program {
-		if !strings.Contains(string(readme), "--"+name+")") && !strings.Contains(string(readme), "`--"+name+"`") {
-			t.Errorf("the chart's README does not name --%s", name)
+	fields := map[string]any{}
+	var walk func(prefix string, value any)
+	walk = func(prefix string, value any) {
+		if group, is := value.(map[string]any); is && len(group) > 0 {
+			for name, child := range group {
+				walk(strings.TrimPrefix(prefix+"."+name, "."), child)
+			}
+			return
 		}
+		fields[prefix] = value
 	}
-	for name := range withoutValue {
-		if !missing[name] {
-			t.Errorf("--%s is said to have no value, and the chart renders it", name)
-		}
+	walk("", root)
+	if len(fields) < 25 {
+		t.Fatalf("the configuration has only the fields %v", fields)
 	}
+	return fields
 }
 
 // TestDefaults: without values drainer does in a pod what it does anywhere.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	program := programFlags(t)
-	for name, got := range renderedFlags(t, "{}") {
-		want := program[name]
-		if want == "" && (got == "0s" || got == "0" || got == "false") {
-			continue
-		}
-		a, errA := time.ParseDuration(got)
-		b, errB := time.ParseDuration(want)
-		if got != want && (errA != nil || errB != nil || a != b) {
-			t.Errorf("the chart renders --%s=%s, the default is %q", name, got, want)
+	want := effective(t)
+	got := effective(t, renderedArgs(t, "{}")...)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("with the chart's values drainer uses\n%v\nwithout any\n%v", got, want)
+	}
+}
+
+// TestEveryField: the chart has a value for every field of the configuration,
+// or a reason.
+func TestEveryField(t *testing.T) {
+	t.Parallel()
+	without := effective(t)
+	file, err := os.ReadFile(filepath.Join(shared.chart.Dir(), "ci", "everything-values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything := effective(t, renderedArgs(t, string(file))...)
+	for _, field := range slices.Sorted(maps.Keys(without)) {
+		same := reflect.DeepEqual(everything[field], without[field])
+		switch reason := withoutValue[field]; {
+		case same && reason == "":
+			t.Errorf("with everything-values.yaml the field %s is %v as without values: give the chart a value for it, or the test a reason", field, without[field])
+		case !same && reason != "":
+			t.Errorf("the field %s is said to have no value (%s), and the chart renders %v", field, reason, everything[field])
 		}
 	}
 }
 
-// TestFlagsAccepted: drainer finds nothing wrong with the flags, and fails only
-// for want of a cluster.
+// TestFlagsNamed: the chart's README says which flag each value stands for.
+func TestFlagsNamed(t *testing.T) {
+	t.Parallel()
+	help, err := program(t, "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(filepath.Join(shared.chart.Dir(), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`(?m)^ +(?:-., )?--([a-z-]+)`).FindAllStringSubmatch(help, -1)
+	if len(flags) < 20 {
+		t.Fatalf("drainer --help has only the flags %v", flags)
+	}
+	for _, flag := range flags {
+		named := strings.Contains(string(readme), "--"+flag[1]+")") || strings.Contains(string(readme), "`--"+flag[1]+"`")
+		if !named && !slices.Contains(withoutMention, flag[1]) {
+			t.Errorf("the chart's README does not name --%s", flag[1])
+		}
+	}
+}
+
+// TestFlagsAccepted: drainer finds nothing wrong with flags and file, and fails
+// only for want of a cluster.
 func TestFlagsAccepted(t *testing.T) {
 	t.Parallel()
 	onCluster(t)
@@ -137,5 +185,39 @@ func TestFlagsAccepted(t *testing.T) {
 		if err == nil || command.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "/does/not/exist") {
 			t.Errorf("with the flags of %s drainer exits with %v and says %s", file, err, out)
 		}
+	}
+}
+
+// TestConfigFile: what a value says is in the file, and what only config says,
+// too; a file that drainer refuses makes a new pod fail, and leaves the old one
+// alone, because another file makes another pod.
+func TestConfigFile(t *testing.T) {
+	t.Parallel()
+	for values, want := range map[string]map[string]any{
+		"eviction: {qps: 0}":                                         {"eviction.qps": 0.},
+		"eviction: {burst: 1000000}":                                 {"eviction.burst": 1000000.},
+		"drain: {maxDraining: 3}":                                    {"maxDraining": 3.},
+		"config: {nodeSelector: {matchLabels: {pool: a}}}":           {"nodeSelector.matchLabels.pool": "a"},
+		"{config: {}, drain: {nodeSelector: 'pool in (a)'}}":         {"eviction.qps": 50.},
+		"pprof: {enabled: true}":                                     {"pprofBindAddress": "127.0.0.1:6060"},
+		"{leaderElection: {enabled: false}, replicaCount: 1}":        {"leaderElection.leaderElect": false},
+		"{drain: {allowLastNode: true, timeout: 90m}, config: null}": {"allowLastNode": true, "drainTimeout": "1h30m0s"},
+	} {
+		got := effective(t, renderedArgs(t, values)...)
+		for field, value := range want {
+			if !reflect.DeepEqual(got[field], value) {
+				t.Errorf("with %s the field %s is %v (%T), want %v", values, field, got[field], got[field], value)
+			}
+		}
+	}
+	_, err := program(t, append([]string{"config", "print"}, renderedArgs(t, "config: {setle: 5s}")...)...)
+	if err == nil || !strings.Contains(err.Error(), "setle: unknown field") {
+		t.Errorf("a field that does not exist is answered with %v", err)
+	}
+	checksum := func(values string) string {
+		return fmt.Sprint(at(render(t, values).find(t, "Deployment", ""), "spec", "template", "metadata", "annotations", "checksum/config"))
+	}
+	if a, b := checksum("{}"), checksum("drain: {settle: 6s}"); a == b || len(a) != 64 {
+		t.Errorf("the pods of two configurations have the checksums %s and %s", a, b)
 	}
 }

@@ -85,10 +85,15 @@ func (c *Chart) schema(ctx context.Context) (string, error) {
 var (
 	source    = regexp.MustCompile(`(?m)^# Source: drainer/templates/(.+)$`)
 	helmLabel = regexp.MustCompile(`(?m)^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n`)
+	checksum  = regexp.MustCompile(`(?m)^ *annotations:\n *checksum/config: .*\n`)
 )
 
+// configMap is the only template that deploy has another way: kustomize makes
+// the ConfigMap from a file, under a name that follows from what is in it.
+const configMap = "configmap.yaml"
+
 // manifests are those of deploy: what the chart renders without any value,
-// one file for a template, without what is only true of Helm.
+// one file for a template, without what only Helm needs.
 func (c *Chart) manifests(ctx context.Context) (map[string]string, error) {
 	rendered, err := c.Template(ctx, Majors()[0], "--no-hooks")
 	if err != nil {
@@ -97,10 +102,13 @@ func (c *Chart) manifests(ctx context.Context) (map[string]string, error) {
 	documents := map[string][]string{}
 	for document := range strings.SplitSeq("\n"+rendered, "\n---\n") {
 		match := source.FindStringSubmatch(document)
-		if match == nil {
+		if match == nil || match[1] == configMap {
 			continue
 		}
-		text := helmLabel.ReplaceAllString(source.ReplaceAllString(document, ""), "")
+		text := document
+		for _, only := range []*regexp.Regexp{source, helmLabel, checksum} {
+			text = only.ReplaceAllString(text, "")
+		}
 		path := "deploy/" + match[1]
 		documents[path] = append(documents[path], strings.TrimSpace(text)+"\n")
 	}

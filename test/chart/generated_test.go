@@ -1,6 +1,8 @@
 package chart
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -36,7 +38,8 @@ func TestGenerated(t *testing.T) {
 }
 
 // TestDeploy: what kubectl apply -k deploy applies is what the chart renders
-// without values, but for the namespace and what only Helm says.
+// without values, but for the namespace, the configuration file, whose defaults
+// nothing repeats, and what only Helm says.
 func TestDeploy(t *testing.T) {
 	t.Parallel()
 	kustomized := kubectl(t, "", "kustomize", filepath.Join(shared.chart.Checkout, "deploy"))
@@ -48,8 +51,13 @@ func TestDeploy(t *testing.T) {
 		t.Error("deploy does not make the namespace")
 	}
 	delete(got, "Namespace//drainer")
+	file := takeConfig(t, got)
+	if program, err := program(t, "config", "validate", file); err != nil {
+		t.Errorf("drainer refuses deploy/drainer.yaml: %v\n%s", err, program)
+	}
 	for _, want := range render(t, "{}") {
-		if _, hook := want.GetAnnotations()["helm.sh/hook"]; hook {
+		unstructured.RemoveNestedField(want.Object, "spec", "template", "metadata", "annotations")
+		if _, hook := want.GetAnnotations()["helm.sh/hook"]; hook || want.GetKind() == "ConfigMap" {
 			continue
 		}
 		labels := want.GetLabels()
@@ -67,30 +75,100 @@ func TestDeploy(t *testing.T) {
 	}
 }
 
-// TestOverlay: the documented overlay for another namespace changes all that is
-// about it, the policies among them.
-func TestOverlay(t *testing.T) {
-	t.Parallel()
+// takeConfig takes the ConfigMap out of what kustomize made, undoes the name that
+// it got, and returns a file with what is in it.
+func takeConfig(t *testing.T, all map[string]*unstructured.Unstructured) string {
+	t.Helper()
+	volumes, _ := at(all["Deployment/drainer/drainer"], "spec", "template", "spec", "volumes").([]any)
+	if len(volumes) != 1 {
+		t.Fatalf("the volumes are %v", volumes)
+	}
+	volume := volumes[0].(map[string]any)["configMap"].(map[string]any)
+	name, _ := volume["name"].(string)
+	c := all["ConfigMap/drainer/"+name]
+	if c == nil || !strings.HasPrefix(name, "drainer-config-") {
+		t.Fatalf("the Deployment mounts the ConfigMap %s, and there is %v", name, slices.Sorted(maps.Keys(all)))
+	}
+	delete(all, "ConfigMap/drainer/"+name)
+	volume["name"] = "drainer-config"
+	path := filepath.Join(t.TempDir(), "drainer.yaml")
+	if err := os.WriteFile(path, []byte(fmt.Sprint(at(c, "data", "drainer.yaml"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// documentedYAML is a block of docs/install.md.
+func documentedYAML(t *testing.T, name string) string {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(shared.chart.Checkout, "docs", "install.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "<!-- test: overlay -->\n```yaml\n")
-	overlay, _, found := strings.Cut(rest, "```")
+	_, rest, _ := strings.Cut(string(text), "<!-- test: "+name+" -->\n```yaml\n")
+	block, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatalf("docs/install.md has no block %s", name)
+	}
+	return block
+}
+
+// kustomize is what a documented overlay of deploy makes, with files beside it.
+func kustomize(t *testing.T, name string, files map[string]string) objects {
+	t.Helper()
 	const base = "https://github.com/drainer-dev/drainer//deploy?ref=v0.1.0"
-	if !found || !strings.Contains(overlay, base) {
-		t.Fatalf("docs/install.md has no overlay of %s, but %q", base, overlay)
+	overlay := documentedYAML(t, name)
+	if !strings.Contains(overlay, base) {
+		t.Fatalf("the block %s is no overlay of %s, but %q", name, base, overlay)
 	}
 	dir := t.TempDir()
 	deploy, err := filepath.Rel(dir, filepath.Join(shared.chart.Checkout, "deploy"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "kustomization.yaml")
-	if err := os.WriteFile(path, []byte(strings.Replace(overlay, base, deploy, 1)), 0o600); err != nil {
-		t.Fatal(err)
+	files = maps.Clone(files)
+	if files == nil {
+		files = map[string]string{}
 	}
-	all := parse(t, kubectl(t, "", "kustomize", dir))
+	files["kustomization.yaml"] = strings.Replace(overlay, base, deploy, 1)
+	for file, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return parse(t, kubectl(t, "", "kustomize", dir))
+}
+
+// TestOverlayConfig: the documented overlay changes image and configuration, and
+// another file makes other pods.
+func TestOverlayConfig(t *testing.T) {
+	t.Parallel()
+	volume := func(o *unstructured.Unstructured) any {
+		return at(o, "spec", "template", "spec", "volumes", 0, "configMap", "name")
+	}
+	own := documentedYAML(t, "overlay-config")
+	all := kustomize(t, "overlay-own", map[string]string{"drainer.yaml": own})
+	deployment, file := all.find(t, "Deployment", "drainer"), all.find(t, "ConfigMap", "")
+	if image := fmt.Sprint(at(deployment, "spec", "template", "spec", "containers", 0, "image")); !strings.HasPrefix(image, "registry.example.com/drainer:") {
+		t.Errorf("the image is %s", image)
+	}
+	if got := at(file, "data", "drainer.yaml"); got != own || volume(deployment) != file.GetName() {
+		t.Errorf("the pods mount %v; %s has %v", volume(deployment), file.GetName(), got)
+	}
+	if got := effective(t, installedArgs(t, []string{"--config=" + configFile}, own)...)["maxDraining"]; got != 3. {
+		t.Errorf("with the documented file maxDraining is %v", got)
+	}
+	other := kustomize(t, "overlay-own", map[string]string{"drainer.yaml": own + "settle: 6s\n"})
+	if a, b := volume(deployment), volume(other.find(t, "Deployment", "drainer")); a == b {
+		t.Errorf("two files have one name, %v", a)
+	}
+}
+
+// TestOverlay: the documented overlay for another namespace changes all that is
+// about it, the policies among them.
+func TestOverlay(t *testing.T) {
+	t.Parallel()
+	all := kustomize(t, "overlay", nil)
 	for _, policy := range []string{"nodes", "evictions"} {
 		o := all.find(t, "ValidatingAdmissionPolicy", "drainer-"+policy)
 		const want = "request.userInfo.username == 'system:serviceaccount:evictions:drainer'"

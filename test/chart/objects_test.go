@@ -229,7 +229,8 @@ func TestFiles(t *testing.T) {
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("the chart has no dashboards: %v", err)
 	}
-	if all.count("ConfigMap") != len(paths) || all.count("GrafanaDashboard") != len(paths) {
+	// One more has the configuration.
+	if all.count("ConfigMap") != len(paths)+1 || all.count("GrafanaDashboard") != len(paths) {
 		t.Errorf("of %d dashboards there are %s", len(paths), all.names())
 	}
 	for _, path := range paths {

@@ -36,12 +36,8 @@ func TestValues(t *testing.T) {
 		"true is true": {"metrics: {serviceMonitor: {enabled: true, honorLabels: true}}", []place{
 			{"ServiceMonitor", "drainer", []any{"spec", "endpoints", 0, "honorLabels"}, true},
 		}},
-		"no limit is no limit": {"{eviction: {qps: 0}, metrics: {podMonitor: {enabled: true}}}", []place{
-			{"Deployment", "drainer", container("args", 8), "--eviction-qps=0"},
+		"no limit is no limit": {"{metrics: {podMonitor: {enabled: true}}}", []place{
 			{"PodMonitor", "drainer", []any{"spec", "sampleLimit"}, nil},
-		}},
-		"large numbers are written out": {"eviction: {burst: 1000000}", []place{
-			{"Deployment", "drainer", container("args", 9), "--eviction-burst=1000000"},
 		}},
 		"two replicas keep apart": {"{}", []place{
 			{"Deployment", "drainer", pod("affinity", "podAntiAffinity", "preferredDuringSchedulingIgnoredDuringExecution", 0, "podAffinityTerm", "topologyKey"), "kubernetes.io/hostname"},
@@ -103,8 +99,12 @@ func TestValues(t *testing.T) {
 			{"NetworkPolicy", "drainer", []any{"spec", "ingress", 0, "from"}, []any{map[string]any{"podSelector": map[string]any{}}}},
 			{"NetworkPolicy", "drainer", []any{"spec", "ingress", 1}, map[string]any{"ports": []any{map[string]any{"port": "health", "protocol": "TCP"}}}},
 		}},
-		"profiles only from the pod itself": {"pprof: {enabled: true}", []place{
-			{"Deployment", "drainer", container("args", 16), "--pprof-bind-address=127.0.0.1:6060"},
+		"the configuration beside other volumes": {"{extraVolumes: [{name: a}], extraVolumeMounts: [{name: a, mountPath: /a}], podAnnotations: {a: b}}", []place{
+			{"Deployment", "drainer", pod("volumes", 0, "configMap", "name"), "drainer-config"},
+			{"Deployment", "drainer", pod("volumes", 1, "name"), "a"},
+			{"Deployment", "drainer", container("volumeMounts", 0, "readOnly"), true},
+			{"Deployment", "drainer", container("volumeMounts", 1, "mountPath"), "/a"},
+			{"Deployment", "drainer", []any{"spec", "template", "metadata", "annotations", "a"}, "b"},
 		}},
 		"an object as text uses templates": {"extraObjects: ['{apiVersion: v1, kind: ConfigMap, metadata: {name: {{ include \"drainer.fullname\" . }}-x}}']", []place{
 			{"ConfigMap", "drainer-x", []any{"metadata", "name"}, "drainer-x"},

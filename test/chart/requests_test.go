@@ -96,7 +96,7 @@ func TestRequests(t *testing.T) {
 func furnishRequests(t *testing.T, node string) {
 	t.Helper()
 	helm(t, Majors()[0], "install", requestsNamespace, shared.chart.Dir(), "--namespace="+requestsNamespace, "--wait", helmPatience,
-		"--set=drain.nodeSelector="+pool+"="+requestsNamespace)
+		"--set=drain.nodeSelector="+pool+"="+requestsNamespace, "--set=drain.allowLastNode=true", "--set=drain.settle=1s")
 	out, err := shared.chart.Helm(suite.Context(t), Majors()[0], "template", requestsNamespace, shared.chart.Dir(),
 		"--namespace="+requestsNamespace, "--set=confinement.requests.enabled=true")
 	if err != nil {
@@ -163,7 +163,7 @@ func grant(t *testing.T, name string, rules []rbacv1.PolicyRule, users ...string
 func drainApproved(t *testing.T, approver kubernetes.Interface, node string) {
 	t.Helper()
 	const account = "requests-drainer"
-	startInstalled(t, requestsNamespace, account, nil, "--allow-last-node", "--settle=1s")
+	startInstalled(t, requestsNamespace, account, nil)
 	_, err := approver.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType,
 		[]byte(`{"metadata":{"annotations":{"drainer.dev/drain":"approved","drainer.dev/paused":null}}}`), metav1.PatchOptions{})
 	if err != nil {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -120,8 +122,8 @@ func container(t *testing.T, namespace, deployment string) corev1.Container {
 }
 
 // startInstalled runs drainer as the installed Deployment would: with its flags
-// and as its ServiceAccount. The pods themselves are only played. More flags
-// come after those of the Deployment.
+// and configuration file, and as its ServiceAccount. The pods themselves are only
+// played. More flags come after those of the Deployment.
 func startInstalled(t *testing.T, namespace, deployment string, environment []string, flags ...string) *daemon.Process {
 	t.Helper()
 	d, err := shared.Client.AppsV1().Deployments(namespace).Get(t.Context(), deployment, metav1.GetOptions{})
@@ -130,7 +132,7 @@ func startInstalled(t *testing.T, namespace, deployment string, environment []st
 	}
 	account := types.NamespacedName{Namespace: namespace, Name: d.Spec.Template.Spec.ServiceAccountName}
 	p, err := shared.Run(suite.Context(t), account, strings.ReplaceAll(t.Name(), "/", "-"), append(environment, "POD_NAMESPACE="+namespace),
-		slices.Concat(d.Spec.Template.Spec.Containers[0].Args, flags, []string{
+		slices.Concat(installedArgs(t, d.Spec.Template.Spec.Containers[0].Args, installedConfig(t, d)), flags, []string{
 			"--metrics-bind-address=127.0.0.1:0", "--health-bind-address=127.0.0.1:0", "--logging-format=json",
 		})...)
 	if err != nil {
@@ -138,6 +140,17 @@ func startInstalled(t *testing.T, namespace, deployment string, environment []st
 	}
 	t.Cleanup(p.Kill)
 	return p
+}
+
+// installedConfig is the configuration file that the Deployment mounts.
+func installedConfig(t *testing.T, d *appsv1.Deployment) string {
+	t.Helper()
+	volume := d.Spec.Template.Spec.Volumes[0]
+	c, err := shared.Client.CoreV1().ConfigMaps(d.Namespace).Get(t.Context(), volume.ConfigMap.Name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Data[filepath.Base(configFile)]
 }
 
 // missing is true for an object that is not there.

@@ -13,7 +13,7 @@ func TestToggles(t *testing.T) {
 	t.Parallel()
 	// What there is without values.
 	base := []string{
-		"ClusterRole", "ClusterRoleBinding", "Deployment", "Pod", "PodDisruptionBudget",
+		"ClusterRole", "ClusterRoleBinding", "ConfigMap", "Deployment", "Pod", "PodDisruptionBudget",
 		"Role", "RoleBinding", "Service", "ServiceAccount",
 		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding",
 	}

@@ -59,8 +59,12 @@ drainer config print --config drainer.yaml --v=2
 ` + "```" + `
 
 The file is decoded strictly: a field that is unknown, set twice, or of a wrong type is an error, and drainer does not start.
-It is read once, when drainer starts. To change the configuration, start a new process: a restart loses nothing, and goes on with
-all drains.
+It is read once, when drainer starts. To change the configuration, start a new process: a restart loses nothing, and all
+drains continue.
+
+The Helm chart writes its values under ` + "`drain` and `eviction`" + ` to the file, and every other field that you set under
+` + "`config`" + `. A change replaces the pods one at a time: if drainer refuses the file, the new pod fails and says why, and the
+old ones keep working. With kustomize, [an overlay](install.md#with-kustomize) brings the file.
 
 An editor that knows JSON schemas checks the file while you write it, with [configuration.schema.json](configuration.schema.json).
 

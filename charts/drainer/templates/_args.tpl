@@ -1,21 +1,13 @@
-{{/* The flags that have a value, one a line. A test compares them with the program's. */}}
+{{/*
+The flags that have a value, one a line; _config.tpl has the other values. A
+test compares them with the program's.
+*/}}
 {{- define "drainer.args" -}}
 {{- $v := .Values -}}
 {{- with $v.drain.nodeSelector }}
 - {{ printf "--node-selector=%s" . | quote }}
 {{- end }}
-- {{ printf "--max-draining=%s" (toString $v.drain.maxDraining) | quote }}
-- {{ printf "--allow-last-node=%t" $v.drain.allowLastNode }}
-- {{ printf "--bare-pods=%s" $v.drain.barePods }}
-- {{ printf "--empty-dir=%s" $v.drain.emptyDir }}
-- {{ printf "--drain-timeout=%s" $v.drain.timeout }}
-- {{ printf "--on-timeout=%s" $v.drain.onTimeout }}
-- {{ printf "--stuck-after=%s" $v.drain.stuckAfter }}
-- {{ printf "--settle=%s" $v.drain.settle }}
-- {{ printf "--eviction-qps=%v" $v.eviction.qps }}
-- {{ printf "--eviction-burst=%d" (int64 $v.eviction.burst) }}
-- {{ printf "--eviction-workers=%d" (int64 $v.eviction.workers) }}
-- {{ printf "--eviction-timeout=%s" $v.eviction.timeout }}
+- --config=/etc/drainer-config/drainer.yaml
 - {{ printf "--kube-api-qps=%v" $v.kubeAPI.qps }}
 - {{ printf "--kube-api-burst=%d" (int64 $v.kubeAPI.burst) }}
 - {{ printf "--metrics-bind-address=:%d" (int64 $v.metrics.port) }}

@@ -59,9 +59,12 @@ containers:
 {{- with .Values.extraContainers }}
 {{ toYaml . }}
 {{- end }}
-{{- with .Values.extraVolumes }}
 volumes:
-  {{- toYaml . | nindent 2 }}
+- name: drainer-config
+  configMap:
+    name: {{ include "drainer.configName" . }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -133,9 +136,12 @@ resources:
 securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.extraVolumeMounts }}
 volumeMounts:
-  {{- toYaml . | nindent 2 }}
+- name: drainer-config
+  mountPath: /etc/drainer-config
+  readOnly: true
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

@@ -6,6 +6,7 @@ and how to fix it.
 {{- include "drainer.validate.install" . -}}
 {{- include "drainer.validate.image" . -}}
 {{- include "drainer.validate.drain" . -}}
+{{- include "drainer.validate.config" . -}}
 {{- include "drainer.validate.leaderElection" . -}}
 {{- include "drainer.validate.ports" . -}}
 {{- include "drainer.validate.extraArgs" . -}}
@@ -57,6 +58,23 @@ and how to fix it.
 {{- end -}}
 {{- end -}}
 
+{{/* Drainer itself judges what the fields of config mean. Two places for one would hide one of them. */}}
+{{- define "drainer.validate.config" -}}
+{{- $values := include "drainer.config.values" . | fromYaml -}}
+{{- $flags := dict "clientConnection" "kubeAPI" "leaderElection" "leaderElection" "logging" "logging" "metricsBindAddress" "metrics.port" "healthBindAddress" "health.port" "pprofBindAddress" "pprof" -}}
+{{- if .Values.drain.nodeSelector -}}
+{{- $_ := set $flags "nodeSelector" "drain.nodeSelector" -}}
+{{- end -}}
+{{- range $field, $value := .Values.config -}}
+{{- if hasKey $flags $field -}}
+{{- fail (printf "config has the field %q: expected only fields that no other value sets; set %s instead" $field (get $flags $field)) -}}
+{{- end -}}
+{{- if hasKey $values $field -}}
+{{- fail (printf "config has the field %q: expected only fields that no other value sets; set the value under drain or eviction instead (see the table of values)" $field) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "drainer.validate.leaderElection" -}}
 {{- $e := .Values.leaderElection -}}
 {{- if and (gt (int64 .Values.replicaCount) 1) (not $e.enabled) -}}
@@ -101,7 +119,10 @@ and how to fix it.
 {{- end -}}
 {{- end -}}
 
-{{/* A flag given twice would silently win over its value, also where roles depend on it. */}}
+{{/*
+A flag given twice would silently win over its value, also where roles depend on
+it; drainer refuses one whose field the configuration file sets.
+*/}}
 {{- define "drainer.validate.extraArgs" -}}
 {{- $owned := dict "-v" "logging.verbosity" "--v" "logging.verbosity" "--node-selector" "drain.nodeSelector" "--pprof-bind-address" "pprof.port" "--leader-elect-resource-namespace" "leaderElection.resourceNamespace" -}}
 {{- range include "drainer.args" . | fromYamlArray -}}
@@ -109,6 +130,9 @@ and how to fix it.
 {{- if not (hasKey $owned $flag) -}}
 {{- $_ := set $owned $flag "a value of its own (see the table of values)" -}}
 {{- end -}}
+{{- end -}}
+{{- range list "max-draining" "allow-last-node" "bare-pods" "empty-dir" "drain-timeout" "on-timeout" "stuck-after" "settle" "eviction-qps" "eviction-burst" "eviction-workers" "eviction-timeout" -}}
+{{- $_ := set $owned (printf "--%s" .) "a value of its own (see the table of values)" -}}
 {{- end -}}
 {{- range $arg := .Values.extraArgs -}}
 {{- $flag := regexFind "^[^=]*" $arg -}}

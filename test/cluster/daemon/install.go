@@ -47,7 +47,8 @@ func manifests() ([]runtime.Object, error) {
 	}
 	var objects []runtime.Object
 	for _, file := range files {
-		if file == "kustomization.yaml" {
+		// Neither is an object of the API.
+		if file == "kustomization.yaml" || file == "drainer.yaml" {
 			continue
 		}
 		text, err := fs.ReadFile(deploy.Manifests, file)

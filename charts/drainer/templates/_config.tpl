@@ -1,0 +1,31 @@
+{{/*
+The configuration file. A field that the values set, and that config sets, too,
+is refused by drainer.validate.config.
+*/}}
+{{- define "drainer.config" -}}
+{{- merge (include "drainer.config.values" . | fromYaml) (default dict .Values.config) | toYaml -}}
+{{- end -}}
+
+{{/* The fields of the configuration file that have a value. */}}
+{{- define "drainer.config.values" -}}
+{{- $v := .Values -}}
+apiVersion: config.drainer.dev/v1alpha1
+kind: DrainerConfiguration
+maxDraining: {{ toJson $v.drain.maxDraining }}
+allowLastNode: {{ $v.drain.allowLastNode }}
+barePods: {{ $v.drain.barePods }}
+emptyDir: {{ $v.drain.emptyDir }}
+drainTimeout: {{ $v.drain.timeout }}
+onTimeout: {{ $v.drain.onTimeout }}
+stuckAfter: {{ $v.drain.stuckAfter }}
+settle: {{ $v.drain.settle }}
+eviction:
+  qps: {{ $v.eviction.qps }}
+  burst: {{ int64 $v.eviction.burst }}
+  workers: {{ int64 $v.eviction.workers }}
+  timeout: {{ $v.eviction.timeout }}
+{{- end -}}
+
+{{- define "drainer.configName" -}}
+{{- printf "%s-config" (include "drainer.fullname" .) -}}
+{{- end -}}
