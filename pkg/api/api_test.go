@@ -30,6 +30,8 @@ func TestRequestOf(t *testing.T) {
 			DrainAnnotation: "r", PausedAnnotation: "true", NotBeforeAnnotation: "2030-01-31T22:00:00Z", TimeoutAnnotation: "90m",
 			OnTimeoutAnnotation: "Stop", GracePeriodAnnotation: "30", StatusAnnotation: "{}", DrainedAnnotation: "old",
 		}, Request{ID: "r", Paused: true, NotBefore: at, Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds}, true},
+		"dry run":    {map[string]string{DrainAnnotation: "r", DryRunAnnotation: "true"}, Request{ID: "r", DryRun: true}, true},
+		"no dry run": {map[string]string{DrainAnnotation: "r", DryRunAnnotation: "false"}, Request{ID: "r"}, true},
 		"not paused": {map[string]string{DrainAnnotation: "r", PausedAnnotation: "false"}, Request{ID: "r"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +61,7 @@ func TestRequestOfBadValues(t *testing.T) {
 		{GracePeriodAnnotation, "0", []string{`"0"`, "at least 1"}},
 		{GracePeriodAnnotation, "30s", []string{`"30s"`, "whole number of seconds"}},
 		{GracePeriodAnnotation, "99999999999999999999", []string{"whole number of seconds"}},
-		{DryRunAnnotation, "true", []string{"dry runs are not carried out"}},
+		{DryRunAnnotation, "ture", []string{`"ture"`, `"true" or "false"`}},
 		{"drainer.dev/dryrun", "true", []string{`"drainer.dev/dryrun"`, "not an annotation that drainer knows", DrainAnnotation}},
 		{DrainAnnotation, strings.Repeat("x", 129), []string{"129 bytes", "at most 128"}},
 	} {

@@ -19,8 +19,8 @@ const (
 	OnTimeoutAnnotation = Prefix + "on-timeout"
 	// GracePeriodAnnotation overrides the pods' own grace period, in seconds.
 	GracePeriodAnnotation = Prefix + "grace-period"
-	// DryRunAnnotation asks for verdicts only. It is not carried out yet and
-	// makes a request invalid.
+	// DryRunAnnotation asks what would become of each pod; nothing is cordoned
+	// or evicted. A request that began as a dry run stays one.
 	DryRunAnnotation = Prefix + "dry-run"
 )
 
@@ -57,11 +57,13 @@ const (
 	TimedOut       Phase = "TimedOut"
 	Drained        Phase = "Drained"
 	InvalidRequest Phase = "InvalidRequest"
+	// DryRun is the phase of a request that only asks for verdicts.
+	DryRun Phase = "DryRun"
 )
 
 // Phases lists every phase, in the order of a request's life.
 func Phases() []Phase {
-	return []Phase{Queued, Draining, Blocked, Paused, TimedOut, Drained, InvalidRequest}
+	return []Phase{Queued, Draining, Blocked, Paused, TimedOut, Drained, InvalidRequest, DryRun}
 }
 
 // OnTimeout says what happens when a drain takes longer than its timeout.

@@ -26,6 +26,8 @@ type Request struct {
 	OnTimeout OnTimeout
 	// GracePeriod is in seconds and at least 1, or nil for the pod's own.
 	GracePeriod *int64
+	// DryRun asks for verdicts only.
+	DryRun bool
 }
 
 // RequestOf reads the request from a Node's annotations. asked is false if
@@ -85,11 +87,15 @@ func (r *Request) read(key, value string) error {
 	}
 	switch key {
 	case DrainAnnotation, DrainedAnnotation, StatusAnnotation:
-	case PausedAnnotation:
+	case PausedAnnotation, DryRunAnnotation:
 		if value != "true" && value != "false" {
 			return bad(`"true" or "false"`)
 		}
-		r.Paused = value == "true"
+		if key == PausedAnnotation {
+			r.Paused = value == "true"
+		} else {
+			r.DryRun = value == "true"
+		}
 	case NotBeforeAnnotation:
 		t, err := time.Parse(time.RFC3339, value)
 		if err != nil {
@@ -110,9 +116,6 @@ func (r *Request) read(key, value string) error {
 			return bad("a whole number of seconds, at least 1")
 		}
 		r.GracePeriod = &seconds
-	case DryRunAnnotation:
-		return fmt.Errorf("%s=%s: dry runs are not carried out by this version: remove the annotation to drain for real, "+
-			"or %s to drain nothing", key, shown(value), DrainAnnotation)
 	default:
 		return fmt.Errorf("%s is not an annotation that drainer knows: correct its name (known: %s) or remove it",
 			shown(key), strings.Join(requestKeys(), ", "))
@@ -144,7 +147,7 @@ func ParseOnTimeout(value string) (OnTimeout, error) {
 func requestKeys() []string {
 	return []string{
 		DrainAnnotation, PausedAnnotation, NotBeforeAnnotation, TimeoutAnnotation,
-		OnTimeoutAnnotation, GracePeriodAnnotation,
+		OnTimeoutAnnotation, GracePeriodAnnotation, DryRunAnnotation,
 	}
 }
 

@@ -47,6 +47,9 @@ type Status struct {
 	// Result is how the request ended, once it has: drained or timed_out. It
 	// stays when a drained node gets another target.
 	Result string `json:"result,omitempty"`
+	// Verdicts are those of a dry run, and nil of any other request. Blockers
+	// are then the pods that would not leave now.
+	Verdicts *Verdicts `json:"verdicts,omitempty"`
 	// Warnings are what somebody should look at although it does not hold the
 	// drain up.
 	Warnings []string `json:"warnings,omitempty"`
@@ -59,6 +62,24 @@ type PodCounts struct {
 	Terminating int `json:"terminating"`
 	Gone        int `json:"gone"`
 	Ignored     int `json:"ignored"`
+}
+
+// Verdicts is what a dry run found out about a node's pods. Each verdict stands
+// alone: where several pods share a budget, the API server may admit the eviction
+// of each, and yet not of all.
+type Verdicts struct {
+	// At is when the last of them was given; nil while they are asked for.
+	At *time.Time `json:"at,omitempty"`
+	// Admitted counts the pods whose eviction the API server would admit now.
+	Admitted int `json:"admitted"`
+	// Refused counts those whose eviction it would not admit, Held those that
+	// drainer itself does not evict.
+	Refused int `json:"refused"`
+	Held    int `json:"held"`
+	// Unanswered counts the pods about which there was no answer.
+	Unanswered int `json:"unanswered,omitempty"`
+	// Ignored counts the pods that stay on a drained node.
+	Ignored int `json:"ignored"`
 }
 
 // Remaining is the number of pods that still have to leave.
@@ -99,6 +120,11 @@ func (s Status) Format() string {
 	s.Version = StatusVersion
 	s.RequestedAt, s.StartedAt = wholeSecond(s.RequestedAt), wholeSecond(s.StartedAt)
 	s.FinishedAt, s.PausedAt = wholeSecond(s.FinishedAt), wholeSecond(s.PausedAt)
+	if s.Verdicts != nil {
+		verdicts := *s.Verdicts
+		verdicts.At = wholeSecond(verdicts.At)
+		s.Verdicts = &verdicts
+	}
 	s.Blockers, s.MoreBlockers = slices.Clone(s.Blockers), slices.Clone(s.MoreBlockers)
 	for len(s.Blockers) > MaxBlockers {
 		s.countLast()

@@ -36,8 +36,10 @@ type Options struct {
 	Nodes, Client kubernetes.Interface
 	View          View
 	// Ledger is fed by whoever watches the budgets; nil without policy/v1.
-	Ledger   *Ledger
-	Evict    EvictFunc
+	Ledger *Ledger
+	Evict  EvictFunc
+	// DryRun asks what would be answered to an eviction.
+	DryRun   EvictFunc
 	Observer Observer
 	// Fence is nil without leader election.
 	Fence Fence
@@ -88,6 +90,8 @@ type Controller struct {
 	// after is the number of the plan up to which nothing was known of the last
 	// write to a node: those plans are out of date.
 	after map[types.UID]int
+	// judging is held by the one dry run that is under way.
+	judging sync.Mutex
 	// occupied are the nodes that a task cordons, confirms or releases now.
 	occupied map[types.UID]bool
 }

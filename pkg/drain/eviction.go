@@ -38,16 +38,24 @@ func EvictionVersion(ctx context.Context, client discovery.ServerResourcesInterf
 // NewEvictFunc sends evictions of the version through the client of the core
 // API group. It never retries: client-go by itself would repeat a POST that is
 // answered with Retry-After up to ten times, without a word.
-func NewEvictFunc(core rest.Interface, version string) EvictFunc {
+func NewEvictFunc(core rest.Interface, version string) EvictFunc { return post(core, version, false) }
+
+// NewDryRunFunc is NewEvictFunc for evictions that the API server only judges.
+func NewDryRunFunc(core rest.Interface, version string) EvictFunc { return post(core, version, true) }
+
+func post(core rest.Interface, version string, dryRun bool) EvictFunc {
 	return func(ctx context.Context, pod *plan.Pod, gracePeriod *int64) (int, error) {
 		body, err := json.Marshal(evictionOf(pod, gracePeriod, version))
 		if err != nil {
 			return 0, fmt.Errorf("writing the eviction of %s: %w", pod.Key(), err)
 		}
 		code := 0
-		err = core.Post().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).SubResource("eviction").
-			SetHeader("Content-Type", runtime.ContentTypeJSON).
-			Body(body).MaxRetries(0).Do(ctx).StatusCode(&code).Error()
+		request := core.Post().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).SubResource("eviction").
+			SetHeader("Content-Type", runtime.ContentTypeJSON).Body(body).MaxRetries(0)
+		if dryRun {
+			request.Param("dryRun", metav1.DryRunAll)
+		}
+		err = request.Do(ctx).StatusCode(&code).Error()
 		return code, err
 	}
 }

@@ -67,7 +67,7 @@ func (s *story) evictions(prefix string) []apiserver.Request {
 	return s.server.Requests(func(r apiserver.Request) bool { return evicts(r) && strings.HasPrefix(r.Name, prefix) })
 }
 
-func evicts(r apiserver.Request) bool { return r.Subresource == "eviction" }
+func evicts(r apiserver.Request) bool { return r.Evicts() }
 
 // events are the notes of the events about an object of the name, by reason.
 func (s *story) events(object string) map[string][]string {

@@ -128,7 +128,7 @@ func (p *process) run(ctx context.Context) error {
 		Lock: lock, Name: "drainer", LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
 		Leads: func(leads bool) { p.metrics.Leader("drainer", leads) },
 		Work: func(ctx context.Context, term leader.Term) {
-			p.lead(ctx, term, main, drain.NewEvictFunc(evictions.CoreV1().RESTClient(), version), fail)
+			p.lead(ctx, term, main, evictions.CoreV1().RESTClient(), version, fail)
 		},
 	})
 	if err == nil && ctx.Err() != nil {
@@ -145,7 +145,7 @@ func (p planner) Wake()     { (*p.controller).Wake() }
 func (p planner) WakeSoon() { (*p.controller).WakeSoon() }
 
 // lead is one term as the leader.
-func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.Interface, evict drain.EvictFunc, fail func(error)) {
+func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.Interface, evictions rest.Interface, version string, fail func(error)) {
 	ledger := drain.NewLedger()
 	selector, err := labels.Parse(p.nodeSelector)
 	if err != nil {
@@ -154,7 +154,8 @@ func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.
 	var controller *drain.Controller
 	w := watcher.New(client, selector, ledger, planner{&controller})
 	controller = drain.New(drain.Options{
-		Config: p.config(), Client: client, View: w, Ledger: ledger, Evict: evict,
+		Config: p.config(), Client: client, View: w, Ledger: ledger,
+		Evict: drain.NewEvictFunc(evictions, version), DryRun: drain.NewDryRunFunc(evictions, version),
 		Observer: observer{p.metrics, p.planning}, Fence: term.Fence, HandOver: term.HandOver, Fail: fail,
 		QPS: rate.Limit(evictionQPS), Burst: evictionBurst, Workers: evictionWorkers, EvictionTimeout: p.evictionTimeout,
 		Identity: p.identity, MetricsProvider: p.queues,

@@ -141,16 +141,14 @@ func (c *Controller) release(ctx context.Context, n *plan.Node) error {
 // confirm asks the API server itself once more, and reports Drained if no
 // target is there and the Node has not changed since the plan.
 func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
-	list, err := c.Nodes.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", n.Node.Name).String(),
-	})
+	pods, err := c.podsOn(ctx, n.Node.Name)
 	if err != nil {
-		return fmt.Errorf("listing the pods of node %s: %w", n.Node.Name, err)
+		return err
 	}
 	daemonSets := c.View.DaemonSets()
 	now := time.Now()
-	for i := range list.Items {
-		if plan.IsTarget(plan.PodOf(&list.Items[i]), daemonSets, c.Config) {
+	for _, pod := range pods {
+		if plan.IsTarget(pod, daemonSets, c.Config) {
 			c.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
 			return nil
 		}
@@ -158,6 +156,21 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 	report := n.Report().Done(now)
 	version, err := c.writer.report(ctx, n.Node, report, n.Node.ResourceVersion, now)
 	return c.wrote(n.Node, &report, version, err, plan.NodeDrained{Node: n.Node.UID, Request: n.Request.ID, At: now})
+}
+
+// podsOn are the pods of a node, by the API server itself.
+func (c *Controller) podsOn(ctx context.Context, node string) ([]*plan.Pod, error) {
+	list, err := c.Nodes.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods of node %s: %w", node, err)
+	}
+	pods := make([]*plan.Pod, len(list.Items))
+	for i := range list.Items {
+		pods[i] = plan.PodOf(&list.Items[i])
+	}
+	return pods, nil
 }
 
 // read reads a node whose cache does not show our write of the version. If the

@@ -27,6 +27,7 @@ const (
 	nodeTask taskKind = iota
 	reportTask
 	releaseTask
+	judgeTask
 	podTask
 	budgetTask
 	replicaTask
@@ -121,6 +122,9 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 		if n.Release {
 			c.sendTask(task{kind: releaseTask, node: n.Node.UID})
 		}
+		if n.Judge {
+			c.sendTask(task{kind: judgeTask, node: n.Node.UID})
+		}
 		if n.Acts() {
 			c.sendTask(task{kind: nodeTask, node: n.Node.UID})
 		}
@@ -207,6 +211,8 @@ func (c *Controller) runTask(ctx context.Context, t task) (progress, error) {
 		return done, c.readBudget(ctx, t.object)
 	case replicaTask:
 		return done, c.findReplica(ctx, t)
+	case judgeTask:
+		return c.judge(ctx, t)
 	default:
 		return c.reconcile(ctx, t)
 	}

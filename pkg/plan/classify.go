@@ -193,16 +193,24 @@ func (p *planner) terminating(s *PodState) {
 
 // policy is why drainer itself does not send the pod.
 func (p *planner) policy(n *nodeWork, pod *Pod) (Reason, string) {
-	if pod.Finished() {
-		return "", ""
+	if reason, message := p.Config.holds(pod); reason != "" {
+		return reason, message
 	}
-	switch {
-	case pod.Controller.Kind == "" && p.Config.BarePods != EvictBarePods:
-		return BarePod, "no controller would create it again"
-	case pod.EmptyDir && p.Config.EmptyDir == BlockEmptyDir:
-		return EmptyDirVolume, "it would lose its emptyDir volume"
-	case pod.UID == p.Config.OwnPod:
+	if pod.UID == p.Config.OwnPod && !pod.Finished() {
 		return p.ownPod(n, pod)
+	}
+	return "", ""
+}
+
+// holds is why a pod that has to leave is not evicted, whatever else there is.
+func (c *Config) holds(pod *Pod) (Reason, string) {
+	switch {
+	case pod.Finished():
+		return "", ""
+	case pod.Controller.Kind == "" && c.BarePods != EvictBarePods:
+		return BarePod, "no controller would create it again"
+	case pod.EmptyDir && c.EmptyDir == BlockEmptyDir:
+		return EmptyDirVolume, "it would lose its emptyDir volume"
 	default:
 		return "", ""
 	}

@@ -62,6 +62,7 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	plan.Untaint = !n.waits && n.node.QueuedTaint
 	plan.Cordon = n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
 	plan.Confirm = !plan.Write && drained
+	plan.Judge = !plan.Write && n.awaitsVerdicts()
 	if !plan.Acts() && !plan.Write {
 		plan.Memory.Trouble = ""
 	}
@@ -179,6 +180,8 @@ func (p *planner) phase(n *nodeWork) api.Phase {
 	switch {
 	case n.invalid != nil:
 		return api.InvalidRequest
+	case m.DryRun != nil:
+		return api.DryRun
 	case n.request.Paused:
 		return api.Paused
 	case !m.started():
@@ -207,6 +210,9 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 		Queued:     n.queued,
 		InProgress: corev1.ConditionFalse, Drained: corev1.ConditionFalse,
 	}
+	if run := n.memory.DryRun; run != nil {
+		r.Status.Verdicts, r.Status.Pods = &run.Verdicts, run.counts()
+	}
 	if n.memory.started() {
 		switch phase {
 		case api.Draining, api.Blocked, api.Paused:
@@ -217,7 +223,7 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 			}
 		case api.Drained:
 			r.Drained = corev1.ConditionTrue
-		case api.Queued, api.InvalidRequest:
+		case api.Queued, api.InvalidRequest, api.DryRun:
 		}
 	}
 	return r

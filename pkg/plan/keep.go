@@ -61,7 +61,9 @@ func (n NodeMemory) kept(plan *NodePlan, known bool, now time.Time) (NodeMemory,
 	if next.Uncordons == 1 && n.Uncordons == 0 {
 		events = append(events, CordonRestored{Node: plan.Node, Request: plan.Request.ID})
 	}
-	if next.Phase != plan.Phase {
+	awaits := next.DryRun != nil && next.DryRun.Verdicts.At == nil
+	if next.Phase != plan.Phase && !awaits || next.DryRun != nil && !awaits && !next.ToldVerdicts {
+		next.ToldVerdicts = next.DryRun != nil
 		events = append(events, PhaseChanged{Node: plan.Node, Request: plan.Request.ID, Phase: plan.Phase, Message: plan.Report().Message})
 	}
 	if plan.ended {

@@ -38,8 +38,11 @@ func (p *planner) wordsOf(n *nodeWork) words {
 		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), trouble: n.memory.Trouble,
 		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations,
 	}
-	if n.invalid != nil {
+	switch {
+	case n.invalid != nil:
 		w.fixed = n.invalid.Error()
+	case n.memory.DryRun != nil:
+		w.fixed = n.memory.DryRun.message()
 	}
 	return w
 }
@@ -50,6 +53,9 @@ func (n *NodePlan) Report() Report {
 	worst := blockers(n.Pods, n.words.now)
 	r.Status.Blockers, r.Status.MoreBlockers = worst.listed(), worst.more()
 	r.Status.Reason = worst.reason()
+	if run := n.Memory.DryRun; run != nil {
+		r.Status.Blockers, r.Status.MoreBlockers = run.Kept, run.More
+	}
 	r.Status.Warnings = n.words.warnings()
 	text := n.words.message(n.Phase, r.Status.Pods, &worst)
 	for _, warning := range r.Status.Warnings {

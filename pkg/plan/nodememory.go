@@ -26,6 +26,8 @@ type NodeMemory struct {
 	Phase api.Phase
 	// Result is how the request ended; empty until it has. It is set once.
 	Result Result
+	// DryRun is not nil for a request that is a dry run.
+	DryRun *DryRun
 
 	// HeldSlot is true if the node counted against --max-draining in the plan
 	// before.
@@ -53,6 +55,8 @@ type NodeMemory struct {
 	Returns map[types.UID]Return
 	// Written is what this process last wrote to the Node.
 	Written Written
+	// ToldVerdicts is true once the verdicts of a dry run have been told.
+	ToldVerdicts bool
 
 	// restored is what the process before wrote about the pods.
 	restored restored
@@ -128,7 +132,7 @@ func nodeMemoryOf(node *Node, id string, memory NodeMemory, known bool, now time
 // is out of service already.
 func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
 	next := NodeMemory{Request: id, RequestedAt: now, Written: m.Written, Counted: true}
-	if m.Request == "" || !m.FinishedAt.IsZero() {
+	if m.Request == "" || !m.FinishedAt.IsZero() || m.DryRun != nil {
 		return next
 	}
 	next.RequestedAt = cmp.Or(m.RequestedAt, now)
@@ -151,7 +155,7 @@ func restore(node *Node, status api.Status) NodeMemory {
 	for _, more := range status.MoreBlockers {
 		r.more[Reason(more.Reason)] = more
 	}
-	return NodeMemory{
+	memory := NodeMemory{
 		Request:     status.Request,
 		RequestedAt: timeOf(status.RequestedAt),
 		StartedAt:   timeOf(status.StartedAt),
@@ -164,6 +168,11 @@ func restore(node *Node, status api.Status) NodeMemory {
 		HeldSlot:    status.StartedAt != nil && node.InProgress.Status == corev1.ConditionTrue,
 		restored:    r,
 	}
+	if status.Verdicts != nil {
+		memory.DryRun = &DryRun{Verdicts: *status.Verdicts, Kept: status.Blockers, More: status.MoreBlockers}
+		memory.ToldVerdicts = status.Verdicts.At != nil
+	}
+	return memory
 }
 
 // blockedSince is since when a pod of the node's first list has been blocked

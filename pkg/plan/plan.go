@@ -61,6 +61,8 @@ type NodePlan struct {
 	Cordon bool
 	// Confirm says that the node looks drained: a live list decides.
 	Confirm bool
+	// Judge says that the pods of a dry run have to be judged.
+	Judge bool
 	// Read says that the node has to be read: our last write does not show.
 	Read bool
 
@@ -70,7 +72,7 @@ type NodePlan struct {
 }
 
 // Acts is true if there is something to do other than to write the report or to
-// release the node.
+// release the node, and than to judge its pods.
 func (n *NodePlan) Acts() bool {
 	return n.Taint || n.Untaint || n.Cordon || n.Confirm || n.Read
 }

@@ -45,7 +45,8 @@ func (p *planner) gather() {
 		n := &nodeWork{node: node, request: request, invalid: err, memory: nodeMemoryOf(node, request.ID, memory, known, p.Now)}
 		p.nodes = append(p.nodes, n)
 		n.memory.Node = node
-		n.memory = n.memory.paused(err != nil || request.Paused, p.Now)
+		n.followDryRun()
+		n.memory = n.memory.paused(n.invalid != nil || request.Paused, p.Now)
 		n.timedOut = p.overdue(n)
 		switch {
 		case n.holdsSlot(p.onTimeout(n)):
@@ -97,7 +98,7 @@ func (p *planner) start() {
 	place := 0
 	for _, n := range p.nodes {
 		switch {
-		case n.memory.started() || n.invalid != nil:
+		case n.memory.started() || n.invalid != nil || n.memory.DryRun != nil:
 			continue
 		case n.request.Paused:
 			n.detail = "paused before it began"

@@ -124,9 +124,11 @@ func (p *planner) wordsChanged(w *Written, plan *NodePlan) bool {
 // phaseChanged is true for what has to be written at once. The first count of
 // the pods is, too: another process that goes on counts from there.
 func phaseChanged(was, is api.Status) bool {
-	return was.Phase != is.Phase || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
+	return was.Phase != is.Phase || judged(was) != judged(is) || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
 		was.Pods.Remaining()+was.Pods.Ignored == 0 && is.Pods.Remaining()+is.Pods.Ignored > 0
 }
+
+func judged(s api.Status) bool { return s.Verdicts != nil && s.Verdicts.At != nil }
 
 // wrongMarks is true if the node's conditions or the drained annotation are
 // not those of the plan.

@@ -58,6 +58,8 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 	switch {
 	case n.Phase == api.InvalidRequest:
 		b.Fix = "correct the annotations of the node"
+	case n.Phase == api.DryRun:
+		b.Fix = "set " + api.DrainAnnotation + " to another ID and remove " + api.DryRunAnnotation
 	case n.Phase == api.Paused:
 		b.Fix = "remove the annotation " + api.PausedAnnotation
 	case n.Phase == api.TimedOut:

@@ -64,8 +64,15 @@ type AuditEvent struct {
 	Done     time.Time `json:"stageTimestamp"`
 }
 
-// Eviction is true for a POST to pods/eviction.
-func (e *AuditEvent) Eviction() bool {
+// Eviction is true for a POST to pods/eviction that is no dry run.
+func (e *AuditEvent) Eviction() bool { return e.postsEviction() && !e.dryRun() }
+
+// DryRun is true for a POST to pods/eviction that is one.
+func (e *AuditEvent) DryRun() bool { return e.postsEviction() && e.dryRun() }
+
+func (e *AuditEvent) dryRun() bool { return strings.Contains(e.RequestURI, "dryRun=All") }
+
+func (e *AuditEvent) postsEviction() bool {
 	return e.Verb == "create" && e.ObjectRef.Resource == "pods" && e.ObjectRef.Subresource == "eviction"
 }
 

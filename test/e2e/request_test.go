@@ -91,7 +91,7 @@ func TestInvalidRequest(t *testing.T) {
 		{api.OnTimeoutAnnotation, "Continue"},
 		{api.GracePeriodAnnotation, "0"},
 		{api.GracePeriodAnnotation, "1.5"},
-		{api.DryRunAnnotation, "true"},
+		{api.DryRunAnnotation, "ture"},
 		// A typo must not turn a dry run into a drain.
 		{"drainer.dev/dryrun", "true"},
 	} {

@@ -139,6 +139,7 @@ func (n *node) read(at time.Time, was *corev1.Node, process int) {
 func sameRequest(a, b map[string]string) bool {
 	for _, key := range []string{
 		api.DrainAnnotation, api.PausedAnnotation, api.TimeoutAnnotation, api.OnTimeoutAnnotation, api.NotBeforeAnnotation, api.GracePeriodAnnotation,
+		api.DryRunAnnotation,
 	} {
 		if a[key] != b[key] {
 			return false
@@ -156,6 +157,8 @@ func (n *node) silent(at time.Time) string {
 		return "has no request"
 	case n.invalid:
 		return "has an invalid request"
+	case n.dryRun():
+		return "has a dry run"
 	case n.request.Paused:
 		return "is paused"
 	case at.Before(n.request.NotBefore) && !ownsCordon(n.Node):
@@ -163,6 +166,11 @@ func (n *node) silent(at time.Time) string {
 	default:
 		return ""
 	}
+}
+
+// dryRun is true for a request that is one, or began as one.
+func (n *node) dryRun() bool {
+	return n.request.DryRun || n.said.Verdicts != nil && n.said.Request == n.request.ID
 }
 
 // acknowledged is true if drainer has written what the node is silent for. What
@@ -174,7 +182,7 @@ func (n *node) acknowledged(lag time.Duration) bool {
 	if !n.asked {
 		return !n.says && !ownsCordon(n.Node)
 	}
-	return n.said.Phase == api.Paused && n.request.Paused || n.said.Phase == api.InvalidRequest && n.invalid
+	return n.said.Phase == api.Paused && n.request.Paused || n.said.Phase == api.InvalidRequest && (n.invalid || n.dryRun())
 }
 
 // gaveUp is true if drainer has written that the drain took too long and is not

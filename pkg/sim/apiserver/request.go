@@ -42,6 +42,9 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s %s %s: %d %s", r.Began.Format("15:04:05.000"), r.Client, r.Verb, path, r.Code, r.Failure)
 }
 
+// Evicts is true for an eviction that is no dry run.
+func (r Request) Evicts() bool { return r.Subresource == "eviction" && r.Query.Get("dryRun") == "" }
+
 // UnderWay is true for a request that was under way at the time.
 func (r Request) UnderWay(at time.Time) bool {
 	return !r.Began.After(at) && (r.Ended.IsZero() || r.Ended.After(at))

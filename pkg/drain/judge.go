@@ -1,0 +1,49 @@
+package drain
+
+import (
+	"context"
+	"time"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// judge asks the API server what would become of the pods of a dry run. One dry
+// run at a time is under way: it takes as long as its pods' webhooks do, and what
+// else there is to do must not wait for it.
+func (c *Controller) judge(ctx context.Context, t task) (progress, error) {
+	if !c.judging.TryLock() {
+		return later, nil
+	}
+	defer c.judging.Unlock()
+	c.mu.Lock()
+	n, planned := c.plans[t.node]
+	stale := c.planned <= c.after[t.node]
+	c.mu.Unlock()
+	switch {
+	case planned && stale:
+		return later, nil
+	case !n.Judge:
+		return nothing, nil
+	}
+	pods, err := c.podsOn(ctx, n.Node.Name)
+	if err != nil {
+		return done, err
+	}
+	j := plan.NewJudgement(pods, c.View.DaemonSets(), c.Config, time.Now())
+	for _, pod := range j.Ask {
+		if ctx.Err() != nil {
+			break
+		}
+		j.Answer(c.ask(ctx, pod, n.Request.GracePeriod))
+	}
+	c.learned(plan.NodeJudged{Node: n.Node.UID, Request: n.Request.ID, DryRun: j.Done(time.Now())})
+	return done, nil
+}
+
+// ask is what the API server answers to the eviction of a pod that it only
+// judges.
+func (c *Controller) ask(ctx context.Context, pod *plan.Pod, gracePeriod *int64) plan.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, c.EvictionTimeout)
+	defer cancel()
+	return plan.OutcomeOf(c.DryRun(ctx, pod, gracePeriod))
+}
