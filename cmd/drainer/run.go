@@ -36,6 +36,11 @@ func run(signalled context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("finding out the host's name: %w", err)
 	}
+	var collecting sync.WaitGroup
+	defer collecting.Wait()
+	collectingUntil, stopCollecting := context.WithCancel(ctx)
+	defer stopCollecting()
+	collecting.Go(func() { keepGarbageRoom(collectingUntil) })
 	identity := host + "_" + string(uuid.NewUUID())
 
 	m := metrics.New(version, commit)

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+const (
+	// garbageRoom is how much may be allocated between two collections. Go by
+	// itself lets the heap double: that is little for a small heap, which is
+	// then collected all the time, and much for one of 100 MiB.
+	garbageRoom = 32 << 20
+	// leastPercent and mostPercent bound what that is of the heap.
+	leastPercent, mostPercent = 30, 400
+	// percentInterval is how often the heap is measured.
+	percentInterval = time.Second
+)
+
+// keepGarbageRoom gives the garbage collector the same room whatever the size of
+// the heap, until ctx ends. It leaves a process alone whose environment sets GOGC.
+// The limit that GOMEMLIMIT sets holds in any case.
+func keepGarbageRoom(ctx context.Context) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	used := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	ticker := time.NewTicker(percentInterval)
+	defer ticker.Stop()
+	for last := 100; ; {
+		metrics.Read(used)
+		if percent := garbagePercent(used[0].Value.Uint64() + used[1].Value.Uint64()); percent != last {
+			debug.SetGCPercent(percent)
+			last = percent
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// garbagePercent is GOGC for a process with so many bytes in use, in steps of a
+// tenth of it.
+func garbagePercent(used uint64) int {
+	percent := int(min(mostPercent, garbageRoom*100/max(1, used)))
+	return max(leastPercent, percent-percent%max(1, percent/10))
+}

@@ -1,0 +1,20 @@
+package main
+
+import "testing"
+
+// TestGarbagePercent: what may be allocated between two collections is about the
+// same for all heaps, but for very small and very large ones.
+func TestGarbagePercent(t *testing.T) {
+	for used, want := range map[uint64]int{
+		0: mostPercent, 1 << 20: mostPercent, 8 << 20: mostPercent, 16 << 20: 200, 32 << 20: 100, 64 << 20: 50, 1 << 30: leastPercent,
+	} {
+		if got := garbagePercent(used); got != want {
+			t.Errorf("with %d bytes in use the percentage is %d, want %d", used, got, want)
+		}
+	}
+	for used := uint64(9 << 20); used < 100<<20; used += 1 << 20 {
+		if room := used * uint64(garbagePercent(used)) / 100; room > garbageRoom || room < garbageRoom*85/100 {
+			t.Errorf("with %d bytes in use the room is %d", used, room)
+		}
+	}
+}
