@@ -166,3 +166,22 @@ func TestOutcomeOfNoAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestOutcomeCode: the Status says which code it was, and where it does not, as
+// what some proxies make up, the response does.
+func TestOutcomeCode(t *testing.T) {
+	for name, test := range map[string]struct {
+		ofResponse, ofStatus int
+		want                 string
+		reason               Reason
+	}{
+		"only the response": {429, 0, "429", Throttled},
+		"only the Status":   {0, 429, "429", Throttled},
+		"both":              {200, 500, "500", ServerError},
+	} {
+		err := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: int32(test.ofStatus), Message: "no"}}
+		if got := OutcomeOf(test.ofResponse, err); got.Code != test.want || got.Reason != test.reason {
+			t.Errorf("%s: got %+v, want %s and code %s", name, got, test.reason, test.want)
+		}
+	}
+}
