@@ -29,8 +29,10 @@ HELM = v4
 # documented installation in three shells.
 QUICK =
 
-# What only make test-all does. Faults, simulation and fuzzing belong here.
-SLOW_PARTS = test-compat test-release test-simulation test-random
+# Suites that wait more than they compute run at the same time. What only make
+# test-all does comes last: faults, simulation and fuzzing belong there.
+QUICK_PARTS = "test-e2e QUICK=yes + test-chart QUICK=yes + test-monitoring"
+ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation
 
 .PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
 	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation
@@ -66,10 +68,10 @@ chart: ## Regenerate the chart's README and schema, and deploy, from charts/drai
 	go run -C test/chart ./generate
 
 test: ## Test what a change can break: lint, unit tests, and e2e, chart and monitoring on real programs
-	@MAKE="$(MAKE)" test/parts programs lint test-unit "test-e2e QUICK=yes" "test-chart QUICK=yes" test-monitoring
+	@MAKE="$(MAKE)" test/parts programs lint test-unit $(QUICK_PARTS)
 
 test-all: ## Run every test: test with both major versions of Helm, the oldest Kubernetes, the release, and random clusters
-	@MAKE="$(MAKE)" test/parts "programs HELM=v4,v3" lint test-unit test-e2e "test-chart HELM=v4,v3" test-monitoring $(SLOW_PARTS)
+	@MAKE="$(MAKE)" test/parts "programs HELM=v4,v3" lint test-unit $(ALL_PARTS)
 
 programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
 	@test/compile ./test/cluster/programs
