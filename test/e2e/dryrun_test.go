@@ -54,7 +54,8 @@ func TestDryRunRequest(t *testing.T) {
 
 	// Without its annotation it is still a dry run; another ID drains.
 	e.annotate(node, api.DryRunAnnotation, "")
-	e.editBudget("db", "1")
+	e.deleteBudget("db")
+	e.deleteBudget("web")
 	e.request(node, "real")
 	e.awaitDrained(node, "real")
 }
