@@ -31,6 +31,7 @@ func TestStoryDryRun(t *testing.T) {
 		if v := s.status("n").Verdicts; v.Admitted != 2 || v.Refused != 1 || v.Held+v.Unanswered != 0 {
 			t.Errorf("the verdicts are %+v", v)
 		}
+		s.await("the event", time.Minute, func() bool { return len(s.events("n")[string(api.DryRun)]) > 0 })
 		if got := s.events("n")[string(api.DryRun)]; len(got) != 1 || !strings.Contains(got[0], "2 of 3 pods could be evicted now") || !strings.Contains(got[0], "refused: The disruption budget db") {
 			t.Errorf("the events are %q", got)
 		}
@@ -80,7 +81,7 @@ func TestStoryDryRunsWait(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("a", "b", "c")
 		s.spares(2)
-		s.deployment("slow", times(9, "a")...)
+		s.deployment("slow", append(times(9, "a"), "b", "b")...)
 		s.deployment("web", "c")
 		s.cluster(func(c *sim.Cluster) { c.Namespace("shop").Webhook = &sim.Webhook{Takes: 10 * time.Second} })
 		s.start()
@@ -98,6 +99,10 @@ func TestStoryDryRunsWait(t *testing.T) {
 			v := s.status("b").Verdicts
 			return v != nil && v.At != nil
 		})
+		dry := s.server.Requests(func(r apiserver.Request) bool { return r.Subresource == "eviction" && !r.Evicts() })
+		if most := mostUnderWay(dry); most != 1 {
+			t.Errorf("%d pods of dry runs are asked about at one time, want 1", most)
+		}
 		if s.status("a").Verdicts != nil {
 			t.Error("the verdicts of a request that is gone were written")
 		}

@@ -36,7 +36,7 @@ func (c *Controller) judge(ctx context.Context, t task) (progress, error) {
 		}
 		j.Answer(c.ask(ctx, pod, n.Request.GracePeriod))
 	}
-	c.learned(plan.NodeJudged{Node: n.Node.UID, Request: n.Request.ID, DryRun: j.Done(time.Now())})
+	c.learnedOf(n.Node.UID, plan.NodeJudged{Node: n.Node.UID, Request: n.Request.ID, DryRun: j.Done(time.Now())})
 	return done, nil
 }
 

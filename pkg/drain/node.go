@@ -110,13 +110,19 @@ func (c *Controller) wrote(n *plan.Node, report *plan.Report, version string, er
 	if plan.OlderVersion(version, n.ResourceVersion) {
 		return c.fail(fmt.Errorf("writing to node %s: %w", n.Name, errRestored))
 	}
+	written := plan.NodeWritten{Node: n.UID, Version: version, Report: report, At: time.Now()}
+	c.learnedOf(n.UID, append([]plan.Fact{written}, facts...)...)
+	return nil
+}
+
+// learnedOf passes facts about a node to the next plan. Plans of the node that
+// were made without them are not carried out any more.
+func (c *Controller) learnedOf(node types.UID, facts ...plan.Fact) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.facts = append(c.facts, plan.NodeWritten{Node: n.UID, Version: version, Report: report, At: time.Now()})
 	c.facts = append(c.facts, facts...)
-	c.after[n.UID] = c.steps
+	c.after[node] = c.steps
 	c.Wake()
-	return nil
 }
 
 // release removes everything of ours from a node, the status last: at whatever

@@ -20,7 +20,10 @@ func TestJudgement(t *testing.T) {
 		{Name: "bare"},
 		{Name: "done", Phase: corev1.PodSucceeded},
 		{Name: "scratch", Controller: rs, EmptyDir: true},
-		{Name: "web-1", Controller: rs}, {Name: "web-2", Controller: rs}, {Name: "web-3", Controller: rs}, {Name: "web-4", Controller: rs},
+		{Name: "web-1", Controller: rs},
+		{Name: "web-2", Controller: rs},
+		{Name: "web-3", Controller: rs},
+		{Name: "web-4", Controller: rs},
 	}
 	config := Config{BarePods: BlockBarePods, EmptyDir: BlockEmptyDir}
 	j := NewJudgement(pods, map[types.UID]bool{"ds": true}, config, noon)

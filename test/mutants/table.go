@@ -16,6 +16,7 @@ func mutants() []mutant {
 		node, plan, probe        = "pkg/plan/node.go", "pkg/plan/plan.go", "pkg/plan/probe.go"
 		outbox, load, lookup     = "pkg/plan/outbox.go", "pkg/plan/load.go", "pkg/drain/lookup.go"
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
+		dryRun                   = "pkg/plan/dryrun.go"
 	)
 	return []mutant{
 		{"careful mode ends with any late answer", outbox, "if a.Outcome.Code != NoAnswer && !a.At.Add(-a.Took).Before(o.throttled) {", "if true {"},
@@ -53,6 +54,15 @@ func mutants() []mutant {
 		{"a new request loses its place", nodeMemory, "next.RequestedAt = cmp.Or(m.RequestedAt, now)", "next.RequestedAt = cmp.Or(now, m.RequestedAt)"},
 		{"nodes that begin together do not wait", node, "		n.gathering = true\n", "		n.gathering = false\n"},
 		{"the next plan comes too late", plan, "(p.wake.IsZero() || t.Before(p.wake))", "(p.wake.IsZero() || p.wake.Before(t))"},
+		{"a dry run is started", "pkg/plan/queue.go", " || n.memory.DryRun != nil:\n			continue", ":\n			continue"},
+		{"a dry run becomes a drain without its annotation", dryRun, "case !n.request.DryRun || n.memory.DryRun != nil:", "case !n.request.DryRun:\n		n.memory.DryRun = nil\n	case n.memory.DryRun != nil:"},
+		{"a dry run is forgotten in a restart", nodeMemory, "if status.Verdicts != nil {", "if false {"},
+		{"a drain under way becomes a dry run", dryRun, "		n.invalid = errDryRunOfDrain\n", "		n.memory.DryRun = &DryRun{}\n"},
+		{"verdicts of another request of a dry run count", dryRun, "if n.Request == f.Request && n.DryRun != nil {", "if n.DryRun != nil {"},
+		{"a request after a dry run takes its place", nodeMemory, " || m.DryRun != nil {\n		return next", " {\n		return next"},
+		{"a dry run is asked about before it is announced", conclude, "plan.Judge = !plan.Write && n.awaitsVerdicts()", "plan.Judge = n.awaitsVerdicts()"},
+		{"a dry run evicts", "pkg/drain/eviction.go", "		if dryRun {\n", "		if false {\n"},
+		{"all dry runs are under way at once", "pkg/drain/judge.go", "	if !c.judging.TryLock() {\n		return later, nil\n	}\n	defer c.judging.Unlock()\n", ""},
 		{"a suspended leader acts", "pkg/leader/lease.go", " && now.Round(0).Before(until.Round(0))", ""},
 	}
 }
