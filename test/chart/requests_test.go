@@ -87,6 +87,14 @@ func TestRequests(t *testing.T) {
 	if err := tryWrite(t, kubelet, second, "status", heartbeat); err != nil {
 		t.Errorf("a heartbeat of a node with all annotations that there can be: %v", err)
 	}
+	const another = `{"metadata":{"annotations":{"example.com/a":"b"}}}`
+	err := tryWrite(t, guest, second, "", another)
+	if err == nil || !strings.Contains(err.Error(), "any annotation of a node with more than 1000 takes the permission to drain node "+second) {
+		t.Errorf("an annotation of a node with all that there can be, by nobody: %v", err)
+	}
+	if err := tryWrite(t, approver, second, "", `{"metadata":{"annotations":{"a00000":"b"}}}`); err != nil {
+		t.Errorf("an annotation of a node with all that there can be, by an approver: %v", err)
+	}
 	checkTypes(t, "requests-drainer-requests")
 	drainApproved(t, approver, first)
 }

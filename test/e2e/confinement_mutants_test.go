@@ -77,6 +77,11 @@ func partMutants(variable, part, old string, passes ...string) []mutant {
 	}
 }
 
+// unbounded leaves out how many taints or conditions there may be.
+func unbounded(part string) func(map[string]*daemon.Confinement) bool {
+	return replaced("crowded", "?"+part+".orValue([]).size()", "?"+part+".orValue([]).size() - 1000")
+}
+
 var mutants = slices.Concat(
 	partMutants("changedMetadata", "metadata", "oldMetadata", "an owner", "another label", "no finalizers"),
 	partMutants("changedAnnotations", "annotations", "oldAnnotations", "a foreign annotation", "another foreign annotation", "no foreign annotation"),
@@ -86,9 +91,9 @@ var mutants = slices.Concat(
 		{"metadata", unchecked("drainer-nodes", "changedMetadata"), "a label", ""},
 		{"annotations", unchecked("drainer-nodes", "changedAnnotations"), "a foreign annotation", ""},
 		{"the spec", unchecked("drainer-nodes", "changedSpec"), "pod CIDR", ""},
-		{"taints", unchecked("drainer-nodes", "taints"), "a taint NoExecute", ""},
+		{"taints", unchecked("drainer-nodes", "variables.taints"), "a taint NoExecute", ""},
 		{"the status", unchecked("drainer-nodes", "changedStatus"), "addresses", ""},
-		{"conditions", unchecked("drainer-nodes", "conditions"), "not Ready", ""},
+		{"conditions", unchecked("drainer-nodes", "variables.conditions"), "not Ready", ""},
 		{"evictions", unchecked("drainer-evictions", "gracePeriodSeconds"), "an eviction by force", ""},
 		{"the resource nodes", unmatched("nodes"), "a taint NoExecute", ""},
 		{"the resource nodes/status", unmatched("nodes/status"), "addresses", ""},
@@ -96,6 +101,10 @@ var mutants = slices.Concat(
 		{"the effect of the own taint", both("taints", "oldTaints", "&& t.effect == 'PreferNoSchedule'", ""), "drainer's taint as NoExecute", ""},
 		{"the slash of the prefix", replaced("changedAnnotations", "drainer.dev/", "drainer.dev"), "an annotation under a longer domain", ""},
 		{"the start of the prefix", replaced("changedAnnotations", "startsWith", "contains"), "an annotation under a subdomain", ""},
+		{"the bound", unchecked("drainer-nodes", "!variables.crowded"), crowds["annotations"].name, ""},
+		{"the bound on annotations", replaced("crowded", "variables.annotations.size() > 1000 || variables.oldAnnotations.size() > 1000", "false"), crowds["annotations"].name, ""},
+		{"the bound on taints", unbounded("taints"), crowds["taints"].name, ""},
+		{"the bound on conditions", unbounded("conditions"), crowds["conditions"].name, ""},
 		// What may differ. The resourceVersion does not, in any request that these
 		// API servers let through to admission.
 		{"managed fields", replaced("changedMetadata", "'managedFields', ", ""), "", "no cordon"},
@@ -136,9 +145,13 @@ func TestConfinementGuards(t *testing.T) {
 		})
 	}
 	attempts := map[string]func(person) string{}
-	for w, list := range map[where][]change{
+	lists := map[where][]change{
 		{nodes, e.nodes[0], ""}: slices.Concat(forbidden, permitted), {futures, full, ""}: forbiddenInFuture, {futures, empty, ""}: permittedInFuture,
-	} {
+	}
+	for what, c := range crowds {
+		lists[where{nodes, e.crowdedNode(what, mostLookedAt+1), ""}] = []change{c}
+	}
+	for w, list := range lists {
 		for _, c := range list {
 			to := where{w.resource, w.object, c.sub}
 			attempts[c.name] = func(p person) string { return p.refused(e, to, c) }

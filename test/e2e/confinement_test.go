@@ -70,10 +70,7 @@ type where struct {
 // try tries to change the object.
 func (p person) try(ctx context.Context, w where, c change) error {
 	if c.eviction != nil {
-		return p.core.CoreV1().Pods("default").EvictV1(ctx, &policyv1.Eviction{
-			ObjectMeta:    metav1.ObjectMeta{Name: "none"},
-			DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: c.eviction, DryRun: p.dryRun},
-		})
+		return p.evict(ctx, nil, c.eviction)
 	}
 	kind, options := c.kind, metav1.PatchOptions{DryRun: p.dryRun}
 	if kind == types.ApplyPatchType {
@@ -98,6 +95,14 @@ func (p person) try(ctx context.Context, w where, c change) error {
 		}
 		_, err := p.dynamic.Resource(w.resource).Patch(ctx, w.object, kind, []byte(patch), options, sub...)
 		return err
+	})
+}
+
+// evict tries to evict a pod that is not there.
+func (p person) evict(ctx context.Context, annotations map[string]string, gracePeriod *int64) error {
+	return p.core.CoreV1().Pods("default").EvictV1(ctx, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Name: "none", Annotations: annotations},
+		DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: gracePeriod, DryRun: p.dryRun},
 	})
 }
 
