@@ -215,9 +215,9 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 	}
 	if n.memory.started() {
 		switch phase {
-		case api.Draining, api.Blocked, api.Paused:
+		case api.Draining, api.Blocked:
 			r.InProgress = corev1.ConditionTrue
-		case api.TimedOut:
+		case api.Paused, api.TimedOut:
 			if !n.stopped(p.onTimeout(n)) {
 				r.InProgress = corev1.ConditionTrue
 			}

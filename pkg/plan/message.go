@@ -43,6 +43,8 @@ func (p *planner) wordsOf(n *nodeWork) words {
 		w.fixed = n.invalid.Error()
 	case n.memory.DryRun != nil:
 		w.fixed = n.memory.DryRun.message()
+	case n.cordoned() && !n.memory.started():
+		w.fixed += "; the node is still cordoned from an earlier request"
 	}
 	return w
 }

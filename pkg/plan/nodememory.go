@@ -137,7 +137,7 @@ func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
 	}
 	next.RequestedAt = cmp.Or(m.RequestedAt, now)
 	if m.HeldSlot {
-		next.StartedAt, next.CordonSeen = now, m.CordonSeen
+		next.StartedAt, next.CordonSeen, next.HeldSlot = now, m.CordonSeen, true
 		next.Counted, next.restored = m.Counted, restored{blocked: m.restored.blocked, more: m.restored.more}
 		next.Uncordons, next.RecordonAt, next.Returns, next.GrantedAt = m.Uncordons, m.RecordonAt, m.Returns, m.GrantedAt
 	}
@@ -165,7 +165,7 @@ func restore(node *Node, status api.Status) NodeMemory {
 		Gone:        status.Pods.Gone,
 		Phase:       status.Phase,
 		Result:      Result(status.Result),
-		HeldSlot:    status.StartedAt != nil && node.InProgress.Status == corev1.ConditionTrue,
+		HeldSlot:    heldSlot(node, status),
 		restored:    r,
 	}
 	if status.Verdicts != nil {
@@ -173,6 +173,15 @@ func restore(node *Node, status api.Status) NodeMemory {
 		memory.ToldVerdicts = status.Verdicts.At != nil
 	}
 	return memory
+}
+
+// heldSlot is true if a drain held a slot for the process before, as the Node
+// says. Of one that is invalid the Node does not say it: in doubt it counts.
+func heldSlot(node *Node, status api.Status) bool {
+	if status.StartedAt == nil || status.FinishedAt != nil {
+		return false
+	}
+	return node.InProgress.Status == corev1.ConditionTrue || status.Phase == api.InvalidRequest
 }
 
 // blockedSince is since when a pod of the node's first list has been blocked

@@ -96,9 +96,13 @@ func TestRestoredSlot(t *testing.T) {
 		started    *time.Time
 		want       api.Phase
 	}{
-		"draining": {api.Draining, corev1.ConditionTrue, &noon, api.Draining},
-		"gave up":  {api.TimedOut, corev1.ConditionFalse, &noon, api.Queued},
-		"queued":   {api.Queued, corev1.ConditionFalse, nil, api.Queued},
+		"draining":        {api.Draining, corev1.ConditionTrue, &noon, api.Draining},
+		"gave up":         {api.TimedOut, corev1.ConditionFalse, &noon, api.Queued},
+		"paused":          {api.Paused, corev1.ConditionTrue, &noon, api.Draining},
+		"gave up, paused": {api.Paused, corev1.ConditionFalse, &noon, api.Queued},
+		// Whether it gave up before it became invalid is not known: it counts.
+		"invalid": {api.InvalidRequest, corev1.ConditionFalse, &noon, api.Draining},
+		"queued":  {api.Queued, corev1.ConditionFalse, nil, api.Queued},
 		// Nobody but a person writes this.
 		"in progress, never begun": {api.Queued, corev1.ConditionTrue, nil, api.Queued},
 	} {
@@ -113,6 +117,60 @@ func TestRestoredSlot(t *testing.T) {
 		})
 		if got := planOf(t, Make(s.Snapshot), "n").Phase; got != test.want {
 			t.Errorf("%s: under the new request the node is %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// TestInvalidKeepsSlot: an annotation that becomes invalid neither takes the slot
+// of a drain nor gives one back to a drain that gave up, in a new process, too.
+func TestInvalidKeepsSlot(t *testing.T) {
+	for name, test := range map[string]struct {
+		gaveUp, restarts bool
+		id               string
+		want             api.Phase
+	}{
+		"a drain":                     {false, false, "r", api.Queued},
+		"a drain, after a restart":    {false, true, "r", api.Queued},
+		"another request":             {false, false, "other", api.Queued},
+		"a drain that gave up":        {true, false, "r", api.Draining},
+		"one that gave up, restarted": {true, true, "r", api.Queued},
+	} {
+		s := newScene()
+		s.Config.MaxDraining, _ = ParseShare("1")
+		n := s.draining("n")
+		s.pod("n", "web-1")
+		if test.gaveUp {
+			n.Annotations[api.OnTimeoutAnnotation], n.Annotations[api.TimeoutAnnotation] = "Stop", "30s"
+		}
+		s.Memory.Keep(new(Make(s.Snapshot)), s.Config, s.Now)
+		n.Annotations[api.GracePeriodAnnotation], n.Annotations[api.DrainAnnotation] = "none", test.id
+		s.report(n)
+		s.Memory.Keep(new(Make(s.Snapshot)), s.Config, s.Now)
+		if test.restarts {
+			delete(s.Memory.Nodes, n.UID)
+		}
+		s.node("next", api.DrainAnnotation, "r")
+		s.node("spare")
+		plan := Make(s.Snapshot)
+		if got := planOf(t, plan, "n").Phase; got != api.InvalidRequest {
+			t.Errorf("%s: the node is %s", name, got)
+		}
+		if got := planOf(t, plan, "next").Phase; got != test.want {
+			t.Errorf("%s: beside it the next node is %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// TestGaveUpPaused: a drain that gave up is not in progress, also while it is
+// paused.
+func TestGaveUpPaused(t *testing.T) {
+	for action, want := range map[string]corev1.ConditionStatus{"Stop": corev1.ConditionFalse, "Wait": corev1.ConditionTrue} {
+		s := newScene()
+		n := s.draining("n", api.OnTimeoutAnnotation, action, api.TimeoutAnnotation, "30s", api.PausedAnnotation, "true")
+		s.pod("n", "web-1")
+		plan := planOf(t, Make(s.Snapshot), n.Name)
+		if plan.Phase != api.Paused || plan.Facts.InProgress != want {
+			t.Errorf("%s: the node is %s, in progress is %s, want Paused, %s", action, plan.Phase, plan.Facts.InProgress, want)
 		}
 	}
 }

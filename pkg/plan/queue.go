@@ -84,8 +84,12 @@ func (p *planner) overdue(n *nodeWork) bool {
 	return left <= 0
 }
 
-// holdsSlot is true for a node that counts against --max-draining.
+// holdsSlot is true for a node that counts against --max-draining. A request that
+// became invalid no longer says whether the drain gave up: what was, stays.
 func (n *nodeWork) holdsSlot(onTimeout api.OnTimeout) bool {
+	if n.invalid != nil {
+		return n.memory.HeldSlot
+	}
 	return n.memory.started() && n.memory.FinishedAt.IsZero() && !n.stopped(onTimeout)
 }
 

@@ -122,6 +122,34 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestQueuedCordoned: a node that waits with drainer's cordon on it says so: it
+// was asked for again before it was released, or has had another drain.
+func TestQueuedCordoned(t *testing.T) {
+	const says = "; the node is still cordoned from an earlier request"
+	for name, test := range map[string]struct {
+		change func(*Node)
+		want   bool
+	}{
+		"ours":                 {func(n *Node) { n.Unschedulable, n.OwnCordon = true, true }, true},
+		"ours, while paused":   {func(n *Node) { n.Unschedulable, n.OwnCordon, n.Annotations[api.PausedAnnotation] = true, true, "true" }, true},
+		"somebody else's":      {func(n *Node) { n.Unschedulable = true }, false},
+		"ours, and taken away": {func(n *Node) { n.OwnCordon = true }, false},
+		"none":                 {func(*Node) {}, false},
+	} {
+		s := newScene()
+		s.Config.MaxDraining, _ = ParseShare("1")
+		s.draining("busy")
+		s.pod("busy", "web-1")
+		n := s.node("n", api.DrainAnnotation, "again")
+		s.Memory.Nodes[n.UID] = NodeMemory{Counted: true}
+		test.change(n)
+		plan := planOf(t, Make(s.Snapshot), "n")
+		if got := plan.Report().Message; strings.HasSuffix(got, says) != test.want || plan.Release || plan.Memory.started() {
+			t.Errorf("%s: the node says %q, released: %v", name, got, plan.Release)
+		}
+	}
+}
+
 // TestRelease: what is ours is taken away when nobody asks any more.
 func TestRelease(t *testing.T) {
 	s := newScene()
