@@ -59,7 +59,7 @@ func TestConfigPrint(t *testing.T) {
 // field.
 func TestConfigFlags(t *testing.T) {
 	values := map[string]string{
-		"node-selector": "pool=b", "max-draining": "7", "bare-pods": "Evict", "empty-dir": "Block", "on-timeout": "Stop",
+		"node-selector": "pool=b", "max-draining": "7", "max-unavailable": "9", "bare-pods": "Evict", "empty-dir": "Block", "on-timeout": "Stop",
 		"logging-format": "json", "metrics-bind-address": ":1", "health-bind-address": ":2", "pprof-bind-address": ":3",
 		"leader-elect": "false", "allow-last-node": "true", "kubeconfig": "k", "leader-elect-resource-name": "n", "leader-elect-resource-namespace": "ns",
 	}
@@ -116,7 +116,7 @@ func settings(t *testing.T, args ...string) map[string]string {
 	if err := yaml.Unmarshal(text, &tree); err != nil {
 		t.Fatal(err)
 	}
-	leaves := map[string]string{"nodeSelector": ""}
+	leaves := map[string]string{"nodeSelector": "", "maxUnavailable": ""}
 	collect(leaves, "", tree)
 	return leaves
 }

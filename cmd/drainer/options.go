@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -63,6 +61,7 @@ func (o *options) addCluster(f *pflag.FlagSet) {
 func (o *options) addDrains(f *pflag.FlagSet) {
 	f.StringVar(&o.nodeSelector, "node-selector", o.nodeSelector, "label selector of the nodes served; without it all")
 	f.Var(share{&o.MaxDraining}, "max-draining", "how many nodes may be drained at once: a number, or a share of the nodes served, rounded down, at least 1; 100% for no limit")
+	f.Var(optionalShare{&o.MaxUnavailable}, "max-unavailable", "how many nodes may be unavailable for whatever reason, the next one to drain included: a number, or a share of the nodes served, rounded down, at least 1; without it 20%, or --max-draining if that is more")
 	f.BoolVar(&o.AllowLastNode, "allow-last-node", o.AllowLastNode, "also cordon the last schedulable Ready node")
 	f.StringVar((*string)(&o.BarePods), "bare-pods", string(o.BarePods), "what to do with pods that have no controller: Block, Evict or Ignore")
 	f.StringVar((*string)(&o.EmptyDir), "empty-dir", string(o.EmptyDir), "what to do with pods that have an emptyDir volume: Evict or Block")
@@ -104,7 +103,7 @@ func (o *options) addProcess(f *pflag.FlagSet) {
 
 // fields are the fields of the configuration file that flags set, too.
 var fields = map[string]string{
-	"kubeconfig": "clientConnection.kubeconfig", "node-selector": "nodeSelector", "max-draining": "maxDraining",
+	"kubeconfig": "clientConnection.kubeconfig", "node-selector": "nodeSelector", "max-draining": "maxDraining", "max-unavailable": "maxUnavailable",
 	"allow-last-node": "allowLastNode", "bare-pods": "barePods", "empty-dir": "emptyDir", "drain-timeout": "drainTimeout",
 	"on-timeout": "onTimeout", "stuck-after": "stuckAfter", "settle": "settle",
 	"eviction-qps": "eviction.qps", "eviction-burst": "eviction.burst", "eviction-workers": "eviction.workers",
@@ -201,15 +200,6 @@ func (o *options) planConfig() plan.Config {
 	return c
 }
 
-// served selects the nodes that drainer serves. The options must be complete.
-func (o *options) served() labels.Selector {
-	if o.NodeSelector == nil {
-		return labels.Everything()
-	}
-	selector, _ := metav1.LabelSelectorAsSelector(o.NodeSelector)
-	return selector
-}
-
 // sorted orders problems by their text: maps have no order, messages do.
 func sorted(problems []error) []error {
 	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
@@ -228,3 +218,24 @@ func (s share) Set(text string) error {
 
 // Type implements pflag.Value.
 func (share) Type() string { return "string" }
+
+// optionalShare is such a flag that need not be set.
+type optionalShare struct{ of **intstr.IntOrString }
+
+// String implements pflag.Value.
+func (s optionalShare) String() string {
+	if s.of == nil || *s.of == nil {
+		return ""
+	}
+	return (*s.of).String()
+}
+
+// Set implements pflag.Value. The value is checked with all others.
+func (s optionalShare) Set(text string) error {
+	value := intstr.Parse(text)
+	*s.of = &value
+	return nil
+}
+
+// Type implements pflag.Value.
+func (optionalShare) Type() string { return "string" }

@@ -19,6 +19,8 @@ func TestFlags(t *testing.T) {
 		"no share":              {[]string{"--max-draining=0%"}, []string{`--max-draining="0%"`, "1% to 100%"}},
 		"too large a share":     {[]string{"--max-draining=101%"}, []string{`--max-draining="101%"`}},
 		"half a node":           {[]string{"--max-draining=0.5"}, []string{`--max-draining="0.5"`}},
+		"as many unavailable":   {[]string{"--max-draining=3", "--max-unavailable=3"}, nil},
+		"fewer unavailable":     {[]string{"--max-draining=3", "--max-unavailable=2"}, []string{`--max-unavailable="2"`, "expected at least --max-draining (3)", "raise the one or lower the other"}},
 		"bare pods":             {[]string{"--bare-pods=evict"}, []string{`--bare-pods="evict"`, "Block, Evict or Ignore"}},
 		"emptyDir":              {[]string{"--empty-dir="}, []string{`--empty-dir=""`, "Evict or Block"}},
 		"delete":                {[]string{"--on-timeout=Delete"}, []string{`--on-timeout="Delete"`, "Wait or Stop"}},

@@ -126,7 +126,7 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 		ledger = drain.NewLedger()
 	}
 	var controller *drain.Controller
-	w := watcher.New(d.clients.watches, d.served(), ledger, planner{&controller})
+	w := watcher.New(d.clients.watches, d.Selectors(), ledger, planner{&controller})
 	controller = drain.New(drain.Options{
 		Config: d.planConfig(), Nodes: d.clients.nodes, Client: d.clients.main, View: w, Ledger: ledger,
 		Evict:    drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),

@@ -158,7 +158,7 @@ func (o *simulateOptions) simulation() simulate.Options {
 	s := simulate.Options{
 		Nodes: o.nodes,
 		Daemon: forecast.Options{
-			Config: config, Selector: o.served(),
+			Config: config, Selectors: o.Selectors(),
 			QPS: o.Eviction.QPS, Burst: o.Eviction.Burst, Workers: o.Eviction.Workers, EvictionTimeout: o.Eviction.Timeout.Duration,
 		},
 		StartTime: o.startTime, StartTimes: times, StopTime: o.stopTime,

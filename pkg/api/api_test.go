@@ -28,8 +28,8 @@ func TestRequestOf(t *testing.T) {
 		"settings only": {map[string]string{PausedAnnotation: "nonsense"}, Request{}, false},
 		"all settings": {map[string]string{
 			DrainAnnotation: "r", PausedAnnotation: "true", NotBeforeAnnotation: "2030-01-31T22:00:00Z", TimeoutAnnotation: "90m",
-			OnTimeoutAnnotation: "Stop", GracePeriodAnnotation: "30", StatusAnnotation: "{}", DrainedAnnotation: "old",
-		}, Request{ID: "r", Paused: true, NotBefore: at, Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds}, true},
+			OnTimeoutAnnotation: "Stop", GracePeriodAnnotation: "30", PriorityAnnotation: "-7", StatusAnnotation: "{}", DrainedAnnotation: "old",
+		}, Request{ID: "r", Paused: true, NotBefore: at, Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds, Priority: -7}, true},
 		"dry run":    {map[string]string{DrainAnnotation: "r", DryRunAnnotation: "true"}, Request{ID: "r", DryRun: true}, true},
 		"no dry run": {map[string]string{DrainAnnotation: "r", DryRunAnnotation: "false"}, Request{ID: "r"}, true},
 		"not paused": {map[string]string{DrainAnnotation: "r", PausedAnnotation: "false"}, Request{ID: "r"}, true},
@@ -62,6 +62,9 @@ func TestRequestOfBadValues(t *testing.T) {
 		{GracePeriodAnnotation, "30s", []string{`"30s"`, "whole number of seconds"}},
 		{GracePeriodAnnotation, "99999999999999999999", []string{"whole number of seconds"}},
 		{DryRunAnnotation, "ture", []string{`"ture"`, `"true" or "false"`}},
+		{PriorityAnnotation, "high", []string{`"high"`, "an integer such as 100"}},
+		{PriorityAnnotation, "1.5", []string{`"1.5"`}},
+		{PriorityAnnotation, "9999999999", []string{"an integer such as 100"}},
 		{"drainer.dev/dryrun", "true", []string{`"drainer.dev/dryrun"`, "not an annotation that drainer knows", DrainAnnotation}},
 		{DrainAnnotation, strings.Repeat("x", 129), []string{"129 bytes", "at most 128"}},
 	} {

@@ -17,6 +17,9 @@ const (
 	TimeoutAnnotation = Prefix + "timeout"
 	// OnTimeoutAnnotation overrides --on-timeout.
 	OnTimeoutAnnotation = Prefix + "on-timeout"
+	// PriorityAnnotation is an integer: nodes with a higher one begin first, those
+	// with the same by age.
+	PriorityAnnotation = Prefix + "priority"
 	// GracePeriodAnnotation overrides the pods' own grace period, in seconds.
 	GracePeriodAnnotation = Prefix + "grace-period"
 	// DryRunAnnotation asks what would become of each pod; nothing is cordoned

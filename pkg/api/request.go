@@ -24,6 +24,8 @@ type Request struct {
 	Timeout *time.Duration
 	// OnTimeout is empty if the daemon's default applies.
 	OnTimeout OnTimeout
+	// Priority decides who begins first: the higher one.
+	Priority int32
 	// GracePeriod is in seconds and at least 1, or nil for the pod's own.
 	GracePeriod *int64
 	// DryRun asks for verdicts only.
@@ -110,6 +112,12 @@ func (r *Request) read(key, value string) error {
 		r.Timeout = &d
 	case OnTimeoutAnnotation:
 		return r.readOnTimeout(value)
+	case PriorityAnnotation:
+		priority, err := strconv.ParseInt(value, 10, 32)
+		if err != nil {
+			return bad("an integer such as 100 or -1")
+		}
+		r.Priority = int32(priority)
 	case GracePeriodAnnotation:
 		seconds, err := strconv.ParseInt(value, 10, 32)
 		if err != nil || seconds < 1 {
@@ -147,7 +155,7 @@ func ParseOnTimeout(value string) (OnTimeout, error) {
 func requestKeys() []string {
 	return []string{
 		DrainAnnotation, PausedAnnotation, NotBeforeAnnotation, TimeoutAnnotation,
-		OnTimeoutAnnotation, GracePeriodAnnotation, DryRunAnnotation,
+		OnTimeoutAnnotation, PriorityAnnotation, GracePeriodAnnotation, DryRunAnnotation,
 	}
 }
 

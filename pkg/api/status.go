@@ -23,6 +23,8 @@ type Status struct {
 	Version int    `json:"version"`
 	Request string `json:"request"`
 	Phase   Phase  `json:"phase"`
+	// Pool is the node's pool, if it is in one.
+	Pool string `json:"pool,omitempty"`
 	// Reason is the reason of the worst blocker, empty if nothing is blocked
 	// or stuck.
 	Reason string `json:"reason,omitempty"`
@@ -36,8 +38,11 @@ type Status struct {
 	PausedAt *time.Time `json:"pausedAt,omitempty"`
 	// PausedSeconds is how long earlier pauses lasted; the timeout does not
 	// count them.
-	PausedSeconds int64     `json:"pausedSeconds,omitempty"`
-	Pods          PodCounts `json:"pods"`
+	PausedSeconds int64 `json:"pausedSeconds,omitempty"`
+	// IdleSince is since when the drain has made no progress, absent while it
+	// makes some.
+	IdleSince *time.Time `json:"idleSince,omitempty"`
+	Pods      PodCounts  `json:"pods"`
 	// Blockers are the pods that hold the drain up, oldest first, at most
 	// MaxBlockers.
 	Blockers []Blocker `json:"blockers,omitempty"`
@@ -119,7 +124,7 @@ const BlockedState = "blocked"
 func (s Status) Format() string {
 	s.Version = StatusVersion
 	s.RequestedAt, s.StartedAt = wholeSecond(s.RequestedAt), wholeSecond(s.StartedAt)
-	s.FinishedAt, s.PausedAt = wholeSecond(s.FinishedAt), wholeSecond(s.PausedAt)
+	s.FinishedAt, s.PausedAt, s.IdleSince = wholeSecond(s.FinishedAt), wholeSecond(s.PausedAt), wholeSecond(s.IdleSince)
 	if s.Verdicts != nil {
 		verdicts := *s.Verdicts
 		verdicts.At = wholeSecond(verdicts.At)

@@ -25,6 +25,29 @@ type DrainerConfiguration struct {
 	// maxDraining is how many nodes may be drained at once: a number, or a share
 	// of the nodes served, rounded down, at least 1; 100% for no limit.
 	MaxDraining intstr.IntOrString `json:"maxDraining"`
+	// maxUnavailable is how many nodes may be unavailable for another drain to
+	// begin, that node included: a number, or a share of the nodes served that
+	// ignoreNodes does not select, rounded down, at least 1. Without it 20%, or
+	// maxDraining if that is more. Nodes count that are being drained, Drained and
+	// not released, cordoned by anybody, or not Ready for a minute; not those that
+	// are younger than 10 minutes, unless drainer has cordoned them, or that are
+	// being deleted. The limit only keeps drains from beginning, and never that of a
+	// node that counts already.
+	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
+	// ignoreNodes selects nodes that never count as unavailable; without it none.
+	IgnoreNodes *metav1.LabelSelector `json:"ignoreNodes,omitempty"`
+	// yieldAfter is how long a drain may make no progress before it no longer
+	// counts against maxDraining and the limits of groups: the next drain begins,
+	// and this one goes on when it can. It still counts as unavailable; 0s for
+	// never.
+	YieldAfter metav1.Duration `json:"yieldAfter"`
+	// pools are settings for some of the nodes, in place of those of all nodes. A
+	// node is in the first pool that selects it.
+	Pools []Pool `json:"pools,omitempty"`
+	// groups limit the nodes that share the value of a label, such as a zone, and
+	// that are drained at once. Nodes without the label are one group. Every limit
+	// holds.
+	Groups []Group `json:"groups,omitempty"`
 	// allowLastNode also cordons the last schedulable Ready node.
 	AllowLastNode bool `json:"allowLastNode"`
 
@@ -67,6 +90,38 @@ type DrainerConfiguration struct {
 
 	// logging says how drainer logs.
 	Logging LoggingConfiguration `json:"logging"`
+}
+
+// Pool is settings for some of the nodes.
+type Pool struct {
+	// name is shown in messages and in the status; a DNS label.
+	Name string `json:"name"`
+	// nodeSelector selects the nodes of the pool.
+	NodeSelector *metav1.LabelSelector `json:"nodeSelector"`
+	// maxDraining is how many nodes of the pool may be drained at once: a number,
+	// or a share of the pool. These nodes then do not count against the limit for
+	// the others, of which that is a share. Without it they do.
+	MaxDraining *intstr.IntOrString `json:"maxDraining,omitempty"`
+	// maxUnavailable is how many nodes of the pool may be unavailable; the limit
+	// for all nodes holds, too. Without it the limit for all nodes is taken as one
+	// for the pool, or maxDraining if that is more.
+	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
+	// drainTimeout is how long a drain in the pool may take; 0s for no limit.
+	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
+	// onTimeout is what happens then.
+	OnTimeout api.OnTimeout `json:"onTimeout,omitempty"`
+}
+
+// Group limits the nodes that are drained at once by the value of a label.
+type Group struct {
+	// label is the label whose values are the groups, such as
+	// topology.kubernetes.io/zone.
+	Label string `json:"label"`
+	// maxDraining is how many nodes of each group may be drained at once: a number,
+	// or a share of the group; without it there is no limit.
+	MaxDraining *intstr.IntOrString `json:"maxDraining,omitempty"`
+	// maxGroups is in how many groups nodes may be drained at once; 0 for no limit.
+	MaxGroups int `json:"maxGroups,omitempty"`
 }
 
 // EvictionConfiguration limits evictions.

@@ -20,6 +20,7 @@ import (
 func (c *DrainerConfiguration) Validate() field.ErrorList {
 	var v validator
 	v.drains(c)
+	v.limits(c)
 	v.evictions(&c.Eviction)
 	v.connection(c)
 	v.leaderElection(c)
@@ -83,12 +84,7 @@ func (v *validator) positive(path string, d metav1.Duration) {
 }
 
 func (v *validator) drains(c *DrainerConfiguration) {
-	if _, err := metav1.LabelSelectorAsSelector(c.NodeSelector); err != nil {
-		v.bad("nodeSelector", metav1.FormatLabelSelector(c.NodeSelector), "expected a label selector such as pool=workers: "+err.Error())
-	}
-	if _, err := plan.ParseShare(c.MaxDraining.String()); err != nil {
-		v.bad("maxDraining", c.MaxDraining.String(), "expected a number of at least 1, or a share from 1% to 100%")
-	}
+	v.selector("nodeSelector", c.NodeSelector)
 	v.oneOf("barePods", string(c.BarePods), string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods))
 	v.oneOf("emptyDir", string(c.EmptyDir), string(plan.EvictEmptyDir), string(plan.BlockEmptyDir))
 	v.oneOf("onTimeout", string(c.OnTimeout), string(api.Wait), string(api.Stop))
@@ -162,9 +158,9 @@ func (c *DrainerConfiguration) Elects() bool {
 
 // Plan is the part of a valid configuration that drains are decided by.
 func (c *DrainerConfiguration) Plan() plan.Config {
-	share, _ := plan.ParseShare(c.MaxDraining.String())
 	return plan.Config{
-		MaxDraining: share, AllowLastNode: c.AllowLastNode, Settle: c.Settle.Duration, StuckAfter: c.StuckAfter.Duration,
+		MaxDraining: shareOf(&c.MaxDraining), MaxUnavailable: c.maxUnavailable(), YieldAfter: c.YieldAfter.Duration,
+		Pools: c.pools(), Groups: c.groups(), AllowLastNode: c.AllowLastNode, Settle: c.Settle.Duration, StuckAfter: c.StuckAfter.Duration,
 		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir,
 	}
 }

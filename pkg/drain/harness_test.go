@@ -35,6 +35,10 @@ type flags struct {
 	allowLastNode             bool
 	barePods                  plan.BarePods
 	emptyDir                  plan.EmptyDir
+	// limits are further limits over nodes; nil for none. selectors are used
+	// where nodeSelector is empty.
+	limits    func(*plan.Config)
+	selectors plan.Selectors
 	// planning is how long a plan takes, which in a bubble takes no time at all.
 	planning time.Duration
 }
@@ -147,12 +151,8 @@ func (p planner) WakeSoon() { (*p.controller).WakeSoon() }
 // lead is one term as the leader.
 func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.Interface, evictions rest.Interface, version string, fail func(error)) {
 	ledger := drain.NewLedger()
-	selector, err := labels.Parse(p.nodeSelector)
-	if err != nil {
-		panic(err) // A story's own mistake.
-	}
 	var controller *drain.Controller
-	w := watcher.New(client, selector, ledger, planner{&controller})
+	w := watcher.New(client, p.nodes(), ledger, planner{&controller})
 	controller = drain.New(drain.Options{
 		Config: p.config(), Client: client, View: w, Ledger: ledger,
 		Evict: drain.NewEvictFunc(evictions, version), DryRun: drain.NewDryRunFunc(evictions, version),
@@ -175,12 +175,28 @@ func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.
 }
 
 func (p *process) config() plan.Config {
-	share, err := plan.ParseShare(p.maxDraining)
-	if err != nil {
-		panic(err) // A story's own mistake.
-	}
-	return plan.Config{
-		MaxDraining: share, AllowLastNode: p.allowLastNode, Settle: settle, StuckAfter: stuckAfter,
+	c := plan.Config{
+		AllowLastNode: p.allowLastNode, Settle: settle, StuckAfter: stuckAfter,
 		Timeout: p.drainTimeout, OnTimeout: p.onTimeout, BarePods: p.barePods, EmptyDir: p.emptyDir,
 	}
+	var err error
+	if p.limits != nil {
+		p.limits(&c)
+	} else if c.MaxDraining, err = plan.ParseShare(p.maxDraining); err != nil {
+		panic(err) // A story's own mistake.
+	}
+	return c
+}
+
+// nodes say what a node is by its labels.
+func (p *process) nodes() plan.Selectors {
+	s := p.selectors
+	if p.nodeSelector != "" {
+		served, err := labels.Parse(p.nodeSelector)
+		if err != nil {
+			panic(err) // A story's own mistake.
+		}
+		s.Served = served
+	}
+	return s
 }

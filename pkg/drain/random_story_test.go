@@ -117,11 +117,9 @@ type randomRun struct {
 // watches go wrong.
 func (r *randomRun) prepare() {
 	r.flags = flags{
-		maxDraining: r.Share(), evictionTimeout: defaults().evictionTimeout, drainTimeout: r.Timeout, onTimeout: r.OnTimeout,
+		evictionTimeout: defaults().evictionTimeout, drainTimeout: r.Timeout, onTimeout: r.OnTimeout,
 		allowLastNode: r.AllowLastNode, barePods: plan.BarePods(r.BarePods), emptyDir: plan.EmptyDir(r.EmptyDir),
-	}
-	if r.Pool != "" {
-		r.flags.nodeSelector = "pool=" + r.Pool
+		limits: r.Limit, selectors: r.Selectors(),
 	}
 	r.server.Observe(apiserver.Observer{Received: r.received, Handled: r.handled, Answered: r.answered, Changed: r.changed})
 	for i := range r.Faults {

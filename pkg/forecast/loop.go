@@ -4,8 +4,6 @@ import (
 	"container/heap"
 	"time"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/sim"
 )
@@ -14,8 +12,8 @@ import (
 // is told what happens.
 type Options struct {
 	Config plan.Config
-	// Selector selects the nodes served; nil for all.
-	Selector labels.Selector
+	// Selectors say what a node is by its labels.
+	Selectors plan.Selectors
 	// QPS and Burst limit evictions over all nodes; a QPS of 0 is no limit.
 	QPS   float64
 	Burst int
@@ -80,9 +78,6 @@ type Loop struct {
 // New makes a loop over a cluster, whose clock it drives from then on. No
 // daemon runs yet.
 func New(c *sim.Cluster, o Options) *Loop {
-	if o.Selector == nil {
-		o.Selector = labels.Everything()
-	}
 	return &Loop{options: o, cluster: c, seen: c.Version()}
 }
 

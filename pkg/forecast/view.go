@@ -10,7 +10,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -117,9 +116,7 @@ func (v *view) show(c sim.Change) {
 }
 
 func (v *view) nodeOf(node *corev1.Node) *plan.Node {
-	n := plan.NodeOf(node)
-	n.Served = v.daemon.loop.options.Selector.Matches(labels.Set(node.Labels))
-	return n
+	return v.daemon.loop.options.Selectors.NodeOf(node)
 }
 
 func (v *view) showNode(o *corev1.Node, gone bool) {

@@ -129,6 +129,8 @@ func (p *planner) followProgress(n *nodeWork) {
 	}
 	switch {
 	case !m.IdleSince.IsZero():
+	case !m.restored.idleSince.IsZero() && n.counts.Remaining() >= m.restored.remaining:
+		m.IdleSince = m.restored.idleSince
 	case m.restored.blocked != nil && m.Phase == api.Blocked:
 		// So it was for the process before, too.
 		m.IdleSince = p.Now.Add(-blockedAfter)
@@ -206,12 +208,16 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 			FinishedAt: timePointer(n.memory.FinishedAt), PausedAt: timePointer(n.memory.PausedAt),
 			PausedSeconds: int64(n.memory.PausedFor / time.Second),
 			Result:        string(n.memory.Result),
+			Pool:          n.node.Pool,
 		},
 		Queued:     n.queued,
 		InProgress: corev1.ConditionFalse, Drained: corev1.ConditionFalse,
 	}
 	if run := n.memory.DryRun; run != nil {
 		r.Status.Verdicts, r.Status.Pods = &run.Verdicts, run.counts()
+	}
+	if idle := n.memory.IdleSince; !idle.IsZero() && p.Now.Sub(idle) >= blockedAfter {
+		r.Status.IdleSince = timePointer(idle)
 	}
 	if n.memory.started() {
 		switch phase {

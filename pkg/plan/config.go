@@ -15,6 +15,16 @@ import (
 type Config struct {
 	// MaxDraining bounds the nodes that have been started and are not done.
 	MaxDraining Share
+	// MaxUnavailable bounds the nodes that may be unavailable, for whatever
+	// reason, for another drain to begin; the zero Share for no limit.
+	MaxUnavailable Share
+	// YieldAfter is how long a drain may make no progress before it no longer
+	// holds its slot; 0 for as long as it takes.
+	YieldAfter time.Duration
+	// Pools are the pools that Node.Pool names.
+	Pools []Pool
+	// Groups are the limits over groups of nodes.
+	Groups []Group
 	// AllowLastNode lets the last schedulable Ready node be cordoned.
 	AllowLastNode bool
 	// Settle is how long a node must be seen unschedulable before it may be
@@ -55,7 +65,29 @@ const (
 	BlockEmptyDir EmptyDir = "Block"
 )
 
-// Share is a number of nodes, or a part of all nodes.
+// Pool overrides settings for some of the nodes. What is zero is not overridden.
+type Pool struct {
+	Name string
+	// MaxDraining bounds the nodes of the pool alone, which then do not count
+	// against Config.MaxDraining.
+	MaxDraining Share
+	// MaxUnavailable bounds the nodes of the pool besides Config.MaxUnavailable.
+	MaxUnavailable Share
+	Timeout        *time.Duration
+	OnTimeout      api.OnTimeout
+}
+
+// Group bounds the nodes that share a value of a label, or lack the label.
+type Group struct {
+	Label string
+	// MaxDraining bounds the nodes of each group that are being drained at once;
+	// the zero Share for no limit.
+	MaxDraining Share
+	// MaxGroups bounds the groups with such nodes; 0 for no limit.
+	MaxGroups int
+}
+
+// Share is a number of nodes, a part of all nodes, or the larger of the two.
 type Share struct {
 	number  int
 	percent int
@@ -76,17 +108,33 @@ func ParseShare(text string) (Share, error) {
 }
 
 // Of is the share of total, rounded down, and at least 1.
-func (s Share) Of(total int) int {
-	if s.percent > 0 {
-		return max(1, total*s.percent/100)
-	}
-	return max(1, s.number)
+func (s Share) Of(total int) int { return max(1, s.number, total*s.percent/100) }
+
+// IsZero is true for the zero Share, which no text means.
+func (s Share) IsZero() bool { return s == Share{} }
+
+// OrMore is s, or other where that is more.
+func (s Share) OrMore(other Share) Share {
+	return Share{number: max(s.number, other.number), percent: max(s.percent, other.percent)}
 }
 
-// String is what ParseShare reads.
-func (s Share) String() string {
-	if s.percent > 0 {
-		return strconv.Itoa(s.percent) + "%"
+// Below is true if s is less than other whatever they are shares of. A number
+// and a percentage cannot be compared.
+func (s Share) Below(other Share) bool {
+	if s.percent > 0 || other.percent > 0 {
+		return s.number == 0 && other.number == 0 && s.percent < other.percent
 	}
-	return strconv.Itoa(s.number)
+	return s.number < other.number
+}
+
+// String is what ParseShare reads, unless the share is the larger of two.
+func (s Share) String() string {
+	switch {
+	case s.percent > 0 && s.number > 0:
+		return fmt.Sprintf("the larger of %d and %d%%", s.number, s.percent)
+	case s.percent > 0:
+		return strconv.Itoa(s.percent) + "%"
+	default:
+		return strconv.Itoa(s.number)
+	}
 }

@@ -21,12 +21,16 @@ func NodeOf(node *corev1.Node) *Node {
 	n := &Node{
 		Served: true,
 		Name:   node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
+		Created: node.CreationTimestamp.Time, Deleting: node.DeletionTimestamp != nil,
 		Annotations:   ours(node.Annotations),
 		Unschedulable: node.Spec.Unschedulable,
 		OwnCordon:     owns(node.ManagedFields, api.CordonFieldManager, "", "f:spec", "f:unschedulable"),
 		OwnStatus:     owns(node.ManagedFields, api.StatusFieldManager, "status"),
 	}
 	for _, taint := range node.Spec.Taints {
+		if slices.Contains(removalTaints, taint.Key) {
+			n.RemovalTaint = taint.Key
+		}
 		switch {
 		case OwnTaint(taint):
 			n.QueuedTaint = true
@@ -38,7 +42,7 @@ func NodeOf(node *corev1.Node) *Node {
 	for _, c := range node.Status.Conditions {
 		switch c.Type {
 		case corev1.NodeReady:
-			n.Ready = c.Status == corev1.ConditionTrue
+			n.Ready, n.ReadySince = c.Status == corev1.ConditionTrue, c.LastTransitionTime.Time
 		case corev1.NodeDrainInProgress:
 			n.InProgress = Condition{Status: c.Status, Transition: c.LastTransitionTime.Time}
 		case corev1.NodeDrained:
@@ -47,6 +51,10 @@ func NodeOf(node *corev1.Node) *Node {
 	}
 	return n
 }
+
+// removalTaints are the keys of the taints by which cluster-autoscaler and
+// Karpenter, from v1 on and before, say that they remove a node.
+var removalTaints = []string{"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption"}
 
 // OwnTaint is true for the taint of a queued node. One of its key with another
 // effect is somebody else's.

@@ -23,6 +23,9 @@ type words struct {
 	now time.Time
 	// fixed is the whole message of a phase that no pod explains.
 	fixed string
+	// idle is for how long a drain has made no progress that does not hold its
+	// slot any more; 0 for one that does.
+	idle time.Duration
 	// stopped is true for a drain that has given up.
 	stopped bool
 	// trouble is why the node cannot be written to.
@@ -37,6 +40,9 @@ func (p *planner) wordsOf(n *nodeWork) words {
 	w := words{
 		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), trouble: n.memory.Trouble,
 		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations,
+	}
+	if n.yields && !n.memory.IdleSince.IsZero() {
+		w.idle = p.Now.Sub(n.memory.IdleSince)
 	}
 	switch {
 	case n.invalid != nil:
@@ -108,6 +114,9 @@ func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage)
 		parts = append(parts, "timed out, continuing")
 	case phase == api.Paused:
 		parts = append(parts, "paused: no pod is evicted, the node stays cordoned")
+	}
+	if w.idle > 0 {
+		parts = append(parts, "no progress for "+about(w.idle)+": other nodes may begin meanwhile, and this one goes on when it can")
 	}
 	switch {
 	case w.trouble != "":

@@ -68,6 +68,8 @@ type restored struct {
 	blocked map[string]time.Time
 	// more are the blocked pods that were only counted, by reason.
 	more map[Reason]api.MoreBlockers
+	// idleSince is since when the drain made no progress.
+	idleSince time.Time
 	// remaining is how many pods remained; those that are missing when the pods
 	// are first counted have gone since.
 	remaining int
@@ -146,7 +148,9 @@ func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
 
 // restore is the memory of a request that another process wrote down.
 func restore(node *Node, status api.Status) NodeMemory {
-	r := restored{blocked: map[string]time.Time{}, more: map[Reason]api.MoreBlockers{}, remaining: status.Pods.Remaining()}
+	r := restored{
+		blocked: map[string]time.Time{}, more: map[Reason]api.MoreBlockers{}, idleSince: timeOf(status.IdleSince), remaining: status.Pods.Remaining(),
+	}
 	for _, b := range status.Blockers {
 		if b.State == api.BlockedState {
 			r.blocked[b.Pod] = b.Since

@@ -141,17 +141,14 @@ type planner struct {
 	last          *namespaceWork
 	// matches is the array that PodState.budgets are cut from.
 	matches []*budgetWork
-	// served counts the nodes that drainer serves.
-	served int
 	// schedulable counts the nodes that take new pods and are not started.
 	schedulable int
-	// draining counts the nodes that hold a slot.
-	draining int
-	grants   []Grant
-	budgets  map[types.UID]BudgetMemory
-	lookups  []*Pod
-	handOver *Pod
-	wake     time.Time
+	limits      *limits
+	grants      []Grant
+	budgets     map[types.UID]BudgetMemory
+	lookups     []*Pod
+	handOver    *Pod
+	wake        time.Time
 }
 
 func newPlanner(s *Snapshot) *planner {
@@ -176,7 +173,9 @@ type nodeWork struct {
 	queued   Queueing
 	waits    bool
 	timedOut bool
-	listed   bool
+	// yields is true while another node may have its slot.
+	yields bool
+	listed bool
 	// gathering is true while nodes that began together are not cordoned yet.
 	gathering bool
 	pods      []PodState

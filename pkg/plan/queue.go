@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -15,27 +16,37 @@ type Queueing string
 const (
 	// QueuedForTime: its drainer.dev/not-before has not come.
 	QueuedForTime Queueing = "not_before"
+	// QueuedForRemoval: the node is being removed from the cluster.
+	QueuedForRemoval Queueing = "removal"
 	// QueuedForSlot: --max-draining nodes are being drained.
 	QueuedForSlot Queueing = "slot"
+	// QueuedForGroup: as many nodes of its group, or groups, as may be are being
+	// drained.
+	QueuedForGroup Queueing = "group"
+	// QueuedForAvailability: --max-unavailable nodes are unavailable.
+	QueuedForAvailability Queueing = "unavailable"
 	// QueuedAsLast: it is the last schedulable Ready node.
 	QueuedAsLast Queueing = "last_node"
 )
 
 // Queueings are all of them.
-func Queueings() []Queueing { return []Queueing{QueuedForTime, QueuedForSlot, QueuedAsLast} }
+func Queueings() []Queueing {
+	return []Queueing{QueuedForTime, QueuedForRemoval, QueuedForSlot, QueuedForGroup, QueuedForAvailability, QueuedAsLast}
+}
 
 // gather finds the nodes that concern drainer.
 func (p *planner) gather() {
+	p.limits = newLimits(&p.Config)
 	for _, node := range p.Nodes {
 		if !node.Served {
 			continue
 		}
-		p.served++
 		request, asked, err := api.RequestOf(node.Annotations)
 		if !asked {
 			if node.OwnCordon || node.OwnStatus || node.QueuedTaint {
 				p.released = append(p.released, node)
 			}
+			p.limits.add(node, p.absence(node, nil), false)
 			if schedulable(node) {
 				p.schedulable++
 			}
@@ -48,10 +59,9 @@ func (p *planner) gather() {
 		n.followDryRun()
 		n.memory = n.memory.paused(n.invalid != nil || request.Paused, p.Now)
 		n.timedOut = p.overdue(n)
-		switch {
-		case n.holdsSlot(p.onTimeout(n)):
-			p.draining++
-		case !n.memory.started() && schedulable(node):
+		n.yields = p.yields(n)
+		p.limits.add(node, p.absence(node, n), n.holdsSlot(p.onTimeout(n)))
+		if !n.memory.started() && schedulable(node) {
 			p.schedulable++
 		}
 	}
@@ -64,16 +74,23 @@ func (p *planner) gather() {
 func schedulable(n *Node) bool { return n.Ready && !n.Unschedulable && !n.Repelling }
 
 func (p *planner) onTimeout(n *nodeWork) api.OnTimeout {
-	return cmp.Or(n.request.OnTimeout, p.Config.OnTimeout)
+	return cmp.Or(n.request.OnTimeout, p.Config.pool(n.node.Pool).OnTimeout, p.Config.OnTimeout)
+}
+
+// timeout is how long the drain may take; 0 for as long as it needs.
+func (p *planner) timeout(n *nodeWork) time.Duration {
+	for _, set := range []*time.Duration{n.request.Timeout, p.Config.pool(n.node.Pool).Timeout} {
+		if set != nil {
+			return *set
+		}
+	}
+	return p.Config.Timeout
 }
 
 // overdue is true once the drain took longer than it may. A drained node does
 // not grow older.
 func (p *planner) overdue(n *nodeWork) bool {
-	timeout := p.Config.Timeout
-	if n.request.Timeout != nil {
-		timeout = *n.request.Timeout
-	}
+	timeout := p.timeout(n)
 	if timeout == 0 || !n.memory.started() || !n.memory.FinishedAt.IsZero() {
 		return false
 	}
@@ -90,7 +107,19 @@ func (n *nodeWork) holdsSlot(onTimeout api.OnTimeout) bool {
 	if n.invalid != nil {
 		return n.memory.HeldSlot
 	}
-	return n.memory.started() && n.memory.FinishedAt.IsZero() && !n.stopped(onTimeout)
+	return n.memory.started() && n.memory.FinishedAt.IsZero() && !n.stopped(onTimeout) && !n.yields
+}
+
+// yields is true for a drain that has made no progress for so long that another
+// one may have its slot. It goes on beside that one when it can.
+func (p *planner) yields(n *nodeWork) bool {
+	since := n.memory.IdleSince
+	if p.Config.YieldAfter == 0 || since.IsZero() {
+		return false
+	}
+	at := since.Add(p.Config.YieldAfter)
+	p.wakeAt(at)
+	return !p.Now.Before(at)
 }
 
 // stopped is true for a drain that has given up.
@@ -98,9 +127,7 @@ func (n *nodeWork) stopped(onTimeout api.OnTimeout) bool { return n.timedOut && 
 
 // start begins the requests that may begin, in the order of the queue.
 func (p *planner) start() {
-	limit := p.Config.MaxDraining.Of(p.served)
-	place := 0
-	for _, n := range p.nodes {
+	for _, n := range p.queue() {
 		switch {
 		case n.memory.started() || n.invalid != nil || n.memory.DryRun != nil:
 			continue
@@ -112,26 +139,43 @@ func (p *planner) start() {
 			n.detail = "not before " + clock(n.request.NotBefore)
 			p.wakeAt(n.request.NotBefore)
 			continue
+		case n.node.Deleting:
+			n.queued = QueuedForRemoval
+			n.detail = "does not start: the Node is being deleted"
+			continue
+		case n.node.RemovalTaint != "":
+			n.queued = QueuedForRemoval
+			n.detail = "does not start: an autoscaler removes the node, as its taint " + n.node.RemovalTaint + " says"
+			continue
 		}
-		switch {
-		case p.draining >= limit:
-			place++
-			n.queued, n.waits = QueuedForSlot, true
-			n.detail = fmt.Sprintf("waits for a slot, place %d in the queue: %d of at most %d nodes are being drained",
-				place, p.draining, limit)
-		case p.wouldBeLast(n.node):
-			place++
-			n.queued, n.waits = QueuedAsLast, true
-			n.detail = fmt.Sprintf("place %d in the queue: it is the last schedulable Ready node, its pods would have nowhere to go",
-				place)
-		default:
-			n.memory.StartedAt = p.Now
-			p.draining++
-			if schedulable(n.node) {
-				p.schedulable--
-			}
-		}
+		p.startOrWait(n)
 	}
+}
+
+// startOrWait begins a request, unless a limit over nodes is in its way.
+func (p *planner) startOrWait(n *nodeWork) {
+	counts := p.absence(n.node, n)
+	if n.queued, n.detail = p.limits.holdsBack(n.node, counts); n.queued == "" && p.wouldBeLast(n.node) {
+		slots, _ := p.limits.slots(n.node)
+		n.queued = QueuedAsLast
+		n.detail = fmt.Sprintf("place %d in the queue: it is the last schedulable Ready node, its pods would have nowhere to go",
+			p.limits.place(slots))
+	}
+	if n.waits = n.queued != ""; n.waits {
+		return
+	}
+	n.memory.StartedAt = p.Now
+	p.limits.begin(n.node, counts)
+	if schedulable(n.node) {
+		p.schedulable--
+	}
+}
+
+// queue is the order in which nodes begin: by priority, then by age.
+func (p *planner) queue() []*nodeWork {
+	queue := slices.Clone(p.nodes)
+	slices.SortStableFunc(queue, func(a, b *nodeWork) int { return cmp.Compare(b.request.Priority, a.request.Priority) })
+	return queue
 }
 
 func (p *planner) wouldBeLast(n *Node) bool {

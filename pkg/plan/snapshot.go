@@ -65,10 +65,27 @@ type Node struct {
 	ResourceVersion string
 	// Served is false for a node that --node-selector does not match.
 	Served bool
+	// Ignored is true for a node that never counts as unavailable.
+	Ignored bool
+	// Pool is the name of the node's pool; empty if it is in none.
+	Pool string
+	// Groups are the values of the labels by which nodes are grouped, in the
+	// order of Config.Groups; empty for a node without the label.
+	Groups []string
+	// Created is when the Node was created.
+	Created time.Time
+	// Deleting is true once somebody has deleted the Node and its finalizers
+	// still hold it.
+	Deleting bool
 	// Annotations are those under api.Prefix.
 	Annotations   map[string]string
 	Unschedulable bool
 	Ready         bool
+	// ReadySince is since when Ready is as it is.
+	ReadySince time.Time
+	// RemovalTaint is the taint by which an autoscaler says that it removes the
+	// node; empty if there is none.
+	RemovalTaint string
 	// Repelling is true for a node with a NoSchedule or NoExecute taint other
 	// than the one that follows from being unschedulable.
 	Repelling bool

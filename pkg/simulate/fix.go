@@ -68,6 +68,12 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 		b.Reason, b.Fix = string(plan.QueuedAsLast), "add a node, or use --allow-last-node"
 	case n.Facts.Queued == plan.QueuedForSlot:
 		b.Reason, b.Fix = string(plan.QueuedForSlot), "fix the nodes that are being drained, or raise --max-draining"
+	case n.Facts.Queued == plan.QueuedForGroup:
+		b.Reason, b.Fix = string(plan.QueuedForGroup), "fix the nodes that are being drained, or raise the limits of groups in the configuration file"
+	case n.Facts.Queued == plan.QueuedForAvailability:
+		b.Reason, b.Fix = string(plan.QueuedForAvailability), "release the nodes that are drained, or raise --max-unavailable"
+	case n.Facts.Queued == plan.QueuedForRemoval:
+		b.Reason, b.Fix = string(plan.QueuedForRemoval), "let the node be removed"
 	case n.Facts.Queued == plan.QueuedForTime:
 		b.Reason, b.Fix = string(plan.QueuedForTime), "raise --limit to forecast beyond the time"
 	default:

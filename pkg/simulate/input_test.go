@@ -28,7 +28,7 @@ func TestSelection(t *testing.T) {
 		"use either --drain or --selector":                          func(o *simulate.Options) { o.Selector = selector("name=a") },
 		`there is no node "x" among the 3 nodes: a, b, c`:           func(o *simulate.Options) { o.Nodes = []string{"a", "x"} },
 		"--selector=name=x matches none of the 3 nodes":             func(o *simulate.Options) { o.Nodes, o.Selector = nil, selector("name=x") },
-		`node "a" is not served by --node-selector=name=b: drainer`: func(o *simulate.Options) { o.Daemon.Selector = selector("name=b") },
+		`node "a" is not served by --node-selector=name=b: drainer`: func(o *simulate.Options) { o.Daemon.Selectors.Served = selector("name=b") },
 	} {
 		o := options("a")
 		change(&o)

@@ -48,7 +48,7 @@ func (o *Options) choose(objects *Objects) ([]string, error) {
 	for i := range objects.Nodes {
 		n := &objects.Nodes[i]
 		all = append(all, n.Name)
-		served[n.Name] = o.Daemon.Selector == nil || o.Daemon.Selector.Matches(labels.Set(n.Labels))
+		served[n.Name] = o.Daemon.Selectors.Serves(n.Labels)
 		if o.Selector != nil && o.Selector.Matches(labels.Set(n.Labels)) {
 			chosen = append(chosen, n.Name)
 		}
@@ -67,7 +67,7 @@ func (o *Options) choose(objects *Objects) ([]string, error) {
 	}
 	for _, name := range chosen {
 		if !served[name] {
-			return nil, fmt.Errorf("node %q is not served by --node-selector=%s: drainer ignores its requests", name, o.Daemon.Selector)
+			return nil, fmt.Errorf("node %q is not served by --node-selector=%s: drainer ignores its requests", name, o.Daemon.Selectors.Served)
 		}
 	}
 	return chosen, nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/drain"
@@ -15,7 +14,7 @@ import (
 func BenchmarkSnapshot(b *testing.B) {
 	for _, nodes := range []int{5, 500} {
 		b.Run(fmt.Sprintf("nodes=%d/pods=100", nodes), func(b *testing.B) {
-			w := New(nil, labels.Everything(), drain.NewLedger(), &counter{})
+			w := New(nil, plan.Selectors{}, drain.NewLedger(), &counter{})
 			var changing *plan.Pod
 			for i := range nodes {
 				name := fmt.Sprintf("node-%d", i)

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -31,10 +30,10 @@ type Planner interface {
 
 // Watcher watches a cluster. New starts nothing; Run does.
 type Watcher struct {
-	client   kubernetes.Interface
-	selector labels.Selector
-	ledger   *drain.Ledger
-	planner  Planner
+	client    kubernetes.Interface
+	selectors plan.Selectors
+	ledger    *drain.Ledger
+	planner   Planner
 
 	synced chan struct{}
 	// listing bounds the first lists of nodes' pods that are read at a time.
@@ -49,11 +48,11 @@ type Watcher struct {
 	pods       map[string]*nodePods
 }
 
-// New makes a watcher of all nodes; those that the selector matches are served.
+// New makes a watcher of all nodes; the selectors say which are served.
 // Budgets go to the ledger; a nil ledger means that the server has no policy/v1.
-func New(client kubernetes.Interface, selector labels.Selector, ledger *drain.Ledger, planner Planner) *Watcher {
+func New(client kubernetes.Interface, selectors plan.Selectors, ledger *drain.Ledger, planner Planner) *Watcher {
 	return &Watcher{
-		client: client, selector: selector, ledger: ledger, planner: planner,
+		client: client, selectors: selectors, ledger: ledger, planner: planner,
 		synced: make(chan struct{}), listing: make(chan struct{}, mostListing),
 		nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{},
 	}
@@ -95,7 +94,7 @@ func (w *Watcher) watchNodes() <-chan struct{} {
 	client := w.client.CoreV1().Nodes()
 	listed, first := once()
 	return start(w, w.ctx, "nodes", listed, lists(client.List, client.Watch, everything), &corev1.Node{}, sink[*corev1.Node, *plan.Node]{
-		convert: w.nodeOf, put: w.nodeSeen, remove: w.nodeGone,
+		convert: w.selectors.NodeOf, put: w.nodeSeen, remove: w.nodeGone,
 		replace: func(nodes []*plan.Node) { w.nodesListed(nodes); first() },
 	})
 }
@@ -162,12 +161,6 @@ func lists[L runtime.Object](
 }
 
 func everything(*metav1.ListOptions) {}
-
-func (w *Watcher) nodeOf(node *corev1.Node) *plan.Node {
-	n := plan.NodeOf(node)
-	n.Served = w.selector.Matches(labels.Set(node.Labels))
-	return n
-}
 
 func (w *Watcher) nodeSeen(n *plan.Node) {
 	w.mu.Lock()

@@ -40,7 +40,7 @@ func TestContract(t *testing.T) {
 	contractPods(t)
 	holdEvictions(t)
 	helm(t, Majors()[0], "install", contractNamespace, shared.chart.Dir(), "--namespace="+contractNamespace, "--wait", helmPatience,
-		"--set=drain.nodeSelector="+pool+"="+contractNamespace, "--set=drain.maxDraining=1", "--set=eviction.timeout=1s")
+		"--set=drain.nodeSelector="+pool+"="+contractNamespace, "--set=drain.maxDraining=1", "--set=drain.maxUnavailable=100%", "--set=eviction.timeout=1s")
 	// Servers before 1.34 do not stream lists: there list is needed.
 	startInstalled(t, contractNamespace, "contract-drainer", []string{"KUBE_FEATURE_WatchListClient=false"})
 

@@ -197,6 +197,7 @@ func TestConfigFile(t *testing.T) {
 		"eviction: {qps: 0}":                                         {"eviction.qps": 0.},
 		"eviction: {burst: 1000000}":                                 {"eviction.burst": 1000000.},
 		"drain: {maxDraining: 3}":                                    {"maxDraining": 3.},
+		"drain: {maxUnavailable: 4}":                                 {"maxUnavailable": 4.},
 		"config: {nodeSelector: {matchLabels: {pool: a}}}":           {"nodeSelector.matchLabels.pool": "a"},
 		"{config: {}, drain: {nodeSelector: 'pool in (a)'}}":         {"eviction.qps": 50.},
 		"pprof: {enabled: true}":                                     {"pprofBindAddress": "127.0.0.1:6060"},

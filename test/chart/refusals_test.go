@@ -30,6 +30,7 @@ func TestRefusals(t *testing.T) {
 		"share":              {"drain: {maxDraining: 0%}", []string{`drain.maxDraining is "0%"`, "from 1% to 100%", "write for example 3 or 10%"}},
 		"large share":        {"drain: {maxDraining: 101%}", []string{`drain.maxDraining is "101%"`}},
 		"no node":            {"drain: {maxDraining: 0}", []string{`drain.maxDraining is "0"`}},
+		"nothing available":  {"drain: {maxUnavailable: 0}", []string{`drain.maxUnavailable is "0"`, "write for example 5 or 20%"}},
 		"duration":           {"drain: {timeout: 5 minutes}", []string{`drain.timeout is "5 minutes"`, "Go duration", "write for example 90s"}},
 		"negative duration":  {"drain: {settle: -5s}", []string{`drain.settle is "-5s"`, "Go duration"}},
 		"no duration":        {"eviction: {timeout: 0s}", []string{`eviction.timeout is "0s"`, "above 0"}},

@@ -33,7 +33,7 @@ func TestUpgradeToConfinement(t *testing.T) {
 	blockUpgrade(t, first)
 	args := []string{
 		upgradeNamespace, shared.chart.Dir(), "--namespace=" + upgradeNamespace, "--wait", helmPatience,
-		"--set=drain.nodeSelector=" + pool + "=" + upgradeNamespace, "--set=drain.maxDraining=1", "--set=drain.allowLastNode=true",
+		"--set=drain.nodeSelector=" + pool + "=" + upgradeNamespace, "--set=drain.maxDraining=1", "--set=drain.maxUnavailable=100%", "--set=drain.allowLastNode=true",
 	}
 	helm(t, Majors()[0], append([]string{"install", "--set=confinement.enabled=false"}, args...)...)
 	old := startInstalled(t, upgradeNamespace, account, nil)

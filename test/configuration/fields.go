@@ -21,8 +21,8 @@ type kindOf struct {
 
 // Field is one field of the file.
 type Field struct {
-	// Path is from the root, Doc the comment without the field's name, Parts are
-	// the fields of one that has some.
+	// Path is from the root, with [] after a list, Doc the comment without the
+	// field's name; Parts are the fields of one that has some, or of each element.
 	Name, Path, Doc string
 	Parts           []Field
 	kind            kindOf
@@ -72,9 +72,12 @@ func (r *reader) fieldsOf(value reflect.Value, parent string) ([]Field, error) {
 			field.Doc = r.comment(value.Type(), f.Name)
 		}
 		var err error
-		if field.kind.name == "" {
+		switch {
+		case field.kind.name == list:
+			field.Parts, err = r.fieldsOf(reflect.Zero(f.Type.Elem()), field.Path+"[]")
+		case field.kind.name == "":
 			field.Parts, err = r.fieldsOf(value.Field(i), field.Path)
-		} else {
+		default:
 			field.fallback, err = textOf(value.Field(i))
 		}
 		if err != nil {
@@ -98,6 +101,9 @@ func textOf(v reflect.Value) (string, error) {
 	}
 }
 
+// list is what a list of structs is called.
+const list = "list"
+
 // kind is what a value of the type is; its name is empty for a struct whose
 // fields are listed.
 func kind(t reflect.Type) kindOf {
@@ -119,6 +125,8 @@ func kind(t reflect.Type) kindOf {
 	switch t.Kind() {
 	case reflect.Struct:
 		return kindOf{}
+	case reflect.Slice:
+		return kindOf{list, map[string]any{"type": "array"}}
 	case reflect.Bool:
 		return kindOf{"true or false", map[string]any{"type": "boolean"}}
 	case reflect.Int, reflect.Int32:

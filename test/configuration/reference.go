@@ -123,7 +123,9 @@ func object(fields []Field) map[string]any {
 		for key, value := range f.kind.schema {
 			one[key] = value
 		}
-		if len(f.Parts) > 0 {
+		if f.kind.name == list {
+			one["items"] = object(f.Parts)
+		} else if len(f.Parts) > 0 {
 			for key, value := range object(f.Parts) {
 				one[key] = value
 			}

@@ -46,7 +46,7 @@ func TestExample(t *testing.T) {
 	var check func([]Field)
 	check = func(fields []Field) {
 		for _, f := range fields {
-			if seen++; !file.Sets(f.Path) {
+			if seen++; !file.Sets(strings.ReplaceAll(f.Path, "[]", "[0]")) {
 				t.Errorf("the example does not set %s", f.Path)
 			}
 			if f.Doc == "" || !strings.HasSuffix(f.Doc, ".") {

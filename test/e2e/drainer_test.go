@@ -34,7 +34,7 @@ func (e *env) start(flags ...string) process {
 	e.Helper()
 	account := types.NamespacedName{Namespace: e.namespace, Name: "drainer"}
 	name := fmt.Sprintf("drainer-%03d-%s", processes.Add(1), e.namespace)
-	flags = append([]string{"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--settle=1s", "--v=2"}, flags...)
+	flags = append([]string{"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--max-unavailable=100%", "--settle=1s", "--v=2"}, flags...)
 	p, err := shared.Run(e.Context(), account, name, e.environment, flags...)
 	if err != nil {
 		e.Fatal(err)

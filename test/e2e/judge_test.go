@@ -160,8 +160,32 @@ func configured(file string) *config.DrainerConfiguration {
 	return c
 }
 
-// rulesOf is what drainer was told: by its flags, and about bare pods also by its
-// configuration file.
+// limit adds the limits that a configuration file has for pools, each selected by
+// one value of the same label, and for groups.
+func limit(l *invariant.Limits, c *config.DrainerConfiguration) {
+	p := c.Plan()
+	l.Pools = map[string]invariant.Pool{}
+	for i, pool := range p.Pools {
+		for key, value := range c.Pools[i].NodeSelector.MatchLabels {
+			l.PoolLabel = key
+			own := invariant.Pool{Timeout: pool.Timeout}
+			if !pool.MaxDraining.IsZero() {
+				own.MaxDraining = pool.MaxDraining.Of
+			}
+			l.Pools[value] = own
+		}
+	}
+	for _, g := range p.Groups {
+		group := invariant.Group{Label: g.Label, MaxGroups: g.MaxGroups}
+		if !g.MaxDraining.IsZero() {
+			group.MaxDraining = g.MaxDraining.Of
+		}
+		l.Groups = append(l.Groups, group)
+	}
+}
+
+// rulesOf is what drainer was told: by its flags, and about bare pods and limits
+// also by its configuration file.
 func rulesOf(flags []string) invariant.Rules {
 	rules := invariant.Rules{Patience: patience, PodLag: patience, NodeLag: 100 * time.Millisecond}
 	for _, flag := range flags {
@@ -173,6 +197,12 @@ func rulesOf(flags []string) invariant.Rules {
 				panic(err) // The test's own mistake.
 			}
 			rules.MaxDraining = share.Of
+		case "max-unavailable":
+			share, err := plan.ParseShare(value)
+			if err != nil {
+				panic(err) // The test's own mistake.
+			}
+			rules.MaxUnavailable = share.Of
 		case "allow-last-node":
 			rules.AllowLastNode = value != "false"
 		case "bare-pods":
@@ -184,7 +214,9 @@ func rulesOf(flags []string) invariant.Rules {
 		case "on-timeout":
 			rules.StopAtTimeout = value == "Stop"
 		case "config":
-			rules.BarePods = barePods[configured(value).BarePods]
+			c := configured(value)
+			rules.BarePods, rules.YieldAfter = barePods[c.BarePods], c.YieldAfter.Duration
+			limit(&rules.Limits, c)
 		case "node-selector":
 			key, want, _ := strings.Cut(value, "=")
 			rules.Served = func(n *corev1.Node) bool { return n.Labels[key] == want }

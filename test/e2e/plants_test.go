@@ -84,5 +84,8 @@ func plants() []plant {
 		{"too many nodes are drained at once", invariant.KeepsLimits, func(_ *testing.T, r *recorded) {
 			r.Rules.MaxDraining = func(int) int { return 1 }
 		}},
+		{"too many nodes are unavailable at once", invariant.KeepsLimits, func(_ *testing.T, r *recorded) {
+			r.Rules.MaxUnavailable = func(int) int { return 1 }
+		}},
 	}
 }

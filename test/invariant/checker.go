@@ -74,13 +74,8 @@ type Rules struct {
 
 	BarePods      BarePods
 	BlockEmptyDir bool
-	// MaxDraining is how many of so many nodes may be drained at once.
-	MaxDraining   func(nodes int) int
+	Limits
 	AllowLastNode bool
-	// Timeout is the default timeout of a drain, 0 for none; StopAtTimeout is
-	// what is done then if the request does not say.
-	Timeout       time.Duration
-	StopAtTimeout bool
 	// Served selects the nodes that drainer serves; nil for all.
 	Served func(*corev1.Node) bool
 }
@@ -113,7 +108,9 @@ type Checker struct {
 	violations []Violation
 	nodes      map[string]*node
 	// removed are the times at which nodes ceased to be served.
-	removed    []time.Time
+	removed []time.Time
+	// left are the times at which targets terminated that are gone, by node.
+	left       map[string][]period
 	pods       map[types.NamespacedName]*pod
 	daemonSets map[types.UID]bool
 	// orphaned is when a DaemonSet was deleted.
@@ -134,7 +131,7 @@ func New(r Rules) *Checker {
 		r.Served = func(*corev1.Node) bool { return true }
 	}
 	return &Checker{
-		rules: r, nodes: map[string]*node{}, pods: map[types.NamespacedName]*pod{},
+		rules: r, nodes: map[string]*node{}, left: map[string][]period{}, pods: map[types.NamespacedName]*pod{},
 		daemonSets: map[types.UID]bool{}, orphaned: map[types.UID]time.Time{}, budgets: map[types.NamespacedName]*budget{},
 		admitted: map[types.UID]bool{}, disrupted: map[types.UID]bool{}, answers: map[string]int{},
 	}

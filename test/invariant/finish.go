@@ -89,23 +89,31 @@ func (c *Checker) cannotFinish(at time.Time, n *node) string {
 
 // cannotBegin says why a drain that did not begin has to wait.
 func (c *Checker) cannotBegin(at time.Time, n *node) string {
-	served, draining, elsewhere := 0, 0, false
-	for _, other := range c.nodes {
-		if other.Node == nil || !c.rules.Served(other.Node) {
-			continue
+	for _, part := range c.parts(n.Node) {
+		served, draining := 1, 0
+		for _, other := range c.others(n) {
+			if !part.has(other.Node) {
+				continue
+			}
+			if served++; c.counts(at, other) {
+				draining++
+			}
 		}
-		served++
-		if other == n {
-			continue
+		if draining >= part.most(served) {
+			return "waits for a slot" + part.of
 		}
-		if c.counts(at, other) {
-			draining++
-		}
+	}
+	elsewhere := false
+	for _, other := range c.others(n) {
 		elsewhere = elsewhere || schedulable(other.Node)
 	}
 	switch {
-	case draining >= c.rules.MaxDraining(served):
-		return "waits for a slot"
+	case removed(n.Node):
+		return "is being removed"
+	case c.groupsFull(at, n):
+		return "waits for a group"
+	case c.mayLackNodes(n):
+		return "waits for nodes to be available"
 	case !elsewhere && !c.rules.AllowLastNode:
 		return "is the last node"
 	default:

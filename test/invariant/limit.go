@@ -51,7 +51,7 @@ func (c *Checker) counts(at time.Time, n *node) bool {
 
 // stopped is true once a drain took longer than it may and was to stop then.
 func (c *Checker) stopped(at time.Time, n *node) bool {
-	timeout, stops := c.rules.Timeout, c.rules.StopAtTimeout
+	timeout, stops := c.timeout(n.Node)
 	if n.request.Timeout != nil {
 		timeout = *n.request.Timeout
 	}
@@ -67,36 +67,67 @@ func (c *Checker) stopped(at time.Time, n *node) bool {
 
 // judgeStart judges a drain that begins, on a node that was open or not.
 func (c *Checker) judgeStart(at time.Time, n *node, open bool) {
-	served, draining, elsewhere := 0, 1, false
-	for _, other := range c.nodes {
-		if other.Node == nil || !c.rules.Served(other.Node) {
-			continue
+	for _, part := range c.parts(n.Node) {
+		served, draining := c.removedLately(at), 1
+		for _, other := range c.others(n) {
+			if !part.has(other.Node) {
+				continue
+			}
+			if served++; c.underway(at, other) && !c.yields(at, other) {
+				draining++
+			}
 		}
-		served++
-		if other == n {
-			continue
+		if most := part.most(served + 1); draining > most {
+			c.violated(KeepsLimits, at, "node %s begins as the %dth of %d nodes%s, at most %d may be drained at once", n.name, draining, served+1, part.of, most)
 		}
-		// One that was done and goes on may have been taken up again only now.
-		again := at.Sub(other.entered) > c.rules.Patience && c.targetOn(other.name, other.entered) != nil
-		if other.draining && !other.late && c.counts(at, other) && (other.started || again) {
-			draining++
-		}
+	}
+	c.judgeGroups(at, n)
+	known := open && at.Sub(n.opened) > c.rules.Patience
+	if known {
+		c.judgeAvailable(at, n)
+	}
+	if longer(at, n.removing, c.rules.Patience) {
+		c.violated(KeepsLimits, at, "node %s begins although it is being removed", n.name)
+	}
+	elsewhere := c.removedLately(at) > 0
+	for _, other := range c.others(n) {
 		if !other.draining || !other.started {
 			elsewhere = elsewhere || other.open || !other.closed.IsZero() && at.Sub(other.closed) <= c.rules.Patience
 		}
 	}
-	for _, gone := range c.removed {
-		if at.Sub(gone) <= c.rules.Patience {
-			served++
-			elsewhere = true
-		}
-	}
-	if most := c.rules.MaxDraining(served); draining > most {
-		c.violated(KeepsLimits, at, "node %s begins as the %dth of %d nodes, at most %d may be drained at once", n.name, draining, served, most)
-	}
-	if open && at.Sub(n.opened) > c.rules.Patience && !elsewhere && !c.rules.AllowLastNode {
+	if known && !elsewhere && !c.rules.AllowLastNode {
 		c.violated(KeepsLimits, at, "node %s begins although it is the last one that is schedulable and Ready", n.name)
 	}
+}
+
+// others are the nodes served but for one.
+func (c *Checker) others(n *node) []*node {
+	var others []*node
+	for _, other := range c.nodes {
+		if other != n && other.Node != nil && c.rules.Served(other.Node) {
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+// removedLately counts the nodes of which drainer may not know yet that they are
+// not served any more.
+func (c *Checker) removedLately(at time.Time) int {
+	count := 0
+	for _, gone := range c.removed {
+		if at.Sub(gone) <= c.rules.Patience {
+			count++
+		}
+	}
+	return count
+}
+
+// underway is true for a node that drainer knows to be drained. One that was done
+// and goes on may have been taken up again only now.
+func (c *Checker) underway(at time.Time, n *node) bool {
+	again := at.Sub(n.entered) > c.rules.Patience && c.targetOn(n.name, n.entered) != nil
+	return n.draining && !n.late && c.counts(at, n) && (n.started || again)
 }
 
 // schedulable is true for a node that takes any new pod.
@@ -104,8 +135,11 @@ func schedulable(n *corev1.Node) bool {
 	repels := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
 		return t.Effect != corev1.TaintEffectPreferNoSchedule && t.Key != corev1.TaintNodeUnschedulable
 	})
-	isReady := slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+	return isReady(n) && !n.Spec.Unschedulable && !repels
+}
+
+func isReady(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
-	return isReady && !n.Spec.Unschedulable && !repels
 }

@@ -49,6 +49,10 @@ type node struct {
 	// others than drainer ended that, opened when it last began.
 	open           bool
 	closed, opened time.Time
+	// cordoned is since when the node is unschedulable, unready since when it is
+	// not Ready, and removing since when an autoscaler says that it removes it;
+	// zero while it is not so.
+	cordoned, unready, removing time.Time
 	// reopened is true after others uncordoned the node while it was drained: what
 	// was done goes on, and holds its place, before drainer says so.
 	reopened bool
@@ -91,6 +95,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		c.judgeStays(at, n, was, is, by)
 	}
 	c.follow(at, n, by)
+	n.note(at)
 }
 
 // forget drops what is known of a node that is gone, but for what its pods'

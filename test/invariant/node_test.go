@@ -125,7 +125,7 @@ func TestLimits(t *testing.T) {
 		s.after(5 * time.Second)
 		s.says(node, api.Draining, s.now)
 	}
-	two := invariant.Rules{MaxDraining: func(int) int { return 2 }}
+	two := invariant.Rules{Limits: invariant.Limits{MaxDraining: func(int) int { return 2 }}}
 	// again lets a begin for another request after it was drained, beside b.
 	again := func(s *scene, meanwhile func(*scene)) {
 		s.change("c", invariant.Others, func(*corev1.Node) {})
@@ -164,7 +164,7 @@ func TestLimits(t *testing.T) {
 		}},
 		"the last one": {rules: two, do: func(s *scene) { begin(s, "b") }, want: "I9"},
 		"the last one, allowed": {
-			rules: invariant.Rules{MaxDraining: two.MaxDraining, AllowLastNode: true},
+			rules: invariant.Rules{Limits: two.Limits, AllowLastNode: true},
 			do:    func(s *scene) { begin(s, "b") },
 		},
 		"the last one, cordoned": {rules: two, do: func(s *scene) {

@@ -61,6 +61,9 @@ func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
 	}
 	if deleted {
 		delete(c.pods, key)
+		if !is.leaving.IsZero() && c.stays(p) == "" {
+			c.left[p.Spec.NodeName] = append(c.left[p.Spec.NodeName], period{is.leaving, at})
+		}
 	}
 	if was != nil && healthy(was.Pod) && (deleted || !healthy(p)) {
 		c.lostHealth(at, p)

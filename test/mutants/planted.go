@@ -37,6 +37,7 @@ func plantedBugs() []planted {
 	const (
 		classify, fact       = "pkg/plan/classify.go", "pkg/plan/fact.go"
 		node, queue, outcome = "pkg/plan/node.go", "pkg/plan/queue.go", "pkg/plan/outcome.go"
+		limit                = "pkg/plan/limit.go"
 	)
 	return []planted{
 		{mutant{"bare pods are evicted", classify, "pod.Controller.Kind == \"\" && p.Config.BarePods != EvictBarePods", "false"}, "I1", random},
@@ -56,7 +57,11 @@ func plantedBugs() []planted {
 			}, "I7", random,
 		},
 		{mutant{"an error's code is not counted", outcome, "		code = int(status.Code)\n", ""}, "I8", random},
-		{mutant{"a drain under way holds no slot after a restart", queue, "case n.holdsSlot(p.onTimeout(n)):", "case known && n.holdsSlot(p.onTimeout(n)):"}, "I9", random},
+		{mutant{"a drain under way holds no slot after a restart", queue, "p.absence(node, n), n.holdsSlot(p.onTimeout(n)))", "p.absence(node, n), known && n.holdsSlot(p.onTimeout(n)))"}, "I9", random},
+		{mutant{"a drained node counts as available", limit, "		return notReleased\n", "		return present\n"}, "I9", random},
+		{mutant{"nodes without the label are in no group", limit, "limit.MaxGroups == 0 || group.draining > 0", "limit.MaxGroups == 0 || value == \"\" || group.draining > 0"}, "I9", random},
+		{mutant{"a node that is being removed begins", queue, "case n.node.RemovalTaint != \"\":", "case false:"}, "I9", random},
+		{mutant{"a drain gives its slot away at once", queue, "at := since.Add(p.Config.YieldAfter)", "at := since"}, "I9", random},
 		{mutant{"the last node is cordoned", queue, "p.schedulable <= 1 &&", "p.schedulable <= 0 &&"}, "I9", random},
 	}
 }

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"drainer.dev/drainer/pkg/api"
@@ -119,20 +118,13 @@ func (h hands) Start()                              { h.start() }
 
 // options configure drainer as the scenario says, and let the checker look.
 func (r *run) options() forecast.Options {
-	share, err := plan.ParseShare(r.Share())
-	if err != nil {
-		panic(err) // The scenario's own mistake.
+	config := plan.Config{
+		AllowLastNode: r.AllowLastNode, Settle: 5 * time.Second, StuckAfter: 5 * time.Minute,
+		Timeout: r.Timeout, OnTimeout: r.OnTimeout, BarePods: plan.BarePods(r.BarePods), EmptyDir: plan.EmptyDir(r.EmptyDir),
 	}
-	selector := labels.Everything()
-	if r.Pool != "" {
-		selector = labels.SelectorFromSet(labels.Set{"pool": r.Pool})
-	}
+	r.Limit(&config)
 	return forecast.Options{
-		Config: plan.Config{
-			MaxDraining: share, AllowLastNode: r.AllowLastNode, Settle: 5 * time.Second, StuckAfter: 5 * time.Minute,
-			Timeout: r.Timeout, OnTimeout: r.OnTimeout, BarePods: plan.BarePods(r.BarePods), EmptyDir: plan.EmptyDir(r.EmptyDir),
-		},
-		Selector: selector, QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second, Latency: latency, WatchLag: latency,
+		Config: config, Selectors: r.Selectors(), QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second, Latency: latency, WatchLag: latency,
 		Hooks: forecast.Hooks{
 			Request: r.fault, Received: r.received, Handled: r.handled, Answered: r.answered, Evicted: r.evicted, Changed: r.changed,
 			Lag: func(c sim.Change) time.Duration { return r.LagOf(r.after(), c.Resource) },

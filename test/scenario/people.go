@@ -43,6 +43,9 @@ func (g *generator) unannotate(at time.Duration, node, key string) {
 
 // options are annotations that come with a request.
 func (g *generator) options(node string, at time.Duration) {
+	if g.chance("priority", 10) {
+		g.annotate(at, node, api.PriorityAnnotation, fmt.Sprint(g.IntN("priority", 3)-1))
+	}
 	if g.chance("not before", 8) {
 		g.annotate(at, node, api.NotBeforeAnnotation, g.Start.Add(at+g.between("not before", 0, time.Minute)).UTC().Format(time.RFC3339))
 	}

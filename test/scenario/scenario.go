@@ -23,8 +23,8 @@ type Draw interface {
 
 // Config is how drainer is configured, in the words of its flags.
 type Config struct {
-	MaxDraining   int
-	Percent       bool // MaxDraining is a share of the nodes.
+	MaxDraining Share
+	Limits
 	AllowLastNode bool
 	BarePods      string
 	EmptyDir      string
@@ -150,14 +150,6 @@ func (f *Faulty) Of(after time.Duration, c Class) *Fault {
 	return nil
 }
 
-// Share is MaxDraining as the flag has it.
-func (c *Config) Share() string {
-	if c.Percent {
-		return fmt.Sprintf("%d%%", c.MaxDraining)
-	}
-	return fmt.Sprint(c.MaxDraining)
-}
-
 // Serves is true for a node that drainer serves.
 func (c *Config) Serves(n *corev1.Node) bool { return c.Pool == "" || n.Labels["pool"] == c.Pool }
 
@@ -174,14 +166,7 @@ func (s *Scenario) Rules(latency time.Duration) invariant.Rules {
 	}
 	r := invariant.Rules{
 		Patience: time.Second + nodes + latency, NodeLag: time.Second + nodes + latency, PodLag: pods + latency,
-		BlockEmptyDir: s.EmptyDir == "Block", AllowLastNode: s.AllowLastNode,
-		Timeout: s.Timeout, StopAtTimeout: s.OnTimeout == api.Stop, Served: s.Serves,
-		MaxDraining: func(nodes int) int {
-			if s.Percent {
-				return max(1, nodes*s.MaxDraining/100)
-			}
-			return s.MaxDraining
-		},
+		BlockEmptyDir: s.EmptyDir == "Block", AllowLastNode: s.AllowLastNode, Served: s.Serves, Limits: s.limits(),
 	}
 	switch s.BarePods {
 	case "Evict":
@@ -264,10 +249,7 @@ func (g *generator) config() {
 		BudgetLag: pick[time.Duration](g, "budget lag", 50, 10, 300, 2000) * time.Millisecond, ReplaceLag: pick[time.Duration](g, "replace lag", 50, 10, 1000) * time.Millisecond,
 		ScheduleLag: pick[time.Duration](g, "schedule lag", 50, 10, 1000) * time.Millisecond,
 	}
-	g.MaxDraining, g.Percent = pick(g, "max draining", 100, 10, 25, 50), true
-	if g.chance("max draining as a number", 40) {
-		g.MaxDraining, g.Percent = 1+g.IntN("max draining", 4), false
-	}
+	g.MaxDraining = g.share("max draining")
 	g.AllowLastNode = g.chance("allow last node", 15)
 	g.BarePods = pick(g, "bare pods", "Block", "Evict", "Ignore", "Evict")
 	g.EmptyDir = pick(g, "empty dir", "Evict", "Block")
@@ -278,14 +260,22 @@ func (g *generator) config() {
 	if g.chance("pool", 15) {
 		g.Pool = "a"
 	}
+	g.limited()
 }
 
 func (g *generator) nodes() {
 	for i := range 3 + g.IntN("nodes", 16) {
 		name := fmt.Sprintf("n%02d", i)
 		g.Nodes = append(g.Nodes, name)
-		pool := pick(g, "pool", "a", "a", "b")
-		g.build(func(c *sim.Cluster) { c.AddNode(name, map[string]string{"pool": pool}) }, "node %s of pool %s", name, pool)
+		labels := map[string]string{"pool": pick(g, "pool", "a", "a", "b")}
+		if zone := pick(g, "zone", "x", "y", "z", ""); zone != "" {
+			labels["zone"] = zone
+		}
+		created := g.Start
+		if g.chance("old", 70) {
+			created = g.Start.Add(-time.Hour)
+		}
+		g.build(func(c *sim.Cluster) { addNode(c, name, labels, created) }, "node %s with %v, created at %v", name, labels, created.Format(time.TimeOnly))
 	}
 }
 

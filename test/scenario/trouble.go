@@ -33,7 +33,7 @@ func (g *generator) trouble() {
 			g.gone(at)
 		case "new":
 			name := fmt.Sprintf("new%d", g.IntN("new", 3))
-			g.step(at, func(h Hands) { h.Cluster(func(c *sim.Cluster) { addNode(c, name) }) }, "node %s comes", name)
+			g.step(at, func(h Hands) { h.Cluster(func(c *sim.Cluster) { addNode(c, name, poolA, time.Time{}) }) }, "node %s comes", name)
 		case "taint":
 			g.taint(at)
 		case "webhook":
@@ -60,11 +60,18 @@ func onPods(node string, do func(*sim.Cluster, *corev1.Pod)) func(Hands) {
 	}
 }
 
-func addNode(c *sim.Cluster, name string) {
-	if c.Node(name) == nil {
-		c.AddNode(name, map[string]string{"pool": "a"})
+// addNode adds a node that was created at the time, or is new if that is zero.
+func addNode(c *sim.Cluster, name string, labels map[string]string, created time.Time) {
+	if c.Node(name) != nil {
+		return
+	}
+	c.AddNode(name, labels)
+	if !created.IsZero() {
+		c.UpdateNode(name, func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(created) })
 	}
 }
+
+var poolA = map[string]string{"pool": "a"}
 
 // scale changes the scale of a Deployment or StatefulSet, if there is one of
 // the name.
@@ -128,7 +135,7 @@ func (g *generator) notReady(at time.Duration) {
 					c.UpdateNode(node, func(n *corev1.Node) {
 						for i := range n.Status.Conditions {
 							if n.Status.Conditions[i].Type == corev1.NodeReady {
-								n.Status.Conditions[i].Status = status
+								n.Status.Conditions[i].Status, n.Status.Conditions[i].LastTransitionTime = status, metav1.NewTime(c.Now())
 							}
 						}
 					})
@@ -137,7 +144,7 @@ func (g *generator) notReady(at time.Duration) {
 		}
 	}
 	g.step(at, set(corev1.ConditionUnknown), "%s is not Ready", node)
-	g.step(at+g.between("ready again", time.Second, time.Minute), set(corev1.ConditionTrue), "%s is Ready again", node)
+	g.step(at+g.between("ready again", time.Second, 3*time.Minute), set(corev1.ConditionTrue), "%s is Ready again", node)
 }
 
 // gone deletes a node with its pods; another of the name may come.
@@ -153,7 +160,7 @@ func (g *generator) gone(at time.Duration) {
 	}, "%s is deleted", node)
 	if g.chance("comes back", 60) {
 		g.step(at+g.between("comes back", 10*time.Millisecond, 30*time.Second), func(h Hands) {
-			h.Cluster(func(c *sim.Cluster) { addNode(c, node) })
+			h.Cluster(func(c *sim.Cluster) { addNode(c, node, poolA, time.Time{}) })
 		}, "another %s comes", node)
 	}
 }
@@ -169,7 +176,8 @@ func (g *generator) taint(at time.Duration) {
 			})
 		}
 	}
-	g.step(at, set(corev1.Taint{Key: "example.org/full", Effect: corev1.TaintEffectNoSchedule}), "%s is tainted", node)
+	key := pick(g, "taint", "example.org/full", "ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
+	g.step(at, set(corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule}), "%s is tainted %s", node, key)
 	g.step(at+g.between("untainted", time.Second, time.Minute), set(), "%s is not tainted", node)
 }
 

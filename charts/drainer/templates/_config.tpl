@@ -12,6 +12,10 @@ is refused by drainer.validate.config.
 apiVersion: config.drainer.dev/v1alpha1
 kind: DrainerConfiguration
 maxDraining: {{ toJson $v.drain.maxDraining }}
+{{- with $v.drain.maxUnavailable }}
+maxUnavailable: {{ toJson . }}
+{{- end }}
+yieldAfter: {{ $v.drain.yieldAfter }}
 allowLastNode: {{ $v.drain.allowLastNode }}
 barePods: {{ $v.drain.barePods }}
 emptyDir: {{ $v.drain.emptyDir }}

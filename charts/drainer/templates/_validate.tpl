@@ -48,7 +48,10 @@ and how to fix it.
 {{- if not (regexMatch "^([1-9][0-9]*|([1-9][0-9]?|100)%)$" (toString $v.drain.maxDraining)) -}}
 {{- fail (printf "drain.maxDraining is %q: expected a number of at least 1, or a share from 1%% to 100%%; write for example 3 or 10%%" (toString $v.drain.maxDraining)) -}}
 {{- end -}}
-{{- range $name, $duration := dict "drain.timeout" $v.drain.timeout "drain.settle" $v.drain.settle -}}
+{{- if not (regexMatch "^([1-9][0-9]*|([1-9][0-9]?|100)%)?$" (toString $v.drain.maxUnavailable)) -}}
+{{- fail (printf "drain.maxUnavailable is %q: expected a number of at least 1, a share from 1%% to 100%%, or nothing; write for example 5 or 20%%" (toString $v.drain.maxUnavailable)) -}}
+{{- end -}}
+{{- range $name, $duration := dict "drain.timeout" $v.drain.timeout "drain.yieldAfter" $v.drain.yieldAfter "drain.settle" $v.drain.settle -}}
 {{- $_ := include "drainer.milliseconds" (dict "name" $name "value" $duration) -}}
 {{- end -}}
 {{- range $name, $duration := dict "drain.stuckAfter" $v.drain.stuckAfter "eviction.timeout" $v.eviction.timeout -}}
@@ -124,7 +127,7 @@ A flag given twice would silently win over its value, also where roles depend on
 it; drainer refuses one whose field the configuration file sets.
 */}}
 {{- define "drainer.validate.extraArgs" -}}
-{{- $owned := dict "-v" "logging.verbosity" "--v" "logging.verbosity" "--node-selector" "drain.nodeSelector" "--pprof-bind-address" "pprof.port" "--leader-elect-resource-namespace" "leaderElection.resourceNamespace" -}}
+{{- $owned := dict "-v" "logging.verbosity" "--v" "logging.verbosity" "--node-selector" "drain.nodeSelector" "--max-unavailable" "drain.maxUnavailable" "--pprof-bind-address" "pprof.port" "--leader-elect-resource-namespace" "leaderElection.resourceNamespace" -}}
 {{- range include "drainer.args" . | fromYamlArray -}}
 {{- $flag := regexFind "^[^=]+" . -}}
 {{- if not (hasKey $owned $flag) -}}

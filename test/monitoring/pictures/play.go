@@ -24,7 +24,7 @@ const (
 
 func worker(i int) string { return fmt.Sprintf("worker-%02d", i) }
 
-var flags = []string{"--stuck-after=20s", "--settle=2s", "--max-draining=6"}
+var flags = []string{"--stuck-after=20s", "--settle=2s", "--max-draining=6", "--max-unavailable=100%"}
 
 // play drains the workers in waves, while Prometheus looks: some go well, some
 // wait for slow budgets, some are stuck, and the leader dies once.

@@ -1,0 +1,206 @@
+package invariant_test
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/invariant"
+)
+
+func atMost(n int) func(int) int { return func(int) int { return n } }
+
+// is sets a node's label and adds the node if it is not there.
+func (s *scene) is(node, label, value string) {
+	s.change(node, invariant.Others, func(n *corev1.Node) { n.Labels = map[string]string{label: value} })
+}
+
+// begin lets drainer begin a node a while after it was asked for.
+func (s *scene) begin(node string) {
+	s.annotate(node, api.DrainAnnotation, "r")
+	s.after(5 * time.Second)
+	s.says(node, api.Draining, s.now)
+}
+
+// TestUnavailable: a node begins only while few enough are unavailable, as far as
+// drainer can know.
+func TestUnavailable(t *testing.T) {
+	cordoned := func(n *corev1.Node) { n.Spec.Unschedulable = true }
+	for name, test := range map[string]struct {
+		do   func(*scene)
+		want invariant.ID
+	}{
+		"one is being drained":    {do: func(*scene) {}, want: "I9"},
+		"one is drained":          {do: func(s *scene) { s.says("a", api.Drained, noon) }, want: "I9"},
+		"a young one is drained":  {do: func(s *scene) { s.change("a", invariant.Others, born(noon)); s.says("a", api.Drained, noon) }, want: "I9"},
+		"one is drained for more": {do: func(s *scene) { s.says("a", api.Drained, noon); s.annotate("a", api.DrainAnnotation, "other") }, want: "I9"},
+		"one is released":         {do: func(s *scene) { s.release("a") }},
+		"another is cordoned": {do: func(s *scene) {
+			s.release("a")
+			s.change("c", invariant.Others, cordoned)
+		}, want: "I9"},
+		"a young one is cordoned": {do: func(s *scene) {
+			s.release("a")
+			s.change("c", invariant.Others, born(noon))
+			s.change("c", invariant.Others, cordoned)
+		}},
+		"one that is deleted is cordoned": {do: func(s *scene) {
+			s.release("a")
+			s.change("c", invariant.Others, func(n *corev1.Node) { cordoned(n); n.DeletionTimestamp = &metav1.Time{Time: noon} })
+		}},
+		"an ignored one is cordoned": {do: func(s *scene) {
+			s.release("a")
+			s.is("c", "kind", "virtual")
+			s.change("c", invariant.Others, cordoned)
+		}},
+		"another is not Ready": {do: func(s *scene) {
+			s.release("a")
+			s.change("c", invariant.Others, unready)
+			s.after(2 * time.Minute)
+		}, want: "I9"},
+		"another is not Ready for a moment": {do: func(s *scene) { s.release("a"); s.change("c", invariant.Others, unready) }},
+		"it counts already":                 {do: func(s *scene) { s.change("b", invariant.Others, cordoned) }},
+		"it is ignored":                     {do: func(s *scene) { s.is("b", "kind", "virtual") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{Limits: invariant.Limits{
+				MaxDraining: atMost(9), MaxUnavailable: atMost(1), Ignored: func(n *corev1.Node) bool { return n.Labels["kind"] == "virtual" },
+			}})
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			s.change("d", invariant.Others, func(*corev1.Node) {})
+			test.do(s)
+			s.begin("b")
+			s.expect(t, test.want)
+		})
+	}
+}
+
+func born(at time.Time) func(*corev1.Node) {
+	return func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(at) }
+}
+
+func unready(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionFalse }
+
+// release lets the request of a node end.
+func (s *scene) release(node string) {
+	s.unannotate(node, api.DrainAnnotation)
+	s.change(node, invariant.Daemon, func(n *corev1.Node) {
+		n.Spec.Unschedulable, n.ManagedFields = false, nil
+		delete(n.Annotations, api.StatusAnnotation)
+	})
+	s.after(5 * time.Second)
+}
+
+// TestParts: the limits of pools and groups.
+func TestParts(t *testing.T) {
+	pools := invariant.Limits{MaxDraining: atMost(2), PoolLabel: "pool", Pools: map[string]invariant.Pool{
+		"gpu": {MaxDraining: atMost(1), MaxUnavailable: atMost(2)},
+	}}
+	zone := invariant.Limits{MaxDraining: atMost(9), Groups: []invariant.Group{{Label: "zone", MaxDraining: atMost(1)}}}
+	zones := invariant.Limits{MaxDraining: atMost(9), Groups: []invariant.Group{{Label: "zone", MaxGroups: 1}}}
+	for name, test := range map[string]struct {
+		limits invariant.Limits
+		do     func(*scene)
+		want   invariant.ID
+	}{
+		"of one pool":     {limits: pools, do: func(s *scene) { s.is("a", "pool", "gpu"); s.is("b", "pool", "gpu") }, want: "I9"},
+		"of another pool": {limits: pools, do: func(s *scene) { s.is("a", "pool", "gpu"); s.is("b", "pool", "x") }},
+		"of no pool":      {limits: pools, do: func(*scene) {}},
+		"of a pool with too few available": {limits: pools, do: func(s *scene) {
+			s.is("b", "pool", "gpu")
+			for _, node := range []string{"c", "d"} {
+				s.is(node, "pool", "gpu")
+				s.change(node, invariant.Others, func(n *corev1.Node) { n.Spec.Unschedulable = true })
+			}
+		}, want: "I9"},
+		"of one group":               {limits: zone, do: func(s *scene) { s.is("a", "zone", "x"); s.is("b", "zone", "x") }, want: "I9"},
+		"of another group":           {limits: zone, do: func(s *scene) { s.is("a", "zone", "x") }},
+		"without a group":            {limits: zone, do: func(*scene) {}, want: "I9"},
+		"of one group too many":      {limits: zones, do: func(s *scene) { s.is("a", "zone", "x") }, want: "I9"},
+		"of a group that is drained": {limits: zones, do: func(s *scene) { s.is("a", "zone", "x"); s.is("b", "zone", "x") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{Limits: test.limits})
+			s.change("e", invariant.Others, func(*corev1.Node) {})
+			test.do(s)
+			s.after(5 * time.Second)
+			s.begin("b")
+			s.expect(t, test.want)
+		})
+	}
+}
+
+// TestYields: another one begins once a drain has made no progress for so long.
+func TestYields(t *testing.T) {
+	for name, test := range map[string]struct {
+		do   func(*scene)
+		want invariant.ID
+	}{
+		"not for long": {do: func(s *scene) { s.after(30 * time.Second) }, want: "I9"},
+		"for long":     {do: func(s *scene) { s.after(2 * time.Minute) }},
+		"a pod has left": {do: func(s *scene) {
+			s.after(time.Minute)
+			p := s.pod("p", "a")
+			s.terminate(p)
+			s.after(30 * time.Second)
+			s.Pod(s.now, p, true)
+		}, want: "I9"},
+		"a pod terminates": {do: func(s *scene) { s.terminate(s.pod("p", "a")); s.after(2 * time.Minute) }, want: "I9"},
+		"a pod has left elsewhere": {do: func(s *scene) {
+			p := s.pod("p", "c")
+			s.terminate(p)
+			s.after(2 * time.Minute)
+			s.Pod(s.now, p, true)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{Limits: invariant.Limits{YieldAfter: 2 * time.Minute}})
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			test.do(s)
+			s.begin("b")
+			s.expect(t, test.want)
+		})
+	}
+}
+
+// TestBeingRemoved: a node that is being removed does not begin, and need not.
+func TestBeingRemoved(t *testing.T) {
+	s := draining(invariant.Rules{Limits: invariant.Limits{MaxDraining: atMost(9)}})
+	s.change("c", invariant.Others, func(*corev1.Node) {})
+	s.annotate("b", api.DrainAnnotation, "r")
+	s.change("b", invariant.Others, func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "karpenter.sh/disrupted"}} })
+	s.says("a", api.Drained, noon)
+	if node := s.Unfinished(s.now); node != "" {
+		t.Errorf("node %s has to be drained", node)
+	}
+	s.begin("b")
+	s.expect(t, "I9")
+}
+
+// TestMayWait: what the limits may keep from beginning need not be drained.
+func TestMayWait(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits invariant.Limits
+		waits  bool
+	}{
+		"without limits":      {invariant.Limits{MaxDraining: atMost(9)}, false},
+		"too few available":   {invariant.Limits{MaxDraining: atMost(9), MaxUnavailable: atMost(1)}, true},
+		"its group is full":   {invariant.Limits{MaxDraining: atMost(9), Groups: []invariant.Group{{Label: "zone", MaxDraining: atMost(1)}}}, true},
+		"another group, too":  {invariant.Limits{MaxDraining: atMost(9), Groups: []invariant.Group{{Label: "name", MaxGroups: 1}}}, true},
+		"another group, fine": {invariant.Limits{MaxDraining: atMost(9), Groups: []invariant.Group{{Label: "name", MaxGroups: 2}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{Limits: test.limits})
+			s.pod("p", "a", bare)
+			s.is("a", "name", "a")
+			s.is("c", "name", "c")
+			s.annotate("b", api.DrainAnnotation, "r")
+			if waits := s.Unfinished(s.now) == ""; waits != test.waits {
+				t.Errorf("waits is %v", waits)
+			}
+		})
+	}
+}
