@@ -35,8 +35,8 @@ func (a absence) String() string {
 }
 
 // absence says why a node counts as unavailable. n is nil for a node without a
-// request. One that drainer has begun counts however young it is: a cluster may
-// be drained whose nodes are all new.
+// request. One that drainer took out of service counts however young it is: all
+// nodes of a cluster may be new.
 func (p *planner) absence(node *Node, n *nodeWork) absence {
 	begun := n != nil && n.memory.started() && !n.stopped(p.onTimeout(n))
 	switch {
@@ -46,6 +46,8 @@ func (p *planner) absence(node *Node, n *nodeWork) absence {
 		return beingDrained
 	case begun:
 		return notReleased
+	case node.Unschedulable && node.OwnCordon:
+		return cordoned
 	case p.Now.Sub(node.Created) < youngFor:
 		return present
 	case node.Unschedulable:

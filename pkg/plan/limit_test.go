@@ -129,6 +129,10 @@ func TestMaxUnavailable(t *testing.T) {
 	add("one is cordoned and ignored", func(s scene) { n := s.node("x"); n.Unschedulable, n.Ignored = true, true }, "")
 	add("one is cordoned and being deleted", func(s scene) { n := s.node("x"); n.Unschedulable, n.Deleting = true, true }, "")
 	add("one is cordoned and young", func(s scene) { n := s.node("x"); n.Unschedulable, n.Created = true, noon.Add(time.Second-youngFor) }, "")
+	add("one is cordoned by drainer and young", func(s scene) {
+		n := s.node("x")
+		n.Unschedulable, n.OwnCordon, n.Created = true, true, noon
+	}, "1 cordoned (x)")
 	add("one is cordoned and not young any more", func(s scene) { n := s.node("x"); n.Unschedulable, n.Created = true, noon.Add(-youngFor) }, "1 cordoned (x)")
 	add("one is not Ready", func(s scene) { n := s.node("x"); n.Ready, n.ReadySince = false, noon.Add(-notReadyFor) }, "1 not Ready (x)")
 	add("one is not Ready for a moment", func(s scene) { n := s.node("x"); n.Ready, n.ReadySince = false, noon.Add(time.Second-notReadyFor) }, "")

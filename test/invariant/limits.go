@@ -201,14 +201,13 @@ func (c *Checker) ignored(n *corev1.Node) bool { return c.rules.Ignored != nil &
 // unavailable is true for a node that drainer has to count as unavailable by now.
 func (c *Checker) unavailable(at time.Time, n *node) bool {
 	old := at.Sub(n.CreationTimestamp.Time) > young+c.rules.Patience
-	done := n.asked && n.said.StartedAt != nil && n.said.FinishedAt != nil && n.said.Request == n.request.ID && n.saidAt.After(n.asking)
 	switch {
 	case n.DeletionTimestamp != nil:
 		return false
 	case c.underway(at, n):
 		return true
 	case longer(at, n.cordoned, c.rules.Patience):
-		return old || done
+		return old || ownsCordon(n.Node)
 	default:
 		return old && longer(at, n.unready, unready+c.rules.Patience)
 	}

@@ -33,9 +33,14 @@ func TestUnavailable(t *testing.T) {
 		do   func(*scene)
 		want invariant.ID
 	}{
-		"one is being drained":    {do: func(*scene) {}, want: "I9"},
-		"one is drained":          {do: func(s *scene) { s.says("a", api.Drained, noon) }, want: "I9"},
-		"a young one is drained":  {do: func(s *scene) { s.change("a", invariant.Others, born(noon)); s.says("a", api.Drained, noon) }, want: "I9"},
+		"one is being drained":   {do: func(*scene) {}, want: "I9"},
+		"one is drained":         {do: func(s *scene) { s.says("a", api.Drained, noon) }, want: "I9"},
+		"a young one is drained": {do: func(s *scene) { s.change("a", invariant.Others, born(noon)); s.says("a", api.Drained, noon) }, want: "I9"},
+		"it is to be drained again": {do: func(s *scene) {
+			s.change("a", invariant.Others, born(noon))
+			s.says("a", api.Drained, noon)
+			s.annotate("a", api.DrainAnnotation, "other")
+		}, want: "I9"},
 		"one is drained for more": {do: func(s *scene) { s.says("a", api.Drained, noon); s.annotate("a", api.DrainAnnotation, "other") }, want: "I9"},
 		"one is released":         {do: func(s *scene) { s.release("a") }},
 		"another is cordoned": {do: func(s *scene) {
