@@ -147,7 +147,7 @@ func (c *Checker) yields(at time.Time, n *node) bool {
 	}
 	lag := c.rules.Patience + c.rules.PodLag + time.Second
 	since, known := at.Add(lag-c.rules.YieldAfter), at.Add(-lag)
-	if n.begun.After(since) {
+	if began := n.said.StartedAt; began != nil && began.After(since) {
 		return false
 	}
 	leaves := func(p *pod) bool {
