@@ -96,8 +96,8 @@ func drainsNodes() []Panel {
 		graph("Time in drain by node", "The 15 nodes of the time shown whose drains began first.", "s",
 			query(inDrain+` and on (cluster, node) bottomk(15, `+
 				`min by (cluster, node) (min_over_time(drainer_node_drain_start_timestamp_seconds{$target}[$__range] @ end())))`, "{{cluster}} {{node}}")).runbooks("DrainerDrainTimedOut"),
-		graph("Queued nodes", "Nodes that are queued, by what they wait for: their time, a slot of --max-draining, or another schedulable node.", "short",
-			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_queued_nodes{$target}))`, "{{reason}}")).stacked().size(24, 6).runbooks("DrainerQueueStalled", "DrainerLastNode"),
+		graph("Queued nodes", "Nodes that are queued, by what they wait for: their time, a slot of --max-draining, their group, or other nodes.", "short",
+			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_queued_nodes{$target}))`, "{{reason}}")).stacked().size(24, 6).runbooks("DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode"),
 	}
 }
 
