@@ -85,7 +85,8 @@ func plants() []plant {
 			r.Rules.MaxDraining = func(int) int { return 1 }
 		}},
 		{"too many nodes are unavailable at once", invariant.KeepsLimits, func(_ *testing.T, r *recorded) {
-			r.Rules.MaxUnavailable = func(int) int { return 1 }
+			// Nodes that were made within its patience are not judged.
+			r.Rules.MaxUnavailable, r.Rules.Patience = func(int) int { return 1 }, time.Second
 		}},
 	}
 }
