@@ -120,6 +120,12 @@ func (n *node) read(at time.Time, was *corev1.Node, process int) {
 	case n.asked && n.request.ID != request.ID && n.draining:
 		n.kept = n.said.Request
 	}
+	if err != nil && n.asked {
+		// What it said of timeouts before counts for the limits.
+		id := request.ID
+		request = n.request
+		request.ID = id
+	}
 	n.request, n.asked, n.invalid = request, asked, err != nil
 	text, says := n.Annotations[api.StatusAnnotation]
 	if was != nil && n.says == says && was.Annotations[api.StatusAnnotation] == text {
