@@ -156,6 +156,20 @@ func TestLimits(t *testing.T) {
 			s.says("a", api.Drained, noon)
 			begin(s, "b")
 		}},
+		"beside an invalid one": {do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			s.annotate("a", api.GracePeriodAnnotation, "none")
+			begin(s, "b")
+		}, want: "I9"},
+		"beside an invalid one that had given up": {do: func(s *scene) {
+			s.change("c", invariant.Others, func(*corev1.Node) {})
+			s.pod("web-1", "a")
+			s.annotate("a", api.OnTimeoutAnnotation, "Stop")
+			s.annotate("a", api.TimeoutAnnotation, "1s")
+			s.after(5 * time.Second)
+			s.annotate("a", api.GracePeriodAnnotation, "none")
+			begin(s, "b")
+		}},
 		"another request of one that is done": {do: func(s *scene) { again(s, func(*scene) {}) }, want: "I9"},
 		"another request of one that goes on": {do: func(s *scene) {
 			again(s, func(s *scene) {
