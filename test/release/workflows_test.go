@@ -238,3 +238,43 @@ func TestTagComesLast(t *testing.T) {
 		}
 	}
 }
+
+// TestWorkflowsScan: every commit, every week and so every release is looked
+// through for known vulnerabilities, code and image.
+func TestWorkflowsScan(t *testing.T) {
+	workflow, errs := actionlint.Parse([]byte(read(t, ".github/workflows/ci.yml")))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	var events []string
+	for _, e := range workflow.On {
+		events = append(events, e.EventName())
+	}
+	for _, event := range []string{"push", "pull_request", "schedule", "workflow_call"} {
+		if !slices.Contains(events, event) {
+			t.Errorf("ci.yml does not run on %s, only on %v", event, events)
+		}
+	}
+	runs := map[string]string{}
+	for name, job := range workflow.Jobs {
+		if job.If != nil {
+			t.Errorf("job %s runs only sometimes: %s", name, job.If.Value)
+		}
+		for _, step := range job.Steps {
+			if run, is := step.Exec.(*actionlint.ExecRun); is && step.ContinueOnError == nil && step.If == nil {
+				runs[name] += run.Run.Value + "\n"
+			}
+		}
+	}
+	for job, call := range map[string]string{"vulnerabilities": "make vulnerabilities", "image": "grype docker-archive:"} {
+		if !strings.Contains(runs[job], call) {
+			t.Errorf("job %s does not run %q in every case:\n%s", job, call, runs[job])
+		}
+	}
+	if makefile := read(t, "Makefile"); !strings.Contains(makefile, "\tbin/govulncheck ./cmd/...\n") {
+		t.Error("make vulnerabilities does not run govulncheck")
+	}
+	if !strings.Contains(read(t, ".github/workflows/release.yml"), "  test:\n    permissions:\n      contents: read\n    uses: ./.github/workflows/ci.yml\n") {
+		t.Error("a release is not preceded by ci.yml")
+	}
+}
