@@ -16,7 +16,7 @@ import (
 var imports = map[string][]string{
 	"cmd/drainer":       {"pkg/api", "pkg/config", "pkg/plan", "pkg/drain", "pkg/leader", "pkg/watcher", "pkg/metrics", "pkg/forecast", "pkg/simulate"},
 	"pkg/config":        {"pkg/api", "pkg/plan"},
-	"pkg/watcher":       {"pkg/plan", "pkg/drain"},
+	"pkg/watcher":       {"pkg/api", "pkg/plan", "pkg/drain"},
 	"pkg/metrics":       {"pkg/api", "pkg/plan"},
 	"pkg/drain":         {"pkg/api", "pkg/plan"},
 	"pkg/leader":        {},

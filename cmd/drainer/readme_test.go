@@ -68,6 +68,7 @@ func TestReadmeMetrics(t *testing.T) {
 	m.RegisterClient()
 	m.NewQueues()
 	m.RegisterPlans(nil, 0)
+	m.RegisterControl(nil)
 	described := describe(m)
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {

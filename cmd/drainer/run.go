@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
 
+	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/drain"
 	"drainer.dev/drainer/pkg/leader"
 	"drainer.dev/drainer/pkg/metrics"
@@ -75,6 +76,7 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	}
 	d := &daemon{options: o, clients: clients, metrics: m, queues: m.NewQueues(), identity: identity, evictionVersion: evictionVersion, fail: fail}
 	m.RegisterPlans(d.plans, o.StuckAfter.Duration)
+	m.RegisterControl(d.control)
 	if !o.Elects() {
 		d.lead(ctx, ready, leader.Term{})
 		return ctx.Err()
@@ -117,6 +119,14 @@ func (d *daemon) plans() map[types.UID]plan.NodePlan {
 	return nil
 }
 
+// control is what stops everything, and whether that is known here.
+func (d *daemon) control() (plan.Control, bool) {
+	if c := d.controller.Load(); c != nil {
+		return c.Control(), c.Plans() != nil
+	}
+	return plan.Control{}, false
+}
+
 // lead is one term as the leader: it ends with ctx. The term is zero without an
 // election.
 func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
@@ -126,7 +136,7 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 		ledger = drain.NewLedger()
 	}
 	var controller *drain.Controller
-	w := watcher.New(d.clients.watches, d.Selectors(), ledger, planner{&controller})
+	w := watcher.New(d.clients.watches, ownNamespace(), d.Selectors(), ledger, planner{&controller})
 	controller = drain.New(drain.Options{
 		Config: d.planConfig(), Nodes: d.clients.nodes, Client: d.clients.main, View: w, Ledger: ledger,
 		Evict:    drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),
@@ -169,7 +179,7 @@ func (o *options) kubeAPILimit() float32 {
 // watchAndDrain runs until ctx ends and all that it started has ended. The
 // watches outlive the drains, whose last requests still use what they see.
 func watchAndDrain(ctx context.Context, w *watcher.Watcher, controller *drain.Controller, ready *readiness) {
-	ready.wait("the watches of nodes and budgets are not filled yet")
+	ready.wait("the watches of nodes, budgets and the ConfigMap " + ownNamespace() + "/" + api.ControlName + " are not filled yet")
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var watches sync.WaitGroup
 	watches.Go(func() { w.Run(watching) })

@@ -24,6 +24,8 @@ type View interface {
 	Pods() map[string][]*plan.Pod
 	// DaemonSets are the UIDs of the DaemonSets that exist.
 	DaemonSets() map[types.UID]bool
+	// Control is what the ConfigMap drainer-control says.
+	Control() plan.Control
 	// Watch says of which nodes the pods are to be watched, from now on.
 	Watch(nodes map[string]bool)
 }
@@ -133,6 +135,7 @@ func New(o Options) *Controller {
 	}
 	c.tasks = newTaskQueue(o.MetricsProvider, c.urgent)
 	c.evictor = newEvictor(o, c.answered)
+	c.evictor.paused = func() bool { return c.Control().Paused != "" }
 	return c
 }
 
@@ -191,6 +194,9 @@ func (c *Controller) Plans() map[types.UID]plan.NodePlan {
 	defer c.mu.Unlock()
 	return c.plans
 }
+
+// Control is what stops everything, as it is known now.
+func (c *Controller) Control() plan.Control { return c.View.Control() }
 
 // errRestored ends a term: resourceVersions have gone back, so the API server's
 // storage was restored from a backup, and no cache can be trusted.

@@ -26,6 +26,8 @@ type evictor struct {
 	limiter *rate.Limiter
 	timeout time.Duration
 	ledger  *Ledger
+	// paused is true while nothing may be sent, whatever the newest plan says.
+	paused func() bool
 	// answered is called after every answer, without a lock held.
 	answered func(plan.Answered)
 
@@ -49,7 +51,7 @@ type ticket uint64
 func newEvictor(o Options, answered func(plan.Answered)) *evictor {
 	e := &evictor{
 		evict: o.Evict, fence: o.Fence, limiter: rate.NewLimiter(o.QPS, o.Burst), timeout: o.EvictionTimeout,
-		ledger: o.Ledger, answered: answered, outbox: plan.NewOutbox(o.Workers),
+		ledger: o.Ledger, paused: func() bool { return false }, answered: answered, outbox: plan.NewOutbox(o.Workers),
 		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[ticket]{
 			Name: "evictions", MetricsProvider: o.MetricsProvider,
 		}),
@@ -187,7 +189,7 @@ func (e *evictor) detach(uid types.UID) {
 func (e *evictor) request(ctx context.Context, g plan.Grant) {
 	ctx, cancel := e.fence.within(ctx, e.timeout)
 	defer cancel()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || e.paused() {
 		e.unsent(g)
 		return
 	}

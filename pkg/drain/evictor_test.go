@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,6 +252,30 @@ func TestEvictorFence(t *testing.T) {
 		pass(time.Minute)
 		if n := s.count(); n != 1 {
 			t.Errorf("%d sent without the lease", n-1)
+		}
+	})
+}
+
+// TestEvictorPaused: a pod that a worker has taken is not sent if everything was
+// paused meanwhile, and what was reserved for it is free again.
+func TestEvictorPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{}
+		e, stop := runEvictor(t, s, rate.Inf, 1, 2, nil)
+		defer stop()
+		var paused atomic.Bool
+		e.paused = paused.Load
+		paused.Store(true)
+		e.publish(grantsOf(5))
+		pass(time.Minute)
+		if n, under := s.count(), len(e.collect().InFlight); n != 0 || under != 0 {
+			t.Errorf("%d sent and %d under way while everything is paused", n, under)
+		}
+		paused.Store(false)
+		e.publish(grantsOf(5))
+		pass(time.Second)
+		if n := s.count(); n != 5 {
+			t.Errorf("%d sent afterwards, want 5", n)
 		}
 	})
 }

@@ -34,6 +34,17 @@ func (s *story) status(node string) api.Status {
 	return status
 }
 
+// message is what the condition DrainInProgress of a node says; empty if it has
+// none.
+func (s *story) message(node string) string {
+	for _, c := range s.node(node).Status.Conditions {
+		if c.Type == corev1.NodeDrainInProgress {
+			return c.Message
+		}
+	}
+	return ""
+}
+
 // phase is the phase of a node's request; empty if it has none.
 func (s *story) phase(node string) api.Phase { return s.status(node).Phase }
 

@@ -87,6 +87,7 @@ func newProcess(identity string, transport *apiserver.Transport, f flags) *proce
 	p := &process{flags: f, identity: identity, transport: transport, metrics: metrics.New("test", "test")}
 	p.queues = p.metrics.NewQueues()
 	p.metrics.RegisterPlans(p.plans, stuckAfter)
+	p.metrics.RegisterControl(p.control)
 	return p
 }
 
@@ -95,6 +96,13 @@ func (p *process) plans() map[types.UID]plan.NodePlan {
 		return c.Plans()
 	}
 	return nil
+}
+
+func (p *process) control() (plan.Control, bool) {
+	if c := p.controller.Load(); c != nil {
+		return c.Control(), c.Plans() != nil
+	}
+	return plan.Control{}, false
 }
 
 // client makes a client that speaks JSON, as the model does.
@@ -152,7 +160,7 @@ func (p planner) WakeSoon() { (*p.controller).WakeSoon() }
 func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.Interface, evictions rest.Interface, version string, fail func(error)) {
 	ledger := drain.NewLedger()
 	var controller *drain.Controller
-	w := watcher.New(client, p.nodes(), ledger, planner{&controller})
+	w := watcher.New(client, "drainer", p.nodes(), ledger, planner{&controller})
 	controller = drain.New(drain.Options{
 		Config: p.config(), Client: client, View: w, Ledger: ledger,
 		Evict: drain.NewEvictFunc(evictions, version), DryRun: drain.NewDryRunFunc(evictions, version),

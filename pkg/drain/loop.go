@@ -81,7 +81,7 @@ func (c *Controller) step(ctx context.Context) time.Time {
 		c.tell(ctx, c.memory.Apply(fact))
 	}
 	s := &plan.Snapshot{
-		Now: now, Began: c.began, Config: c.Config,
+		Now: now, Began: c.began, Config: c.Config, Control: c.Control(),
 		Nodes: c.View.Nodes(), DaemonSets: c.View.DaemonSets(),
 		Budgets: c.Ledger.View(), Unconfirmed: c.Ledger.Unconfirmed(),
 		Throttled: sent.Throttled, Careful: sent.Careful, InFlight: sent.InFlight, Memory: c.memory,

@@ -76,12 +76,15 @@ func (s *stubServer) writes() []string {
 
 // view is a View of what it holds.
 type view struct {
-	nodes []*plan.Node
-	pods  map[string][]*plan.Pod
+	control plan.Control
+	nodes   []*plan.Node
+	pods    map[string][]*plan.Pod
 }
 
-func (v *view) Nodes() []*plan.Node            { return v.nodes }
-func (v *view) Pods() map[string][]*plan.Pod   { return v.pods }
+func (v *view) Nodes() []*plan.Node          { return v.nodes }
+func (v *view) Pods() map[string][]*plan.Pod { return v.pods }
+func (v *view) Control() plan.Control        { return v.control }
+
 func (v *view) DaemonSets() map[types.UID]bool { return nil }
 func (v *view) Watch(map[string]bool)          {}
 

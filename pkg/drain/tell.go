@@ -26,6 +26,8 @@ func (c *Controller) tell(ctx context.Context, events []plan.Event) {
 		case plan.DrainEnded:
 			c.Observer.DrainEnded(e.Result, e.Took)
 			klog.FromContext(ctx).Info("Drain ended", "node", e.Node.Name, "request", e.Request, "result", e.Result, "took", e.Took)
+		case plan.ControlChanged:
+			tellControl(ctx, e.Control)
 		default:
 			c.tellPod(ctx, event)
 			c.tellNode(ctx, event)
@@ -76,4 +78,18 @@ func (c *Controller) tellNode(ctx context.Context, event plan.Event) {
 func (c *Controller) nodeEvent(ctx context.Context, n *plan.Node, request, reason, note string, warning bool) {
 	klog.FromContext(ctx).Info("Node changed", "node", n.Name, "request", request, "event", reason, "message", note)
 	c.events.node(n, reason, note, warning)
+}
+
+// tellControl logs what the ConfigMap drainer-control says now. The nodes say it,
+// too, and events of theirs.
+func tellControl(ctx context.Context, control plan.Control) {
+	logger := klog.FromContext(ctx).WithValues("configMap", api.ControlName)
+	switch {
+	case control.Mistaken:
+		logger.Error(nil, "Everything is paused until a mistake in a ConfigMap is corrected", "reason", control.Paused)
+	case control.Paused != "":
+		logger.Info("Everything is paused", "reason", control.Paused)
+	default:
+		logger.Info("Nothing is paused any more")
+	}
 }

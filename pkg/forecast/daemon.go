@@ -107,7 +107,7 @@ func (d *daemon) plan() {
 	d.facts = nil
 	d.planned++
 	s := &plan.Snapshot{
-		Now: now, Began: d.began, Config: d.loop.options.Config,
+		Now: now, Began: d.began, Config: d.loop.options.Config, Control: d.view.control,
 		Nodes: d.view.allNodes(), DaemonSets: d.view.daemonSets,
 		Budgets: d.ledger.View(), Unconfirmed: d.ledger.Unconfirmed(),
 		Throttled: sent.Throttled, Careful: sent.Careful, InFlight: sent.InFlight, Memory: d.memory,

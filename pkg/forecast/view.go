@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/sim"
 )
@@ -28,6 +29,7 @@ type view struct {
 	nodes      map[string]*plan.Node
 	nodeList   []*plan.Node // rebuilt when nil
 	daemonSets map[types.UID]bool
+	control    plan.Control
 	pods       map[string]*nodePods
 	// shown is when the newest change of each resource is shown.
 	shown map[sim.Resource]time.Time
@@ -55,6 +57,9 @@ func (v *view) list() {
 	for _, o := range c.List(sim.Nodes) {
 		n := v.nodeOf(o.(*corev1.Node))
 		v.nodes[n.Name] = n
+	}
+	for _, o := range c.List(sim.ConfigMaps) {
+		v.showControl(o.(*corev1.ConfigMap), false)
 	}
 	for _, o := range c.List(sim.DaemonSets) {
 		v.daemonSets[o.GetUID()] = true
@@ -101,6 +106,8 @@ func (v *view) show(c sim.Change) {
 	switch o := c.Object.(type) {
 	case *corev1.Node:
 		v.showNode(o, gone)
+	case *corev1.ConfigMap:
+		v.showControl(o, gone)
 	case *corev1.Pod:
 		v.showPod(o, c.Version, gone)
 	case *policyv1.PodDisruptionBudget:
@@ -125,6 +132,16 @@ func (v *view) showNode(o *corev1.Node, gone bool) {
 		delete(v.nodes, o.Name)
 	} else {
 		v.nodes[o.Name] = v.nodeOf(o)
+	}
+	v.daemon.wake()
+}
+
+func (v *view) showControl(o *corev1.ConfigMap, gone bool) {
+	if o.Name != api.ControlName {
+		return
+	}
+	if v.control = plan.ControlOf(o); gone {
+		v.control = plan.Control{}
 	}
 	v.daemon.wake()
 }

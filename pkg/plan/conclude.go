@@ -59,10 +59,10 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 		return
 	}
 	plan.Taint = n.waits && !n.node.QueuedTaint
-	plan.Untaint = !n.waits && n.node.QueuedTaint
-	plan.Cordon = n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
+	plan.Untaint = !n.waits && n.node.QueuedTaint && p.Control.Paused == ""
+	plan.Cordon = p.Control.Paused == "" && n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
 	plan.Confirm = !plan.Write && drained
-	plan.Judge = !plan.Write && n.awaitsVerdicts()
+	plan.Judge = !plan.Write && n.awaitsVerdicts() && p.Control.Paused == ""
 	if !plan.Acts() && !plan.Write {
 		plan.Memory.Trouble = ""
 	}
@@ -149,7 +149,7 @@ const listPatience = time.Minute
 // waits for nothing but drainer's own queues does not stall.
 func (p *planner) stalls(n *nodeWork) bool {
 	switch {
-	case !n.memory.started() || !n.memory.FinishedAt.IsZero() || n.invalid != nil || n.request.Paused || n.stopped(p.onTimeout(n)):
+	case !n.memory.started() || !n.memory.FinishedAt.IsZero() || n.halts() || n.stopped(p.onTimeout(n)):
 		return false
 	case !n.cordoned():
 		return n.memory.Trouble != "" || n.memory.Uncordons > 0
@@ -165,7 +165,7 @@ func (p *planner) stalls(n *nodeWork) bool {
 // looksDrained is true if nothing but a live list is missing for Drained.
 func (p *planner) looksDrained(n *nodeWork) bool {
 	m := n.memory
-	if !n.listed || !n.cordoned() || n.invalid != nil || n.request.Paused ||
+	if !n.listed || !n.cordoned() || n.halts() ||
 		n.counts.Remaining() > 0 || !m.FinishedAt.IsZero() {
 		return false
 	}
@@ -184,7 +184,7 @@ func (p *planner) phase(n *nodeWork) api.Phase {
 		return api.InvalidRequest
 	case m.DryRun != nil:
 		return api.DryRun
-	case n.request.Paused:
+	case n.request.Paused, n.halted != "" && m.FinishedAt.IsZero() && !n.stopped(p.onTimeout(n)):
 		return api.Paused
 	case !m.started():
 		return api.Queued

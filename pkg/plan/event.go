@@ -96,6 +96,10 @@ type DrainEnded struct {
 	Took time.Duration
 }
 
+// ControlChanged: the ConfigMap drainer-control says something else than in the
+// plan before.
+type ControlChanged struct{ Control Control }
+
 func (PodEvicted) event()            {}
 func (EvictionNotAdmitted) event()   {}
 func (PodUnblocked) event()          {}
@@ -109,6 +113,7 @@ func (PhaseChanged) event()          {}
 func (CordonRestored) event()        {}
 func (Released) event()              {}
 func (DrainEnded) event()            {}
+func (ControlChanged) event()        {}
 
 // Result is how a drain ended.
 type Result string

@@ -19,6 +19,8 @@ type Memory struct {
 	// Replica is what is known of drainer's other replicas.
 	Replica ReplicaMemory
 
+	// control is that of the newest plan.
+	control Control
 	// lists are the entries of the newest list of each node's pods.
 	lists map[string]entryList
 	// leaving are the entries of pods that are gone and whose eviction is still
@@ -106,6 +108,7 @@ func (m *Memory) Plan(s *Snapshot, pods map[string][]*Pod) (Plan, []Event) {
 	s.Pods = entries
 	Match(s.Pods, s.Budgets)
 	p := Make(s)
+	events = append(events, m.follow(s.Control)...)
 	return p, append(events, m.Keep(&p, s.Config, s.Now)...)
 }
 

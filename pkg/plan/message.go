@@ -28,6 +28,8 @@ type words struct {
 	idle time.Duration
 	// stopped is true for a drain that has given up.
 	stopped bool
+	// halted is what stops the node besides its request, control what stops all.
+	halted, control string
 	// trouble is why the node cannot be written to.
 	trouble string
 	// cordoned, uncordoned and listed say how far the node is.
@@ -39,6 +41,7 @@ type words struct {
 func (p *planner) wordsOf(n *nodeWork) words {
 	w := words{
 		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), trouble: n.memory.Trouble,
+		halted: n.halted, control: p.Control.text(),
 		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations,
 	}
 	if n.yields && !n.memory.IdleSince.IsZero() {
@@ -66,6 +69,9 @@ func (n *NodePlan) Report() Report {
 	}
 	r.Status.Warnings = n.words.warnings()
 	text := n.words.message(n.Phase, r.Status.Pods, &worst)
+	if n.words.control != "" && n.Phase != api.Paused {
+		text += "; " + n.words.control
+	}
 	for _, warning := range r.Status.Warnings {
 		text += "; " + warning
 	}
@@ -112,6 +118,8 @@ func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage)
 		parts = append(parts, "timed out and stopped: no further pod is evicted, the node stays cordoned")
 	case phase == api.TimedOut:
 		parts = append(parts, "timed out, continuing")
+	case phase == api.Paused && w.halted != "":
+		parts = append(parts, w.halted, "no pod is evicted, the node stays cordoned")
 	case phase == api.Paused:
 		parts = append(parts, "paused: no pod is evicted, the node stays cordoned")
 	}
@@ -123,6 +131,8 @@ func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage)
 		parts = append(parts, "cannot write to the node: "+w.trouble)
 	case !w.cordoned && w.uncordoned:
 		parts = append(parts, "somebody uncordoned the node: no pod is evicted until it is cordoned again")
+	case !w.cordoned && w.control != "":
+		parts = append(parts, "the node is not cordoned yet, and is not meanwhile")
 	case !w.cordoned:
 		parts = append(parts, "cordoning")
 	case !w.listed:

@@ -170,8 +170,10 @@ type nodeWork struct {
 	// detail is the message of a phase that no pod explains.
 	detail string
 	// queued is what the node waits for, waits is true if that is its turn.
-	queued   Queueing
-	waits    bool
+	queued Queueing
+	waits  bool
+	// halted is what stops the node besides its own request; empty if nothing does.
+	halted   string
 	timedOut bool
 	// yields is true while another node may have its slot.
 	yields bool

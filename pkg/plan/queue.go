@@ -57,7 +57,8 @@ func (p *planner) gather() {
 		p.nodes = append(p.nodes, n)
 		n.memory.Node = node
 		n.followDryRun()
-		n.memory = n.memory.paused(n.invalid != nil || request.Paused, p.Now)
+		p.halt(n)
+		n.memory = n.memory.paused(n.halts(), p.Now)
 		n.timedOut = p.overdue(n)
 		n.yields = p.yields(n)
 		p.limits.add(node, p.absence(node, n), n.holdsSlot(p.onTimeout(n)))
@@ -133,6 +134,9 @@ func (p *planner) start() {
 			continue
 		case n.request.Paused:
 			n.detail = "paused before it began"
+			continue
+		case n.halted != "":
+			n.detail = n.halted
 			continue
 		case p.Now.Before(n.request.NotBefore):
 			n.queued = QueuedForTime

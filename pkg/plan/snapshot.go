@@ -16,6 +16,8 @@ type Snapshot struct {
 	// Began is when this process, or its term as the leader, began.
 	Began  time.Time
 	Config Config
+	// Control holds everything up, if it says so.
+	Control Control
 	// Nodes are all nodes of the cluster, in any order.
 	Nodes []*Node
 	// Pods are the pods of the watched nodes, by node name, in order of

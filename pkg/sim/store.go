@@ -24,6 +24,9 @@ const (
 	DaemonSets Resource = "daemonsets"
 )
 
+// ConfigMaps are only stored.
+const ConfigMaps Resource = "configmaps"
+
 // Object is an object of the API.
 type Object interface {
 	runtime.Object

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/drain"
 	"drainer.dev/drainer/pkg/plan"
 )
@@ -30,7 +32,9 @@ type Planner interface {
 
 // Watcher watches a cluster. New starts nothing; Run does.
 type Watcher struct {
-	client    kubernetes.Interface
+	client kubernetes.Interface
+	// namespace is drainer's own: the ConfigMap drainer-control is there.
+	namespace string
 	selectors plan.Selectors
 	ledger    *drain.Ledger
 	planner   Planner
@@ -45,14 +49,16 @@ type Watcher struct {
 	nodes      map[string]*plan.Node
 	nodeList   []*plan.Node // rebuilt when nil
 	daemonSets map[types.UID]bool
+	control    plan.Control
 	pods       map[string]*nodePods
 }
 
-// New makes a watcher of all nodes; the selectors say which are served.
+// New makes a watcher of all nodes; the selectors say which are served. The
+// namespace is drainer's own.
 // Budgets go to the ledger; a nil ledger means that the server has no policy/v1.
-func New(client kubernetes.Interface, selectors plan.Selectors, ledger *drain.Ledger, planner Planner) *Watcher {
+func New(client kubernetes.Interface, namespace string, selectors plan.Selectors, ledger *drain.Ledger, planner Planner) *Watcher {
 	return &Watcher{
-		client: client, selectors: selectors, ledger: ledger, planner: planner,
+		client: client, namespace: namespace, selectors: selectors, ledger: ledger, planner: planner,
 		synced: make(chan struct{}), listing: make(chan struct{}, mostListing),
 		nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{},
 	}
@@ -67,7 +73,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.mu.Lock()
 	w.ctx = ctx
 	w.mu.Unlock()
-	lists := []<-chan struct{}{w.watchNodes(), w.watchDaemonSets()}
+	lists := []<-chan struct{}{w.watchControl(), w.watchNodes(), w.watchDaemonSets()}
 	if w.ledger != nil {
 		lists = append(lists, w.watchBudgets())
 	}
@@ -125,6 +131,37 @@ func (w *Watcher) watchBudgets() <-chan struct{} {
 		convert: w.budgetOf, put: w.budgetSeen, remove: w.budgetGone,
 		replace: func(all []budget) { w.budgetsListed(all); first() },
 	})
+}
+
+// watchControl watches one ConfigMap: drainer may read no other.
+func (w *Watcher) watchControl() <-chan struct{} {
+	client := w.client.CoreV1().ConfigMaps(w.namespace)
+	only := func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", api.ControlName).String()
+	}
+	listed, first := once()
+	return start(w, w.ctx, "configmap "+w.namespace+"/"+api.ControlName, listed, lists(client.List, client.Watch, only), &corev1.ConfigMap{}, sink[*corev1.ConfigMap, plan.Control]{
+		convert: plan.ControlOf, put: w.controlSeen,
+		remove: func(plan.Control) { w.controlSeen(plan.Control{}) },
+		replace: func(all []plan.Control) {
+			var control plan.Control
+			for _, c := range all {
+				control = c
+			}
+			w.controlSeen(control)
+			first()
+		},
+	})
+}
+
+func (w *Watcher) controlSeen(c plan.Control) {
+	w.mu.Lock()
+	same := w.control == c
+	w.control = c
+	w.mu.Unlock()
+	if !same {
+		w.planner.Wake()
+	}
 }
 
 // once returns a channel and a function that closes it, the first time.
@@ -236,4 +273,11 @@ func (w *Watcher) DaemonSets() map[types.UID]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.daemonSets
+}
+
+// Control implements drain.View.
+func (w *Watcher) Control() plan.Control {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.control
 }

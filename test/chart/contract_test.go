@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"testing"
 	"time"
 
@@ -54,13 +53,17 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	role, err := roles.Roles(contractNamespace).Get(t.Context(), "contract-drainer", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
+	rules := clusterRole.Rules
+	for _, name := range []string{"contract-drainer", "contract-drainer-control"} {
+		role, err := roles.Roles(contractNamespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules = append(rules, role.Rules...)
 	}
 	const user = "system:serviceaccount:contract:contract-drainer"
 	// The budget that blocks is read after 36 s at the latest.
-	suite.AwaitUsed(t, shared.Cluster, user, slices.Concat(clusterRole.Rules, role.Rules))
+	suite.AwaitUsed(t, shared.Cluster, user, rules)
 	suite.CheckAllowed(t, shared.Cluster, user)
 }
 

@@ -187,8 +187,9 @@ func TestRoles(t *testing.T) {
 	t.Parallel()
 	all := render(t, "{}")
 	var got []string
-	for _, kind := range []string{"ClusterRole", "Role"} {
-		rules, _ := at(all.find(t, kind, "drainer"), "rules").([]any)
+	for _, role := range [][2]string{{"ClusterRole", "drainer"}, {"Role", "drainer"}, {"Role", "drainer-control"}} {
+		kind := role[0]
+		rules, _ := at(all.find(t, kind, role[1]), "rules").([]any)
 		for _, rule := range rules {
 			r := rule.(map[string]any)
 			got = append(got, strings.Join([]string{
@@ -206,6 +207,7 @@ func TestRoles(t *testing.T) {
 		"ClusterRole [events.k8s.io] [events] [] [create]",
 		"Role [coordination.k8s.io] [leases] [] [create]",
 		"Role [coordination.k8s.io] [leases] [drainer] [get update]",
+		"Role [] [configmaps] [drainer-control] [list watch]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the chart grants\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

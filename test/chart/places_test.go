@@ -87,6 +87,8 @@ func TestValues(t *testing.T) {
 			{"RoleBinding", "drainer", []any{"metadata", "namespace"}, "leases"},
 			{"RoleBinding", "drainer", []any{"subjects", 0, "namespace"}, "drainer"},
 			{"Role", "drainer", []any{"rules", 1, "resourceNames"}, []any{"x"}},
+			{"Role", "drainer-control", []any{"metadata", "namespace"}, "drainer"},
+			{"RoleBinding", "drainer-control", []any{"metadata", "namespace"}, "drainer"},
 		}},
 		// A policy that lists Egress and allows none would cut drainer off.
 		"the API server stays in reach": {"networkPolicy: {enabled: true, dns: false}", []place{

@@ -14,7 +14,7 @@ func TestToggles(t *testing.T) {
 	// What there is without values.
 	base := []string{
 		"ClusterRole", "ClusterRoleBinding", "ConfigMap", "Deployment", "Pod", "PodDisruptionBudget",
-		"Role", "RoleBinding", "Service", "ServiceAccount",
+		"Role", "Role", "RoleBinding", "RoleBinding", "Service", "ServiceAccount",
 		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding",
 	}
 	for name, test := range map[string]struct {
@@ -24,7 +24,7 @@ func TestToggles(t *testing.T) {
 		"defaults":        {"{}", nil, nil},
 		"no account":      {"serviceAccount: {create: false, name: default}", []string{"ServiceAccount"}, nil},
 		"no roles":        {"rbac: {create: false}", []string{"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}, nil},
-		"no leader":       {"{replicaCount: 1, leaderElection: {enabled: false}}", []string{"PodDisruptionBudget", "Role", "RoleBinding"}, nil},
+		"no leader":       {"{replicaCount: 1, leaderElection: {enabled: false}}", []string{"PodDisruptionBudget", "Role", "RoleBinding"}, []string{"Role", "RoleBinding"}},
 		"no confinement":  {"confinement: {enabled: false}", []string{"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}, nil},
 		"no budget":       {"podDisruptionBudget: {enabled: false}", []string{"PodDisruptionBudget"}, nil},
 		"one replica":     {"{replicaCount: 1, podDisruptionBudget: {enabled: true}}", []string{"PodDisruptionBudget"}, nil},
@@ -32,7 +32,7 @@ func TestToggles(t *testing.T) {
 		"no Service":      {"service: {enabled: false}", []string{"Pod", "Service"}, nil},
 		"network policy":  {"networkPolicy: {enabled: true}", nil, []string{"NetworkPolicy"}},
 		"flow schemas":    {"flowSchema: {enabled: true}", nil, []string{"FlowSchema", "FlowSchema"}},
-		"no lease's flow": {"{replicaCount: 1, leaderElection: {enabled: false}, flowSchema: {enabled: true}}", []string{"PodDisruptionBudget", "Role", "RoleBinding"}, []string{"FlowSchema"}},
+		"no lease's flow": {"{replicaCount: 1, leaderElection: {enabled: false}, flowSchema: {enabled: true}}", []string{"PodDisruptionBudget", "Role", "RoleBinding"}, []string{"FlowSchema", "Role", "RoleBinding"}},
 		"service monitor": {"metrics: {serviceMonitor: {enabled: true}}", nil, []string{"ServiceMonitor"}},
 		"pod monitor":     {"metrics: {podMonitor: {enabled: true}}", nil, []string{"PodMonitor"}},
 		"rules":           {"metrics: {prometheusRule: {enabled: true}}", nil, []string{"PrometheusRule"}},

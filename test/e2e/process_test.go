@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -216,10 +215,14 @@ func TestPermissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	role, err := daemon.Manifest[*rbacv1.Role]()
+	rules := clusterRole.Rules
+	roles, err := daemon.Manifests[*rbacv1.Role]()
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, role := range roles {
+		rules = append(rules, role.Rules...)
+	}
 	// The budget that blocks is read after 36 s at the latest.
-	suite.AwaitUsed(t, shared.Cluster, e.user(), slices.Concat(clusterRole.Rules, role.Rules))
+	suite.AwaitUsed(t, shared.Cluster, e.user(), rules)
 }

@@ -53,5 +53,6 @@ func exporter(plans func() map[types.UID]plan.NodePlan) http.Handler {
 		queues.NewDepthMetric(name)
 	}
 	m.RegisterPlans(plans, 5*time.Minute)
+	m.RegisterControl(func() (plan.Control, bool) { return plan.Control{}, true })
 	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{})
 }

@@ -25,6 +25,7 @@ var exported = sync.OnceValue(func() map[string][]string {
 	m.RegisterClient()
 	m.NewQueues()
 	m.RegisterPlans(nil, 0)
+	m.RegisterControl(nil)
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		m.Registry.Describe(descriptions)

@@ -54,7 +54,7 @@ func TestAlerts(t *testing.T) {
 	want := []string{
 		"DrainerDrainStuck", "DrainerDrainTimedOut", "DrainerRequestInvalid", "DrainerNodeBlocked", "DrainerPodReturning",
 		"DrainerPodNeverEvictable", "DrainerTerminatingOverdue", "DrainerEvictionsFailing", "DrainerEvictionsThrottled",
-		"DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode", "DrainerNoLeader", "DrainerTwoLeaders", "DrainerCrashLooping",
+		"DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode", "DrainerPaused", "DrainerNoLeader", "DrainerTwoLeaders", "DrainerCrashLooping",
 		"DrainerReplicaDown", "DrainerAbsent",
 	}
 	var names []string

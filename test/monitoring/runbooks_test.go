@@ -67,6 +67,7 @@ func blocks(text, language string) []string {
 
 // kubectlFlags are not drainer's. TestRunbookCommands runs them.
 var kubectlFlags = []string{
+	"--ignore-not-found", "--show-managed-fields",
 	"--all-namespaces", "--field-selector", "--sort-by", "--as", "--previous", "--tail", "--overwrite", "--type",
 	"--raw", "--subresource", "--prefix",
 }

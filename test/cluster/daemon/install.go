@@ -80,19 +80,33 @@ func strictYAML() runtime.Decoder {
 	return info.StrictSerializer
 }
 
-// Manifest is the object of deploy that has the type.
+// Manifest is the first object of deploy that has the type.
 func Manifest[T runtime.Object]() (T, error) {
 	var none T
-	objects, err := manifests()
+	all, err := Manifests[T]()
 	if err != nil {
 		return none, err
 	}
+	return all[0], nil
+}
+
+// Manifests are the objects of deploy that have the type, at least one.
+func Manifests[T runtime.Object]() ([]T, error) {
+	objects, err := manifests()
+	if err != nil {
+		return nil, err
+	}
+	var all []T
 	for _, object := range objects {
 		if typed, ok := object.(T); ok {
-			return typed, nil
+			all = append(all, typed)
 		}
 	}
-	return none, fmt.Errorf("deploy has no %T", none)
+	if len(all) == 0 {
+		var none T
+		return nil, fmt.Errorf("deploy has no %T", none)
+	}
+	return all, nil
 }
 
 // InstallClusterRole creates deploy's ClusterRole.

@@ -64,6 +64,7 @@ func (s *Stage) Run(ctx context.Context, account types.NamespacedName, name stri
 	if err := s.Cluster.ServiceAccountKubeconfig(ctx, account.Namespace, account.Name, kubeconfig); err != nil {
 		return nil, err
 	}
+	environment = append([]string{"POD_NAMESPACE=" + account.Namespace}, environment...)
 	p, err := Start(ctx, s.Drainer, s.Log(name), environment, append([]string{
 		"--kubeconfig=" + kubeconfig, "--leader-elect-resource-namespace=" + account.Namespace,
 	}, flags...)...)

@@ -179,6 +179,8 @@ func create(ctx context.Context, client kubernetes.Interface, object runtime.Obj
 		_, err = client.CoreV1().Nodes().Create(ctx, x, o)
 	case *corev1.Namespace:
 		_, err = client.CoreV1().Namespaces().Create(ctx, x, o)
+	case *corev1.ConfigMap:
+		_, err = client.CoreV1().ConfigMaps(x.Namespace).Create(ctx, x, o)
 	case *corev1.Pod:
 		_, err = client.CoreV1().Pods(x.Namespace).Create(ctx, x, o)
 	case *appsv1.Deployment:

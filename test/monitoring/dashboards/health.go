@@ -20,6 +20,8 @@ func healthNow() []Panel {
 		stat("Leaders", "Processes that hold the lease: one for each drainer. For a moment after a hand-over Prometheus may show two.", "short",
 			now(`sum(leader_election_master_status{$target} $ours) or (0 * count(drainer_build_info{$target}) - 1)`, "leaders")).
 			steps("red", 1., "green").idle("no election").runbooks("DrainerNoLeader", "DrainerTwoLeaders"),
+		stat("Paused", "Whether the ConfigMap drainer-control pauses everything.", "short",
+			now(`max(max by (cluster, namespace, job) (drainer_paused{$target}))`, "paused")).steps("green", 1., "orange").runbooks("DrainerPaused"),
 		stat("Restarts in this time", "How often a process restarted in the same pod. A replaced pod does not count.", "short",
 			now(`sum(changes(process_start_time_seconds{$target}[$__range]) $ours)`, "restarts")).steps("green", 1., "orange").runbooks("DrainerCrashLooping"),
 		table("Versions", "What runs.", "short", "Instance",

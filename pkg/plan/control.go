@@ -1,0 +1,59 @@
+package plan
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// Control is what the ConfigMap drainer-control says. The zero Control lets
+// everything go on.
+type Control struct {
+	// Paused is why nothing is started or evicted anywhere; empty if it may be.
+	Paused string
+	// Mistaken is true if that is a mistake in the ConfigMap.
+	Mistaken bool
+}
+
+// ControlOf makes a plan's Control of the ConfigMap. What cannot be understood
+// pauses: whoever wrote it wanted to stop something.
+func ControlOf(c *corev1.ConfigMap) Control {
+	data := c.Data
+	for key := range c.BinaryData {
+		data = map[string]string{key: ""} // No key may hold bytes.
+		break
+	}
+	reason, err := api.PausedBy(data)
+	if err != nil {
+		return Control{Paused: cut("it has a mistake: "+err.Error(), mostControl), Mistaken: true}
+	}
+	return Control{Paused: cut(reason, mostControl)}
+}
+
+// mostControl bounds the reason, in bytes: every node's message has it.
+const mostControl = 500
+
+// text says to people what holds everything up; empty if nothing does.
+func (c Control) text() string {
+	if c.Paused == "" {
+		return ""
+	}
+	return "everything is paused by the ConfigMap " + api.ControlName + ": " + c.Paused
+}
+
+// halt notes what stops the node besides its own request: nothing is started or
+// evicted there, and the time does not count.
+func (p *planner) halt(n *nodeWork) { n.halted = p.Control.text() }
+
+// halts is true if nothing is sent from the node because of its request, or of
+// what stops it besides.
+func (n *nodeWork) halts() bool { return n.invalid != nil || n.request.Paused || n.halted != "" }
+
+// follow takes in the Control of a plan, and returns the event that follows.
+func (m *Memory) follow(c Control) []Event {
+	was := m.control
+	if m.control = c; was == c {
+		return nil
+	}
+	return []Event{ControlChanged{Control: c}}
+}
