@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	// The image has no time zones, which windows name.
+	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
 )

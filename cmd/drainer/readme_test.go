@@ -145,7 +145,7 @@ func TestReadmeAnnotations(t *testing.T) {
 	rows := readmeRows(t, api.Prefix)
 	good := map[string]string{
 		api.DrainAnnotation: "r", api.PausedAnnotation: "true", api.NotBeforeAnnotation: "2030-01-31T22:00:00Z",
-		api.TimeoutAnnotation: "1h", api.OnTimeoutAnnotation: "Stop", api.GracePeriodAnnotation: "30", api.PriorityAnnotation: "100", api.DryRunAnnotation: "true",
+		api.TimeoutAnnotation: "1h", api.OnTimeoutAnnotation: "Stop", api.GracePeriodAnnotation: "30", api.PriorityAnnotation: "100", api.DryRunAnnotation: "true", api.IgnoreWindowsAnnotation: "true",
 	}
 	for name := range rows {
 		value, known := good[name]

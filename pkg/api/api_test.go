@@ -28,8 +28,8 @@ func TestRequestOf(t *testing.T) {
 		"settings only": {map[string]string{PausedAnnotation: "nonsense"}, Request{}, false},
 		"all settings": {map[string]string{
 			DrainAnnotation: "r", PausedAnnotation: "true", NotBeforeAnnotation: "2030-01-31T22:00:00Z", TimeoutAnnotation: "90m",
-			OnTimeoutAnnotation: "Stop", GracePeriodAnnotation: "30", PriorityAnnotation: "-7", StatusAnnotation: "{}", DrainedAnnotation: "old",
-		}, Request{ID: "r", Paused: true, NotBefore: at, Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds, Priority: -7}, true},
+			OnTimeoutAnnotation: "Stop", GracePeriodAnnotation: "30", PriorityAnnotation: "-7", IgnoreWindowsAnnotation: "true", StatusAnnotation: "{}", DrainedAnnotation: "old",
+		}, Request{ID: "r", Paused: true, NotBefore: at, Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds, Priority: -7, IgnoreWindows: true}, true},
 		"dry run":    {map[string]string{DrainAnnotation: "r", DryRunAnnotation: "true"}, Request{ID: "r", DryRun: true}, true},
 		"no dry run": {map[string]string{DrainAnnotation: "r", DryRunAnnotation: "false"}, Request{ID: "r"}, true},
 		"not paused": {map[string]string{DrainAnnotation: "r", PausedAnnotation: "false"}, Request{ID: "r"}, true},
@@ -52,6 +52,7 @@ func TestRequestOfBadValues(t *testing.T) {
 	}{
 		{PausedAnnotation, "yes", []string{`"yes"`, `"true" or "false"`, "correct or remove"}},
 		{PausedAnnotation, "", []string{`""`}},
+		{IgnoreWindowsAnnotation, "1", []string{`"1"`, `"true" or "false"`}},
 		{NotBeforeAnnotation, "tomorrow", []string{`"tomorrow"`, "RFC 3339", "2030-01-31T22:00:00Z"}},
 		{TimeoutAnnotation, "10", []string{`"10"`, "duration above 0", "90m"}},
 		{TimeoutAnnotation, "0s", []string{`"0s"`}},

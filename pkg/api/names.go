@@ -20,6 +20,9 @@ const (
 	// PriorityAnnotation is an integer: nodes with a higher one begin first, those
 	// with the same by age.
 	PriorityAnnotation = Prefix + "priority"
+	// IgnoreWindowsAnnotation lets a request go past windows and freezes while it
+	// is "true", for emergencies.
+	IgnoreWindowsAnnotation = Prefix + "ignore-windows"
 	// GracePeriodAnnotation overrides the pods' own grace period, in seconds.
 	GracePeriodAnnotation = Prefix + "grace-period"
 	// DryRunAnnotation asks what would become of each pod; nothing is cordoned

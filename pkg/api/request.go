@@ -26,6 +26,8 @@ type Request struct {
 	OnTimeout OnTimeout
 	// Priority decides who begins first: the higher one.
 	Priority int32
+	// IgnoreWindows lets the request go past windows and freezes.
+	IgnoreWindows bool
 	// GracePeriod is in seconds and at least 1, or nil for the pod's own.
 	GracePeriod *int64
 	// DryRun asks for verdicts only.
@@ -89,14 +91,17 @@ func (r *Request) read(key, value string) error {
 	}
 	switch key {
 	case DrainAnnotation, DrainedAnnotation, StatusAnnotation:
-	case PausedAnnotation, DryRunAnnotation:
+	case PausedAnnotation, DryRunAnnotation, IgnoreWindowsAnnotation:
 		if value != "true" && value != "false" {
 			return bad(`"true" or "false"`)
 		}
-		if key == PausedAnnotation {
-			r.Paused = value == "true"
-		} else {
-			r.DryRun = value == "true"
+		switch yes := value == "true"; key {
+		case PausedAnnotation:
+			r.Paused = yes
+		case DryRunAnnotation:
+			r.DryRun = yes
+		default:
+			r.IgnoreWindows = yes
 		}
 	case NotBeforeAnnotation:
 		t, err := time.Parse(time.RFC3339, value)
@@ -155,7 +160,7 @@ func ParseOnTimeout(value string) (OnTimeout, error) {
 func requestKeys() []string {
 	return []string{
 		DrainAnnotation, PausedAnnotation, NotBeforeAnnotation, TimeoutAnnotation,
-		OnTimeoutAnnotation, PriorityAnnotation, GracePeriodAnnotation, DryRunAnnotation,
+		OnTimeoutAnnotation, PriorityAnnotation, IgnoreWindowsAnnotation, GracePeriodAnnotation, DryRunAnnotation,
 	}
 }
 

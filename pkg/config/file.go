@@ -164,6 +164,8 @@ func nameOf(t reflect.Type) string {
 	switch {
 	case t.Name() == "Duration":
 		return "a duration such as 90s"
+	case t.Name() == "Time":
+		return "an RFC 3339 time such as 2026-12-20T00:00:00Z"
 	case t.Name() == "IntOrString":
 		return "a number, or a share such as 10%"
 	case t.Kind() == reflect.Bool:

@@ -142,6 +142,7 @@ func (c *DrainerConfiguration) Selectors() plan.Selectors {
 	for _, g := range c.Groups {
 		s.Groups = append(s.Groups, g.Label)
 	}
+	s.Windows = c.planWindows()
 	return s
 }
 

@@ -51,6 +51,14 @@ type DrainerConfiguration struct {
 	// allowLastNode also cordons the last schedulable Ready node.
 	AllowLastNode bool `json:"allowLastNode"`
 
+	// windows are the times in which nodes may be drained. A node that several
+	// select may be drained while one of them is open, and a node that none selects
+	// at any time.
+	Windows []Window `json:"windows,omitempty"`
+	// freezes are times in which no drain begins and no pod is evicted, whatever
+	// the windows say, and of drains that have begun, too.
+	Freezes []Freeze `json:"freezes,omitempty"`
+
 	// barePods is what to do with pods that have no controller: Block, Evict or
 	// Ignore.
 	BarePods plan.BarePods `json:"barePods"`
@@ -122,6 +130,39 @@ type Group struct {
 	MaxDraining *intstr.IntOrString `json:"maxDraining,omitempty"`
 	// maxGroups is in how many groups nodes may be drained at once; 0 for no limit.
 	MaxGroups int `json:"maxGroups,omitempty"`
+}
+
+// Window is a time again and again in which nodes may be drained.
+type Window struct {
+	// schedule is when the window opens, as five fields of a crontab: minute, hour,
+	// day of the month, month, day of the week, such as 0 1 * * 2-4. A time that
+	// the clock skips in spring does not open the window, one that it shows twice in
+	// autumn opens it twice.
+	Schedule string `json:"schedule"`
+	// duration is how long the window is open.
+	Duration metav1.Duration `json:"duration"`
+	// timeZone is the zone of the schedule, such as Europe/Berlin; UTC if empty.
+	TimeZone string `json:"timeZone,omitempty"`
+	// latestStart is for how long after the window opens drains may begin; without
+	// it until the window closes.
+	LatestStart *metav1.Duration `json:"latestStart,omitempty"`
+	// atEnd is what happens to a drain that has begun when the window closes: Finish
+	// lets it go on to its end, which is the default, and Pause sends nothing until
+	// a window opens again. The node stays cordoned, and that time does not count
+	// towards the timeout.
+	AtEnd AtEnd `json:"atEnd,omitempty"`
+	// nodeSelector selects the nodes that the window is for; without it all.
+	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
+}
+
+// Freeze is a time in which nothing is started or evicted.
+type Freeze struct {
+	// from is when the freeze begins, as an RFC 3339 time.
+	From metav1.Time `json:"from"`
+	// until is when the freeze ends.
+	Until metav1.Time `json:"until"`
+	// reason is what nodes say that wait for the end.
+	Reason string `json:"reason"`
 }
 
 // EvictionConfiguration limits evictions.

@@ -21,6 +21,7 @@ func (c *DrainerConfiguration) Validate() field.ErrorList {
 	var v validator
 	v.drains(c)
 	v.limits(c)
+	v.windows(c)
 	v.evictions(&c.Eviction)
 	v.connection(c)
 	v.leaderElection(c)
@@ -162,5 +163,6 @@ func (c *DrainerConfiguration) Plan() plan.Config {
 		MaxDraining: shareOf(&c.MaxDraining), MaxUnavailable: c.maxUnavailable(), YieldAfter: c.YieldAfter.Duration,
 		Pools: c.pools(), Groups: c.groups(), AllowLastNode: c.AllowLastNode, Settle: c.Settle.Duration, StuckAfter: c.StuckAfter.Duration,
 		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir,
+		Windows: c.planWindows(), Freezes: c.planFreezes(),
 	}
 }

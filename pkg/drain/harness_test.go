@@ -39,6 +39,8 @@ type flags struct {
 	// where nodeSelector is empty.
 	limits    func(*plan.Config)
 	selectors plan.Selectors
+	windows   []plan.Window
+	freezes   []plan.Freeze
 	// planning is how long a plan takes, which in a bubble takes no time at all.
 	planning time.Duration
 }
@@ -186,6 +188,7 @@ func (p *process) config() plan.Config {
 	c := plan.Config{
 		AllowLastNode: p.allowLastNode, Settle: settle, StuckAfter: stuckAfter,
 		Timeout: p.drainTimeout, OnTimeout: p.onTimeout, BarePods: p.barePods, EmptyDir: p.emptyDir,
+		Windows: p.windows, Freezes: p.freezes,
 	}
 	var err error
 	if p.limits != nil {
@@ -199,6 +202,7 @@ func (p *process) config() plan.Config {
 // nodes say what a node is by its labels.
 func (p *process) nodes() plan.Selectors {
 	s := p.selectors
+	s.Windows = p.windows
 	if p.nodeSelector != "" {
 		served, err := labels.Parse(p.nodeSelector)
 		if err != nil {

@@ -60,7 +60,7 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	}
 	plan.Taint = n.waits && !n.node.QueuedTaint
 	plan.Untaint = !n.waits && n.node.QueuedTaint && p.Control.Paused == ""
-	plan.Cordon = p.Control.Paused == "" && n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
+	plan.Cordon = n.halted == "" && n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
 	plan.Confirm = !plan.Write && drained
 	plan.Judge = !plan.Write && n.awaitsVerdicts() && p.Control.Paused == ""
 	if !plan.Acts() && !plan.Write {

@@ -40,6 +40,11 @@ type Config struct {
 	BarePods BarePods
 	// EmptyDir is what to do with pods that have an emptyDir volume.
 	EmptyDir EmptyDir
+	// Windows are when nodes may be drained. One that none selects may be at any
+	// time.
+	Windows []Window
+	// Freezes are when nothing is started or evicted.
+	Freezes []Freeze
 	// OwnPod is the UID of the pod this process runs in, empty outside of one.
 	OwnPod types.UID
 	// HandsOver is true if another replica can take over from this process.

@@ -43,7 +43,11 @@ func (c Control) text() string {
 
 // halt notes what stops the node besides its own request: nothing is started or
 // evicted there, and the time does not count.
-func (p *planner) halt(n *nodeWork) { n.halted = p.Control.text() }
+func (p *planner) halt(n *nodeWork) {
+	if n.halted = p.Control.text(); n.halted == "" {
+		n.halted = p.shut(n)
+	}
+}
 
 // halts is true if nothing is sent from the node because of its request, or of
 // what stops it besides.

@@ -119,7 +119,7 @@ func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage)
 	case phase == api.TimedOut:
 		parts = append(parts, "timed out, continuing")
 	case phase == api.Paused && w.halted != "":
-		parts = append(parts, w.halted, "no pod is evicted, the node stays cordoned")
+		parts = append(parts, w.halted, w.meanwhile())
 	case phase == api.Paused:
 		parts = append(parts, "paused: no pod is evicted, the node stays cordoned")
 	}
@@ -131,8 +131,8 @@ func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage)
 		parts = append(parts, "cannot write to the node: "+w.trouble)
 	case !w.cordoned && w.uncordoned:
 		parts = append(parts, "somebody uncordoned the node: no pod is evicted until it is cordoned again")
-	case !w.cordoned && w.control != "":
-		parts = append(parts, "the node is not cordoned yet, and is not meanwhile")
+	case !w.cordoned && w.halted != "":
+		// Said already.
 	case !w.cordoned:
 		parts = append(parts, "cordoning")
 	case !w.listed:
@@ -142,6 +142,14 @@ func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage)
 		parts = append(parts, counted(counts))
 	}
 	return strings.Join(append(parts, worst.described(w.now)...), "; ")
+}
+
+// meanwhile is what is not done while the node is halted.
+func (w *words) meanwhile() string {
+	if w.cordoned {
+		return "no pod is evicted, the node stays cordoned"
+	}
+	return "no pod is evicted, the node is not cordoned meanwhile"
 }
 
 func counted(c api.PodCounts) string {

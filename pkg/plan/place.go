@@ -16,6 +16,8 @@ type Selectors struct {
 	Pools []PoolSelector
 	// Groups are the labels of Config.Groups, in the same order.
 	Groups []string
+	// Windows are those of Config.
+	Windows []Window
 }
 
 // PoolSelector selects the nodes of the pool of a name.
@@ -38,6 +40,7 @@ func (s *Selectors) NodeOf(node *corev1.Node) *Node {
 	for _, label := range s.Groups {
 		n.Groups = append(n.Groups, set[label])
 	}
+	n.Windows = WindowsOf(s.Windows, set)
 	return n
 }
 

@@ -108,6 +108,7 @@ const blockedAfter = 10 * time.Second
 // the snapshot's budgets before.
 func Make(s *Snapshot) Plan {
 	p := newPlanner(s)
+	p.lookAtTime()
 	p.gather()
 	p.start()
 	p.group()
@@ -149,6 +150,10 @@ type planner struct {
 	lookups     []*Pod
 	handOver    *Pod
 	wake        time.Time
+	// windows are the windows as they are now, opening is what nodes say about when
+	// theirs open next, by their places.
+	windows []window
+	opening map[string]string
 }
 
 func newPlanner(s *Snapshot) *planner {

@@ -18,6 +18,10 @@ const (
 	QueuedForTime Queueing = "not_before"
 	// QueuedForRemoval: the node is being removed from the cluster.
 	QueuedForRemoval Queueing = "removal"
+	// QueuedForWindow: none of its windows is open.
+	QueuedForWindow Queueing = "window"
+	// QueuedForFreeze: nothing is started at the time.
+	QueuedForFreeze Queueing = "freeze"
 	// QueuedForSlot: --max-draining nodes are being drained.
 	QueuedForSlot Queueing = "slot"
 	// QueuedForGroup: as many nodes of its group, or groups, as may be are being
@@ -31,7 +35,9 @@ const (
 
 // Queueings are all of them.
 func Queueings() []Queueing {
-	return []Queueing{QueuedForTime, QueuedForRemoval, QueuedForSlot, QueuedForGroup, QueuedForAvailability, QueuedAsLast}
+	return []Queueing{
+		QueuedForTime, QueuedForWindow, QueuedForFreeze, QueuedForRemoval, QueuedForSlot, QueuedForGroup, QueuedForAvailability, QueuedAsLast,
+	}
 }
 
 // gather finds the nodes that concern drainer.
@@ -152,7 +158,9 @@ func (p *planner) start() {
 			n.detail = "does not start: an autoscaler removes the node, as its taint " + n.node.RemovalTaint + " says"
 			continue
 		}
-		p.startOrWait(n)
+		if n.queued, n.detail = p.closed(n); n.queued == "" {
+			p.startOrWait(n)
+		}
 	}
 }
 

@@ -79,6 +79,8 @@ type Node struct {
 	// Deleting is true once somebody has deleted the Node and its finalizers
 	// still hold it.
 	Deleting bool
+	// Windows are the places of the windows that select the node.
+	Windows []int
 	// Annotations are those under api.Prefix.
 	Annotations   map[string]string
 	Unschedulable bool

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/config"
 	"drainer.dev/drainer/pkg/plan"
 )
 
@@ -33,6 +34,7 @@ type Field struct {
 var choices = map[reflect.Type][]string{
 	reflect.TypeFor[plan.BarePods](): {string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods)},
 	reflect.TypeFor[plan.EmptyDir](): {string(plan.EvictEmptyDir), string(plan.BlockEmptyDir)},
+	reflect.TypeFor[config.AtEnd]():  {string(config.Finish), string(config.Pause)},
 	reflect.TypeFor[api.OnTimeout](): {string(api.Wait), string(api.Stop)},
 }
 
@@ -119,6 +121,8 @@ func kind(t reflect.Type) kindOf {
 		return kindOf{"duration", map[string]any{"type": "string", "format": "duration"}}
 	case "IntOrString":
 		return kindOf{"number or share", map[string]any{"type": []string{"integer", "string"}}}
+	case "Time":
+		return kindOf{"time", map[string]any{"type": "string", "format": "date-time"}}
 	case "LabelSelector":
 		return kindOf{"LabelSelector", map[string]any{"type": "object"}}
 	}

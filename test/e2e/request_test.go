@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/config"
 	"drainer.dev/drainer/test/cluster/workload"
 	"drainer.dev/drainer/test/suite"
 )
@@ -89,6 +92,7 @@ func TestInvalidRequest(t *testing.T) {
 		{api.TimeoutAnnotation, "0"},
 		{api.OnTimeoutAnnotation, "Delete"},
 		{api.OnTimeoutAnnotation, "Continue"},
+		{api.IgnoreWindowsAnnotation, "yes"},
 		{api.GracePeriodAnnotation, "0"},
 		{api.GracePeriodAnnotation, "1.5"},
 		{api.DryRunAnnotation, "ture"},
@@ -131,6 +135,30 @@ func TestInvalidDuringDrain(t *testing.T) {
 	e.checkNothingSent(node)
 	e.annotate(node, "drainer.dev/pause", "")
 	e.awaitDrained(node, "typo")
+}
+
+// TestWindow: outside of its windows a node waits, and says when the next one
+// opens; an emergency goes past that.
+func TestWindow(t *testing.T) {
+	e := setup(t, 2)
+	node := e.slowWeb(3)
+	// It opens in half a day, or later.
+	opens := time.Now().UTC().Add(12 * time.Hour).Truncate(time.Hour)
+	file := filepath.Join(t.TempDir(), "drainer.yaml")
+	text := fmt.Sprintf("apiVersion: %s\nkind: %s\nwindows: [{schedule: \"0 %d * * *\", duration: 1h}]\n", config.APIVersion, config.Kind, opens.Hour())
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	drainer := e.start("--config=" + file)
+	e.request(node, "window")
+	awaitState(t, node+" says when its window opens", func() bool {
+		return e.status(node).Phase == api.Queued && strings.Contains(e.message(node), "the next opens at "+opens.Format(time.RFC3339))
+	})
+	poll(t, "the metric says what it waits for", func() bool { return drainer.metric("drainer_queued_nodes", "reason", "window") == 1 })
+	watchFor(t, 2*time.Second, "nothing is done", func() bool { return !e.cordoned(node) && len(e.evictions()) == 0 })
+	e.annotate(node, api.IgnoreWindowsAnnotation, "true")
+	e.awaitDrained(node, "window")
+	e.checkOnce(3)
 }
 
 // TestPodAnnotation: an annotation of a pod does not hold up its node, because
