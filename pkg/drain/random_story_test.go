@@ -121,6 +121,7 @@ func (r *randomRun) prepare() {
 		allowLastNode: r.AllowLastNode, barePods: plan.BarePods(r.BarePods), emptyDir: plan.EmptyDir(r.EmptyDir),
 		limits: r.Limit, selectors: r.Selectors(),
 	}
+	r.flags.windows, r.flags.freezes = r.Times()
 	r.server.Observe(apiserver.Observer{Received: r.received, Handled: r.handled, Answered: r.answered, Changed: r.changed})
 	for i := range r.Faults {
 		r.server.Add(r.rule(&r.Faults[len(r.Faults)-1-i]))
@@ -290,6 +291,8 @@ func (r *randomRun) changed(c sim.Change, client string) {
 	switch o := c.Object.(type) {
 	case *corev1.Node:
 		r.checker.Node(now, o, deleted, r.actor(client))
+	case *corev1.ConfigMap:
+		r.checker.Paused(now, !deleted)
 	case *corev1.Pod:
 		r.checker.Pod(now, o, deleted)
 	case *policyv1.PodDisruptionBudget:

@@ -20,7 +20,8 @@ const (
 	// without a live request.
 	OnlyTargets ID = "I1"
 	// Stops: no eviction is received after drainer's own write of Paused or of
-	// the release, or later than Rules.Patience after the annotation.
+	// the release, or later than Rules.Patience after the annotation, or after a
+	// pause of everything, a freeze or the end of a window.
 	Stops ID = "I2"
 	// KeepsBudgets: healthy pods are never under a budget's demand by drainer's
 	// doing.
@@ -36,7 +37,8 @@ const (
 	OwnCordonOnly ID = "I7"
 	// CountsAnswers: the counters equal what was answered, by code.
 	CountsAnswers ID = "I8"
-	// KeepsLimits: limits over nodes hold at every instant.
+	// KeepsLimits: limits over nodes hold at every instant, and no drain begins
+	// outside of its window, in a freeze or while everything is paused.
 	KeepsLimits ID = "I9"
 )
 
@@ -78,6 +80,7 @@ type Rules struct {
 	AllowLastNode bool
 	// Served selects the nodes that drainer serves; nil for all.
 	Served func(*corev1.Node) bool
+	Hours
 }
 
 // Actor is who changed or asked for something.
@@ -116,6 +119,8 @@ type Checker struct {
 	// orphaned is when a DaemonSet was deleted.
 	orphaned map[types.UID]time.Time
 	budgets  map[types.NamespacedName]*budget
+	// paused is since when everything is paused; zero if it is not.
+	paused time.Time
 	// admitted are the pods whose eviction the running process had admitted,
 	// disrupted those of all processes.
 	admitted, disrupted map[types.UID]bool

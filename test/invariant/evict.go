@@ -26,6 +26,7 @@ func (c *Checker) Received(at time.Time, e Eviction) {
 		return
 	}
 	c.judgeRequest(at, e, n)
+	c.judgeHours(at, e, n)
 }
 
 // judgeRequest judges an eviction by the request of the pod's node.

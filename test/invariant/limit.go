@@ -58,7 +58,7 @@ func (c *Checker) stopped(at time.Time, n *node) bool {
 	if n.request.OnTimeout != "" {
 		stops = n.request.OnTimeout == api.Stop
 	}
-	if n.said.PausedAt != nil && (n.request.Paused || n.invalid) {
+	if n.said.PausedAt != nil && (n.request.Paused || n.invalid || c.halts(at, n)) {
 		at = *n.said.PausedAt
 	}
 	paused := time.Duration(n.said.PausedSeconds) * time.Second
@@ -67,6 +67,9 @@ func (c *Checker) stopped(at time.Time, n *node) bool {
 
 // judgeStart judges a drain that begins, on a node that was open or not.
 func (c *Checker) judgeStart(at time.Time, n *node, open bool) {
+	if why := c.outOfHours(n); why != "" {
+		c.violated(KeepsLimits, at, "node %s begins although %s", n.name, why)
+	}
 	for _, part := range c.parts(n.Node) {
 		served, draining := c.removedLately(at), 1
 		for _, other := range c.others(n) {

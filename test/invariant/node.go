@@ -150,7 +150,7 @@ func (n *node) read(at time.Time, was *corev1.Node, process int) {
 func sameRequest(a, b map[string]string) bool {
 	for _, key := range []string{
 		api.DrainAnnotation, api.PausedAnnotation, api.TimeoutAnnotation, api.OnTimeoutAnnotation, api.NotBeforeAnnotation, api.GracePeriodAnnotation,
-		api.DryRunAnnotation,
+		api.DryRunAnnotation, api.IgnoreWindowsAnnotation,
 	} {
 		if a[key] != b[key] {
 			return false

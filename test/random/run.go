@@ -123,8 +123,11 @@ func (r *run) options() forecast.Options {
 		Timeout: r.Timeout, OnTimeout: r.OnTimeout, BarePods: plan.BarePods(r.BarePods), EmptyDir: plan.EmptyDir(r.EmptyDir),
 	}
 	r.Limit(&config)
+	config.Windows, config.Freezes = r.Times()
+	selectors := r.Selectors()
+	selectors.Windows = config.Windows
 	return forecast.Options{
-		Config: config, Selectors: r.Selectors(), QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second, Latency: latency, WatchLag: latency,
+		Config: config, Selectors: selectors, QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second, Latency: latency, WatchLag: latency,
 		Hooks: forecast.Hooks{
 			Request: r.fault, Received: r.received, Handled: r.handled, Answered: r.answered, Evicted: r.evicted, Changed: r.changed,
 			Lag: func(c sim.Change) time.Duration { return r.LagOf(r.after(), c.Resource) },
@@ -228,6 +231,9 @@ func (r *run) changed(c sim.Change) {
 			r.outcome.Drained++
 		}
 		r.say("node %s: unschedulable %v, %v", o.Name, o.Spec.Unschedulable, o.Annotations)
+	case *corev1.ConfigMap:
+		r.checker.Paused(now, !deleted)
+		r.say("ConfigMap %s: %s %v", o.Name, c.Type, o.Data)
 	case *corev1.Pod:
 		r.checker.Pod(now, o, deleted)
 		if c.Was == nil || deleted || o.Spec.NodeName != c.Was.(*corev1.Pod).Spec.NodeName || o.DeletionTimestamp != nil {

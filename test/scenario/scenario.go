@@ -31,7 +31,8 @@ type Config struct {
 	Timeout       time.Duration
 	OnTimeout     api.OnTimeout
 	// Pool is the value of the label pool that served nodes have; empty for all.
-	Pool string
+	Pool  string
+	Hours Hours
 }
 
 // Scenario is a cluster and everything that happens to it.
@@ -168,6 +169,16 @@ func (s *Scenario) Rules(latency time.Duration) invariant.Rules {
 		Patience: time.Second + nodes + latency, NodeLag: time.Second + nodes + latency, PodLag: pods + latency,
 		BlockEmptyDir: s.EmptyDir == "Block", AllowLastNode: s.AllowLastNode, Served: s.Serves, Limits: s.limits(),
 	}
+	if h := &s.Hours; h.Opens != nil || h.Until > 0 {
+		r.Begins = func(at time.Time, n *corev1.Node) bool {
+			t := at.Sub(s.Start)
+			return !h.frozen(t) && (!h.Selects(n) || h.within(t, h.Latest))
+		}
+		r.Evicts = func(at time.Time, n *corev1.Node) bool {
+			t := at.Sub(s.Start)
+			return !h.frozen(t) && (!h.Selects(n) || !h.Pauses || h.within(t, h.Duration))
+		}
+	}
 	switch s.BarePods {
 	case "Evict":
 		r.BarePods = invariant.EvictBarePods
@@ -209,6 +220,8 @@ func Generate(d Draw, start time.Time) *Scenario {
 	g.requests()
 	g.trouble()
 	g.faults()
+	g.hours()
+	g.Calm = max(g.Hours.Always, g.Hours.Until)
 	slices.SortStableFunc(g.Steps, func(a, b Step) int { return int(a.After - b.After) })
 	for _, step := range g.Steps {
 		g.Calm = max(g.Calm, step.After)
