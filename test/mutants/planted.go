@@ -41,7 +41,7 @@ func plantedBugs() []planted {
 		limit                = "pkg/plan/limit.go"
 	)
 	return []planted{
-		{mutant{"bare pods are evicted", classify, "pod.Controller.Kind == \"\" && p.Config.BarePods != EvictBarePods", "false"}, "I1", random},
+		{mutant{"bare pods are evicted", classify, "pod.Controller.Kind == \"\" && c.BarePods != EvictBarePods", "false"}, "I1", random},
 		{mutant{"a pause does not stop evictions", node, "n.invalid == nil && !n.request.Paused &&", "n.invalid == nil &&"}, "I2", random},
 		{mutant{"a pause of everything stops nothing", control, "n.halted = p.Control.text(); n.halted", "n.halted"}, "I2", random},
 		{mutant{"a drain goes on when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
