@@ -127,7 +127,7 @@ func known(key string) bool {
 func TestStatus(t *testing.T) {
 	at := time.Date(2030, 1, 31, 12, 0, 0, 999, time.FixedZone("X", 3600))
 	s := Status{
-		Request: "r", Phase: Blocked, Reason: "budget_exhausted", StartedAt: &at, PausedSeconds: 5,
+		Request: "r", Phase: Blocked, Reason: "budget_exhausted", StartedAt: &at, IdleSince: &at, PausedSeconds: 5,
 		Pods:     PodCounts{Eligible: 1, Blocked: 2, Terminating: 3, Gone: 4, Ignored: 5},
 		Blockers: []Blocker{{Pod: "ns/a", State: "blocked", Reason: "x", Since: at}},
 	}
@@ -135,7 +135,7 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Request != "r" || got.Phase != Blocked || !got.StartedAt.Equal(at.Truncate(time.Second)) || got.Pods != s.Pods ||
+	if got.Request != "r" || got.Phase != Blocked || !got.StartedAt.Equal(at.Truncate(time.Second)) || !got.IdleSince.Equal(at.Truncate(time.Second)) || got.Pods != s.Pods ||
 		got.Version != StatusVersion || len(got.Blockers) != 1 || got.PausedSeconds != 5 || got.FinishedAt != nil {
 		t.Errorf("read back %+v", got)
 	}

@@ -28,6 +28,15 @@ func TestNodeOf(t *testing.T) {
 		want Node
 	}{
 		"plain":         {corev1.Node{}, Node{}},
+		"being deleted": {corev1.Node{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: since, DeletionTimestamp: &since}}, Node{Created: since.Time, Deleting: true}},
+		"ready since": {
+			corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: since}}}},
+			Node{Ready: true, ReadySince: since.Time},
+		},
+		"removed by Karpenter": {
+			corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "karpenter.sh/disrupted", Effect: corev1.TaintEffectNoSchedule}}}},
+			Node{Repelling: true, RemovalTaint: "karpenter.sh/disrupted"},
+		},
 		"ready":         {corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}}, Node{Ready: true}},
 		"state unknown": {corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}}}, Node{}},
 		"cordoned by us": {

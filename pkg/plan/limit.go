@@ -67,7 +67,8 @@ type tally struct {
 	draining int
 	// absent are the names of those that are unavailable, by why.
 	absent [absences][]string
-	// text describes absent; empty if it is not known yet.
+	// text describes absent; empty until somebody waits for it. From then on the
+	// limit is full, and no node is added.
 	text string
 }
 
@@ -191,7 +192,7 @@ func (l *limits) add(node *Node, why absence, holdsSlot bool) {
 
 func (t *tally) miss(node *Node, why absence) {
 	if why != present {
-		t.absent[why], t.text = append(t.absent[why], node.Name), ""
+		t.absent[why] = append(t.absent[why], node.Name)
 	}
 }
 

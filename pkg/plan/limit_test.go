@@ -155,9 +155,16 @@ func TestMaxUnavailableGates(t *testing.T) {
 			s.asked("d")
 			s.asked("a")
 		}, begin: []string{"b", "c", "d"}, waits: QueuedForAvailability, says: "3 nodes are unavailable, at most 3 may be"},
-		"an ignored one":  {prepare: func(s scene) { tight(s); s.drained("x"); s.asked("a", func(n *Node) { n.Ignored = true }) }, begin: []string{"a"}},
-		"one that counts": {prepare: func(s scene) { tight(s); s.drained("x"); s.asked("a", func(n *Node) { n.Unschedulable = true }) }, begin: []string{"a"}},
-		"one not Ready":   {prepare: func(s scene) { tight(s); s.drained("x"); s.asked("a", func(n *Node) { n.Ready = false }) }, begin: []string{"a"}},
+		"an ignored one":        {prepare: func(s scene) { tight(s); s.drained("x"); s.asked("a", func(n *Node) { n.Ignored = true }) }, begin: []string{"a"}},
+		"one that counts":       {prepare: func(s scene) { tight(s); s.drained("x"); s.asked("a", func(n *Node) { n.Unschedulable = true }) }, begin: []string{"a"}},
+		"beside an ignored one": {prepare: func(s scene) { tight(s); s.asked("b", func(n *Node) { n.Ignored = true }); s.asked("a") }, begin: []string{"a", "b"}},
+		"beside one that counts": {prepare: func(s scene) {
+			tight(s)
+			s.Config.MaxUnavailable = shareOf("2")
+			s.asked("b", func(n *Node) { n.Unschedulable = true })
+			s.asked("a")
+		}, begin: []string{"a", "b"}},
+		"one not Ready": {prepare: func(s scene) { tight(s); s.drained("x"); s.asked("a", func(n *Node) { n.Ready = false }) }, begin: []string{"a"}},
 		"behind another": {prepare: func(s scene) {
 			tight(s)
 			s.drained("x")
@@ -395,14 +402,26 @@ func TestYield(t *testing.T) {
 		"and it goes on": {prepare: func(s scene) { busy(time.Hour)(s); s.pod("x", "web-1") }, begin: []string{"a"}},
 	})
 	s := newScene()
-	busy(time.Hour - time.Second)(s)
-	if wake := Make(s.Snapshot).Wake; wake.After(noon.Add(time.Second)) {
+	busy(time.Hour - time.Millisecond)(s)
+	if wake := Make(s.Snapshot).Wake; !wake.Equal(noon.Add(time.Millisecond)) {
 		t.Errorf("the next plan is made at %v", wake)
 	}
 	s = newScene()
 	busy(time.Hour)(s)
 	report := planOf(t, Make(s.Snapshot), "x").Report()
 	if !strings.Contains(report.Message, "no progress for 1h00m: other nodes may begin meanwhile") || !report.Status.IdleSince.Equal(noon.Add(-time.Hour)) {
+		t.Errorf("x says %q, idle since %v", report.Message, report.Status.IdleSince)
+	}
+}
+
+// TestYieldEnds: a drain that makes progress again does not say that it makes none.
+func TestYieldEnds(t *testing.T) {
+	s := newScene()
+	s.Config.YieldAfter = time.Hour
+	s.spare(1)
+	s.idle(s.draining("x"), time.Hour)
+	s.pod("x", "web-1")
+	if report := planOf(t, Make(s.Snapshot), "x").Report(); strings.Contains(report.Message, "no progress") || report.Status.IdleSince != nil {
 		t.Errorf("x says %q, idle since %v", report.Message, report.Status.IdleSince)
 	}
 }
@@ -429,6 +448,12 @@ func TestYieldAfterRestart(t *testing.T) {
 	s.Memory.Keep(&plan, s.Config, noon)
 	if got := begun(Make(s.Snapshot)); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("%v begin then, want a", got)
+	}
+	// A pod that left while nobody looked is progress.
+	delete(s.Memory.Nodes, x.UID)
+	x.Annotations[api.StatusAnnotation] = api.Status{Request: "r", Phase: api.Blocked, StartedAt: &since, IdleSince: &since, Pods: api.PodCounts{Blocked: 2}}.Format()
+	if got := planOf(t, Make(s.Snapshot), "x").Memory.IdleSince; got.Equal(since) {
+		t.Error("x is idle since before a pod left it")
 	}
 }
 
