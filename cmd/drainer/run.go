@@ -137,8 +137,13 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 	}
 	var controller *drain.Controller
 	w := watcher.New(d.clients.watches, ownNamespace(), d.Selectors(), ledger, planner{&controller})
+	var pending func() int
+	if d.PendingPods != nil {
+		w.CountPending()
+		pending = w.Pending
+	}
 	controller = drain.New(drain.Options{
-		Config: d.planConfig(), Nodes: d.clients.nodes, Client: d.clients.main, View: w, Ledger: ledger,
+		Config: d.planConfig(), Pending: pending, Nodes: d.clients.nodes, Client: d.clients.main, View: w, Ledger: ledger,
 		Evict:    drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),
 		DryRun:   drain.NewDryRunFunc(d.clients.evictions, d.evictionVersion),
 		Observer: d.metrics, Fence: term.Fence, HandOver: term.HandOver, Fail: d.fail,

@@ -24,6 +24,9 @@ func (v *validator) limits(c *DrainerConfiguration) {
 	v.enough("maxUnavailable", c.MaxUnavailable, &c.MaxDraining, "maxDraining")
 	v.selector("ignoreNodes", c.IgnoreNodes)
 	v.notNegative("yieldAfter", c.YieldAfter)
+	if c.PendingPods != nil {
+		v.atLeast("pendingPods", *c.PendingPods, 0)
+	}
 	named := map[string]int{}
 	for i := range c.Pools {
 		path := fmt.Sprintf("pools[%d]", i)

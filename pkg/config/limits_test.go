@@ -42,6 +42,8 @@ func TestValidateLimits(t *testing.T) {
 		"ignored nodes":                      {"ignoreNodes: {matchLabels: {a: '?'}}\n", []string{"ignoreNodes: Invalid value: \"<error>\": expected a label selector"}},
 		"never yield":                        {"yieldAfter: 0s\n", nil},
 		"yield before":                       {"yieldAfter: -1s\n", []string{"yieldAfter: Invalid value"}},
+		"no pending pod":                     {"pendingPods: 0\n", nil},
+		"pending pods below 0":               {"pendingPods: -1\n", []string{"pendingPods: Invalid value: -1: expected a number of at least 0"}},
 		"a pool":                             {"pools: [{name: gpu, " + gpu + ", maxDraining: 1, maxUnavailable: 2, drainTimeout: 12h, onTimeout: Stop}]\n", nil},
 		"every node":                         {"pools: [{name: all, nodeSelector: {}}]\n", nil},
 		"a pool without name":                {"pools: [{" + gpu + "}]\n", []string{"pools[0].name: Invalid value: \"\": expected a DNS label"}},

@@ -36,6 +36,10 @@ type DrainerConfiguration struct {
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 	// ignoreNodes selects nodes that never count as unavailable; without it none.
 	IgnoreNodes *metav1.LabelSelector `json:"ignoreNodes,omitempty"`
+	// pendingPods is how many pods, of all in the cluster, may be unschedulable for
+	// another drain to begin: drains stop when the cluster has no room. Without it
+	// there is no limit, and drainer does not watch these pods.
+	PendingPods *int `json:"pendingPods,omitempty"`
 	// yieldAfter is how long a drain may make no progress before it no longer
 	// counts against maxDraining and the limits of groups: the next drain begins,
 	// and this one goes on when it can. It still counts as unavailable; 0s for

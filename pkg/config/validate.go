@@ -160,7 +160,7 @@ func (c *DrainerConfiguration) Elects() bool {
 // Plan is the part of a valid configuration that drains are decided by.
 func (c *DrainerConfiguration) Plan() plan.Config {
 	return plan.Config{
-		MaxDraining: shareOf(&c.MaxDraining), MaxUnavailable: c.maxUnavailable(), YieldAfter: c.YieldAfter.Duration,
+		MaxDraining: shareOf(&c.MaxDraining), MaxUnavailable: c.maxUnavailable(), PendingPods: c.PendingPods, YieldAfter: c.YieldAfter.Duration,
 		Pools: c.pools(), Groups: c.groups(), AllowLastNode: c.AllowLastNode, Settle: c.Settle.Duration, StuckAfter: c.StuckAfter.Duration,
 		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir,
 		Windows: c.planWindows(), Freezes: c.planFreezes(),

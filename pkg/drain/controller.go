@@ -37,6 +37,9 @@ type Options struct {
 	// nodes and the last check before Drained. Client is that for the rest.
 	Nodes, Client kubernetes.Interface
 	View          View
+	// Pending counts the pods that the scheduler finds no node for; nil if
+	// nobody asks.
+	Pending func() int
 	// Ledger is fed by whoever watches the budgets; nil without policy/v1.
 	Ledger *Ledger
 	Evict  EvictFunc

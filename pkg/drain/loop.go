@@ -81,7 +81,7 @@ func (c *Controller) step(ctx context.Context) time.Time {
 		c.tell(ctx, c.memory.Apply(fact))
 	}
 	s := &plan.Snapshot{
-		Now: now, Began: c.began, Config: c.Config, Control: c.Control(),
+		Now: now, Began: c.began, Config: c.Config, Control: c.Control(), Pending: c.pending(),
 		Nodes: c.View.Nodes(), DaemonSets: c.View.DaemonSets(),
 		Budgets: c.Ledger.View(), Unconfirmed: c.Ledger.Unconfirmed(),
 		Throttled: sent.Throttled, Careful: sent.Careful, InFlight: sent.InFlight, Memory: c.memory,
@@ -128,4 +128,12 @@ func (c *Controller) publish(p *plan.Plan) {
 			delete(c.after, uid)
 		}
 	}
+}
+
+// pending is how many pods the scheduler finds no node for, if anybody asks.
+func (c *Controller) pending() int {
+	if c.Pending == nil {
+		return 0
+	}
+	return c.Pending()
 }

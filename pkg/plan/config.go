@@ -18,6 +18,9 @@ type Config struct {
 	// MaxUnavailable bounds the nodes that may be unavailable, for whatever
 	// reason, for another drain to begin; the zero Share for no limit.
 	MaxUnavailable Share
+	// PendingPods is how many pods may be unschedulable for another drain to
+	// begin; nil for no limit.
+	PendingPods *int
 	// YieldAfter is how long a drain may make no progress before it no longer
 	// holds its slot; 0 for as long as it takes.
 	YieldAfter time.Duration

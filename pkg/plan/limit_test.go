@@ -257,6 +257,30 @@ func TestRemoval(t *testing.T) {
 	}
 }
 
+// TestPendingPods: no drain begins while more pods than may be have no node.
+func TestPendingPods(t *testing.T) {
+	pending := func(pods int, most *int) func(scene) {
+		return func(s scene) {
+			s.Pending, s.Config.PendingPods = pods, most
+			s.spare(1)
+			s.asked("a")
+		}
+	}
+	checkLimits(t, map[string]limitTest{
+		"no limit": {prepare: pending(9, nil), begin: []string{"a"}},
+		"as many":  {prepare: pending(3, new(3)), begin: []string{"a"}},
+		"too many": {prepare: pending(4, new(3)), waits: QueuedForPods, says: "waits for pods to be scheduled, place 1 in the queue: there is no node for 4 pods, at most 3 may be without"},
+		"none may": {prepare: pending(1, new(0)), waits: QueuedForPods, says: "at most 0"},
+	})
+	s := newScene()
+	pending(9, new(0))(s)
+	s.draining("x")
+	s.pod("x", "web-1")
+	if got := granted(Make(s.Snapshot)); len(got) != 1 {
+		t.Errorf("a drain under way sends %v", got)
+	}
+}
+
 // TestPools: the slots and limits of pools, besides those of the others.
 func TestPools(t *testing.T) {
 	gpu := func(p Pool) func(scene) {

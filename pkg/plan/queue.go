@@ -29,6 +29,8 @@ const (
 	QueuedForGroup Queueing = "group"
 	// QueuedForAvailability: --max-unavailable nodes are unavailable.
 	QueuedForAvailability Queueing = "unavailable"
+	// QueuedForPods: more pods than may be cannot be scheduled.
+	QueuedForPods Queueing = "pending_pods"
 	// QueuedAsLast: it is the last schedulable Ready node.
 	QueuedAsLast Queueing = "last_node"
 )
@@ -36,7 +38,8 @@ const (
 // Queueings are all of them.
 func Queueings() []Queueing {
 	return []Queueing{
-		QueuedForTime, QueuedForWindow, QueuedForFreeze, QueuedForRemoval, QueuedForSlot, QueuedForGroup, QueuedForAvailability, QueuedAsLast,
+		QueuedForTime, QueuedForWindow, QueuedForFreeze, QueuedForRemoval, QueuedForSlot, QueuedForGroup, QueuedForAvailability,
+		QueuedForPods, QueuedAsLast,
 	}
 }
 
@@ -167,8 +170,15 @@ func (p *planner) start() {
 // startOrWait begins a request, unless a limit over nodes is in its way.
 func (p *planner) startOrWait(n *nodeWork) {
 	counts := p.absence(n.node, n)
-	if n.queued, n.detail = p.limits.holdsBack(n.node, counts); n.queued == "" && p.wouldBeLast(n.node) {
-		slots, _ := p.limits.slots(n.node)
+	n.queued, n.detail = p.limits.holdsBack(n.node, counts)
+	slots, _ := p.limits.slots(n.node)
+	switch most := p.Config.PendingPods; {
+	case n.queued != "":
+	case most != nil && p.Pending > *most:
+		n.queued = QueuedForPods
+		n.detail = fmt.Sprintf("waits for pods to be scheduled, place %d in the queue: there is no node for %d pods, at most %d may be without",
+			p.limits.place(slots), p.Pending, *most)
+	case p.wouldBeLast(n.node):
 		n.queued = QueuedAsLast
 		n.detail = fmt.Sprintf("place %d in the queue: it is the last schedulable Ready node, its pods would have nowhere to go",
 			p.limits.place(slots))

@@ -30,6 +30,9 @@ type Snapshot struct {
 	Budgets map[string]NamespaceBudgets
 	// Unconfirmed are the budgets that do not show an eviction of ours yet.
 	Unconfirmed []Unconfirmed
+	// Pending counts the pods that the scheduler finds no node for, where
+	// Config.PendingPods limits them.
+	Pending int
 	// Throttled is until when the API server asked for no evictions.
 	Throttled time.Time
 	// Careful is true from then on until the server admits or refuses one

@@ -40,6 +40,8 @@ type Watcher struct {
 	planner   Planner
 
 	synced chan struct{}
+	// pending are the pods without a node; nil if they are not watched.
+	pending *pendingPods
 	// listing bounds the first lists of nodes' pods that are read at a time.
 	listing chan struct{}
 
@@ -76,6 +78,9 @@ func (w *Watcher) Run(ctx context.Context) {
 	lists := []<-chan struct{}{w.watchControl(), w.watchNodes(), w.watchDaemonSets()}
 	if w.ledger != nil {
 		lists = append(lists, w.watchBudgets())
+	}
+	if w.pending != nil {
+		lists = append(lists, w.watchPending())
 	}
 	if awaitAll(ctx, lists) {
 		close(w.synced)

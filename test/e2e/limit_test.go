@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster/workload"
@@ -121,6 +124,28 @@ func TestRemoval(t *testing.T) {
 	e.awaitDrained(node, "r")
 	finalizers()
 	awaitState(t, "the node is gone", func() bool { return e.node(deleted) == nil })
+}
+
+// TestPendingPods: no drain begins while more pods than may be have no node. The
+// pods of other tests count, too.
+func TestPendingPods(t *testing.T) {
+	const most = 200
+	e := setup(t, 2)
+	spec := e.spec("nowhere", most+1)
+	spec.NodeSelector = map[string]string{poolLabel: "nowhere"}
+	e.create(workload.Deployment(spec))
+	awaitState(t, "the scheduler finds no node for the pods", func() bool {
+		pods := e.pods("nowhere")
+		return len(pods) > most && !slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return len(p.Status.Conditions) == 0 })
+	})
+	e.start("--config=" + e.configuration(fmt.Sprintf("pendingPods: %d\n", most)))
+	e.request(e.nodes[0], "r")
+	e.awaitQueued(e.nodes[0], "waits for pods to be scheduled, place 1 in the queue")
+	scale := []byte(`{"spec":{"replicas":0}}`)
+	if _, err := shared.Client.AppsV1().Deployments(e.namespace).Patch(e.Context(), "nowhere", types.MergePatchType, scale, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e.awaitDrained(e.nodes[0], "r")
 }
 
 // TestPools: a pool has slots and a timeout of its own, and its nodes say so.
