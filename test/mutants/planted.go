@@ -36,14 +36,14 @@ var random = suite{dir: "test/random", pkg: ".", args: []string{
 func plantedBugs() []planted {
 	const (
 		classify, fact       = "pkg/plan/classify.go", "pkg/plan/fact.go"
-		window, control      = "pkg/plan/window.go", "pkg/plan/control.go"
+		window               = "pkg/plan/window.go"
 		node, queue, outcome = "pkg/plan/node.go", "pkg/plan/queue.go", "pkg/plan/outcome.go"
 		limit                = "pkg/plan/limit.go"
 	)
 	return []planted{
 		{mutant{"bare pods are evicted", classify, "pod.Controller.Kind == \"\" && c.BarePods != EvictBarePods", "false"}, "I1", random},
 		{mutant{"a pause does not stop evictions", node, "n.invalid == nil && !n.request.Paused &&", "n.invalid == nil &&"}, "I2", random},
-		{mutant{"a pause of everything stops nothing", control, "n.halted = p.Control.text(); n.halted", "n.halted"}, "I2", random},
+		{mutant{"a pause of everything does not stop evictions", node, " && n.halted == \"\"", ""}, "I2", random},
 		{mutant{"a drain goes on when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
 		{mutant{"a freeze does not stop drains that have begun", window, "	if n.request.IgnoreWindows || !n.memory.started() {", "	if n.request.IgnoreWindows || !n.memory.started() || len(n.node.Windows) == 0 {"}, "I2", random},
 		{mutant{"a pod whose answer was lost is sent again", fact, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4", random},
@@ -66,6 +66,7 @@ func plantedBugs() []planted {
 		{mutant{"nodes without the label are in no group", limit, "limit.MaxGroups == 0 || group.draining > 0", "limit.MaxGroups == 0 || value == \"\" || group.draining > 0"}, "I9", random},
 		{mutant{"a node that is being removed begins", queue, "case n.node.RemovalTaint != \"\":", "case false:"}, "I9", random},
 		{mutant{"a drain gives its slot away at once", queue, "at := since.Add(p.Config.YieldAfter)", "at := since"}, "I9", random},
+		{mutant{"a drain begins although everything is paused", queue, "case n.halted != \"\":", "case false:"}, "I9", random},
 		{mutant{"a drain begins although its windows are closed", window, "func(w window, _ *Window) bool { return w.starts }", "func(window, *Window) bool { return true }"}, "I9", random},
 		{mutant{"the last node is cordoned", queue, "p.schedulable <= 1 &&", "p.schedulable <= 0 &&"}, "I9", random},
 	}

@@ -19,6 +19,9 @@ func mutants() []mutant {
 		dryRun                   = "pkg/plan/dryrun.go"
 	)
 	return []mutant{
+		{"a pod is sent although everything was paused meanwhile", "pkg/drain/evictor.go", " || e.paused() {", " {"},
+		{"a node is cordoned while everything is paused", conclude, "plan.Cordon = n.halted == \"\" && ", "plan.Cordon = "},
+		{"a dry run goes on while everything is paused", conclude, "n.awaitsVerdicts() && p.Control.Paused == \"\"", "n.awaitsVerdicts()"},
 		{"careful mode ends with any late answer", outbox, "if a.Outcome.Code != NoAnswer && !a.At.Add(-a.Took).Before(o.throttled) {", "if true {"},
 		{"careful mode sends more than one", outbox, "o.careful && o.answersDue() {", "false {"},
 		{"a slow request holds up careful mode", outbox, "		r.Slow = true\n", ""},
