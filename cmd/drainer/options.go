@@ -66,7 +66,7 @@ func (o *options) addDrains(f *pflag.FlagSet) {
 	f.StringVar((*string)(&o.BarePods), "bare-pods", string(o.BarePods), "what to do with pods that have no controller: Block, Evict or Ignore")
 	f.StringVar((*string)(&o.EmptyDir), "empty-dir", string(o.EmptyDir), "what to do with pods that have an emptyDir volume: Evict or Block")
 	f.DurationVar(&o.DrainTimeout.Duration, "drain-timeout", o.DrainTimeout.Duration, "how long a drain may take before it is reported TimedOut; 0 for no limit")
-	f.StringVar((*string)(&o.OnTimeout), "on-timeout", string(o.OnTimeout), "what happens then: Wait continues, Stop sends no further eviction")
+	f.StringVar((*string)(&o.OnTimeout), "on-timeout", string(o.OnTimeout), "what happens then: Wait continues, Stop sends no further eviction, Release uncordons the node, too")
 	f.DurationVar(&o.StuckAfter.Duration, "stuck-after", o.StuckAfter.Duration, "how long a pod may be blocked, or overdue in terminating, before it counts as stuck")
 	f.DurationVar(&o.Settle.Duration, "settle", o.Settle.Duration, "how long a node must be seen unschedulable before it may be reported Drained")
 }

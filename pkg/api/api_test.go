@@ -57,7 +57,7 @@ func TestRequestOfBadValues(t *testing.T) {
 		{TimeoutAnnotation, "10", []string{`"10"`, "duration above 0", "90m"}},
 		{TimeoutAnnotation, "0s", []string{`"0s"`}},
 		{TimeoutAnnotation, "-1m", []string{`"-1m"`}},
-		{OnTimeoutAnnotation, "wait", []string{`"wait"`, "Wait or Stop"}},
+		{OnTimeoutAnnotation, "wait", []string{`"wait"`, "Wait, Stop or Release"}},
 		{OnTimeoutAnnotation, "Delete", []string{`"Delete"`, "not carried out by this version"}},
 		{GracePeriodAnnotation, "0", []string{`"0"`, "at least 1"}},
 		{GracePeriodAnnotation, "30s", []string{`"30s"`, "whole number of seconds"}},

@@ -82,4 +82,7 @@ const (
 	Wait OnTimeout = "Wait"
 	// Stop sends no further eviction; the cordon stays.
 	Stop OnTimeout = "Stop"
+	// Release sends no further eviction and takes the cordon back. The node waits
+	// for a request with another ID.
+	Release OnTimeout = "Release"
 )

@@ -145,15 +145,15 @@ func (r *Request) readOnTimeout(value string) error {
 	return nil
 }
 
-// ParseOnTimeout reads Wait or Stop.
+// ParseOnTimeout reads Wait, Stop or Release.
 func ParseOnTimeout(value string) (OnTimeout, error) {
 	switch action := OnTimeout(value); action {
-	case Wait, Stop:
+	case Wait, Stop, Release:
 		return action, nil
 	case "Delete":
-		return "", errors.New(`"Delete" is not carried out by this version, expected Wait or Stop`)
+		return "", errors.New(`"Delete" is not carried out by this version, expected Wait, Stop or Release`)
 	default:
-		return "", fmt.Errorf("%s is not Wait or Stop", shown(value))
+		return "", fmt.Errorf("%s is not Wait, Stop or Release", shown(value))
 	}
 }
 

@@ -32,6 +32,9 @@ type Status struct {
 	RequestedAt *time.Time `json:"requestedAt,omitempty"`
 	// StartedAt is when the drain began, absent while it is queued.
 	StartedAt *time.Time `json:"startedAt,omitempty"`
+	// ReleasedAt is when the request timed out and gave the node back. It stays
+	// until there is a request with another ID.
+	ReleasedAt *time.Time `json:"releasedAt,omitempty"`
 	// FinishedAt is when the node was found drained.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 	// PausedAt is when the present pause began.
@@ -130,6 +133,7 @@ func (s Status) Format() string {
 		verdicts.At = wholeSecond(verdicts.At)
 		s.Verdicts = &verdicts
 	}
+	s.ReleasedAt = wholeSecond(s.ReleasedAt)
 	s.Blockers, s.MoreBlockers = slices.Clone(s.Blockers), slices.Clone(s.MoreBlockers)
 	for len(s.Blockers) > MaxBlockers {
 		s.countLast()

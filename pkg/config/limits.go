@@ -57,7 +57,7 @@ func (v *validator) pool(path string, p *Pool) {
 		v.notNegative(path+".drainTimeout", *p.DrainTimeout)
 	}
 	if p.OnTimeout != "" {
-		v.oneOf(path+".onTimeout", string(p.OnTimeout), string(api.Wait), string(api.Stop))
+		v.oneOf(path+".onTimeout", string(p.OnTimeout), string(api.Wait), string(api.Stop), string(api.Release))
 	}
 }
 

@@ -74,7 +74,7 @@ type DrainerConfiguration struct {
 	// 0s for no limit.
 	DrainTimeout metav1.Duration `json:"drainTimeout"`
 	// onTimeout is what happens then: Wait continues, Stop sends no further
-	// eviction.
+	// eviction, Release uncordons the node, too, and waits for another request.
 	OnTimeout api.OnTimeout `json:"onTimeout"`
 	// stuckAfter is how long a pod may be blocked, or overdue in terminating,
 	// before it counts as stuck.

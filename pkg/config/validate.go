@@ -88,7 +88,7 @@ func (v *validator) drains(c *DrainerConfiguration) {
 	v.selector("nodeSelector", c.NodeSelector)
 	v.oneOf("barePods", string(c.BarePods), string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods))
 	v.oneOf("emptyDir", string(c.EmptyDir), string(plan.EvictEmptyDir), string(plan.BlockEmptyDir))
-	v.oneOf("onTimeout", string(c.OnTimeout), string(api.Wait), string(api.Stop))
+	v.oneOf("onTimeout", string(c.OnTimeout), string(api.Wait), string(api.Stop), string(api.Release))
 	v.notNegative("drainTimeout", c.DrainTimeout)
 	v.notNegative("settle", c.Settle)
 	v.positive("stuckAfter", c.StuckAfter)

@@ -29,7 +29,7 @@ func TestValidate(t *testing.T) {
 		"selector":                  {func(c *c) { c.NodeSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "?"}} }, "nodeSelector", "label selector"},
 		"bare pods":                 {func(c *c) { c.BarePods = "x" }, "barePods", "Block, Evict or Ignore"},
 		"emptyDir":                  {func(c *c) { c.EmptyDir = "Ignore" }, "emptyDir", "Evict or Block"},
-		"timeout":                   {func(c *c) { c.OnTimeout = "Delete" }, "onTimeout", "Wait or Stop"},
+		"timeout":                   {func(c *c) { c.OnTimeout = "Delete" }, "onTimeout", "Wait, Stop or Release"},
 		"drain timeout":             {func(c *c) { c.DrainTimeout.Duration = -1 }, "drainTimeout", "at least 0"},
 		"settle":                    {func(c *c) { c.Settle.Duration = -1 }, "settle", "at least 0"},
 		"settle at once":            {func(c *c) { c.Settle.Duration = 0 }, "", ""},

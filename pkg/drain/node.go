@@ -91,6 +91,9 @@ func (c *Controller) carryOut(ctx context.Context, n *plan.NodePlan) error {
 	case n.Cordon:
 		version, err := c.writer.cordon(ctx, n.Node)
 		return c.wrote(n.Node, nil, version, err)
+	case n.Uncordon:
+		version, err := c.writer.uncordon(ctx, n.Node)
+		return c.wrote(n.Node, nil, version, err)
 	case n.Confirm:
 		return c.confirm(ctx, n)
 	case n.Read:

@@ -40,6 +40,8 @@ func (d *daemon) actAt(n *plan.NodePlan, end func(error)) {
 		switch {
 		case n.Cordon:
 			d.write(Cordon, n.Node, nil, func(node *corev1.Node) error { applyCordon(node); return nil }, end)
+		case n.Uncordon:
+			d.write(Uncordon, n.Node, nil, func(node *corev1.Node) error { removeCordon(node); return nil }, end)
 		case n.Confirm:
 			d.confirm(n, end)
 		case n.Read:

@@ -34,7 +34,7 @@ func (p *planner) conclude(n *nodeWork) NodePlan {
 	n.count()
 	p.recount(n)
 	p.followProgress(n)
-	plan := NodePlan{Node: n.node, Request: n.request, Pods: n.pods, Watch: n.memory.started()}
+	plan := NodePlan{Node: n.node, Request: n.request, Pods: n.pods, Watch: n.memory.working()}
 	plan.Phase = p.phase(n)
 	result := resultOf(n.memory.Result, plan.Phase)
 	plan.ended = result != n.memory.Result
@@ -60,7 +60,8 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	}
 	plan.Taint = n.waits && !n.node.QueuedTaint
 	plan.Untaint = !n.waits && n.node.QueuedTaint && p.Control.Paused == ""
-	plan.Cordon = n.halted == "" && n.memory.started() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
+	plan.Uncordon = n.memory.released() && n.node.OwnCordon && p.Control.Paused == "" && plan.announcedRelease()
+	plan.Cordon = n.halted == "" && n.memory.working() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
 	plan.Confirm = !plan.Write && drained
 	plan.Judge = !plan.Write && n.awaitsVerdicts() && p.Control.Paused == ""
 	if !plan.Acts() && !plan.Write {
@@ -81,6 +82,13 @@ func (n *nodeWork) saysDrained() bool {
 func announced(plan *NodePlan) bool {
 	said := plan.Memory.Written.Report.Status
 	return !plan.Write || said.Request == plan.Request.ID && said.StartedAt != nil
+}
+
+// announcedRelease is true once the Node says that the drain has given it back. A
+// process that starts before that goes on with the drain, and cordons again.
+func (n *NodePlan) announcedRelease() bool {
+	said := n.Memory.Written.Report.Status
+	return !n.Write || said.Request == n.Request.ID && said.ReleasedAt != nil
 }
 
 // unseen is true if a write has not shown for so long that an event may have
@@ -109,7 +117,7 @@ func resultOf(was Result, phase api.Phase) Result {
 // recount makes up for the pods that left while nobody watched.
 func (p *planner) recount(n *nodeWork) {
 	m := &n.memory
-	if n.listed && !m.Counted {
+	if n.listed && !m.Counted && !m.released() {
 		m.Counted = true
 		m.Gone += max(0, m.restored.remaining-n.counts.Remaining())
 		n.counts.Gone = m.Gone
@@ -165,7 +173,7 @@ func (p *planner) stalls(n *nodeWork) bool {
 // looksDrained is true if nothing but a live list is missing for Drained.
 func (p *planner) looksDrained(n *nodeWork) bool {
 	m := n.memory
-	if !n.listed || !n.cordoned() || n.halts() ||
+	if !n.listed || !n.cordoned() || m.released() || n.halts() ||
 		n.counts.Remaining() > 0 || !m.FinishedAt.IsZero() {
 		return false
 	}
@@ -184,6 +192,8 @@ func (p *planner) phase(n *nodeWork) api.Phase {
 		return api.InvalidRequest
 	case m.DryRun != nil:
 		return api.DryRun
+	case m.released():
+		return api.TimedOut
 	case n.request.Paused, n.halted != "" && m.FinishedAt.IsZero() && !n.stopped(p.onTimeout(n)):
 		return api.Paused
 	case !m.started():
@@ -205,6 +215,7 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 		Status: api.Status{
 			Request: n.request.ID, Phase: phase, Pods: n.counts,
 			RequestedAt: timePointer(n.memory.RequestedAt), StartedAt: timePointer(n.memory.StartedAt),
+			ReleasedAt: timePointer(n.memory.ReleasedAt),
 			FinishedAt: timePointer(n.memory.FinishedAt), PausedAt: timePointer(n.memory.PausedAt),
 			PausedSeconds: int64(n.memory.PausedFor / time.Second),
 			Result:        string(n.memory.Result),

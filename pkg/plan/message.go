@@ -26,8 +26,9 @@ type words struct {
 	// idle is for how long a drain has made no progress that does not hold its
 	// slot any more; 0 for one that does.
 	idle time.Duration
-	// stopped is true for a drain that has given up.
-	stopped bool
+	// stopped is true for a drain that has given up, released if it has also given
+	// the node back.
+	stopped, released bool
 	// halted is what stops the node besides its request, control what stops all.
 	halted, control string
 	// trouble is why the node cannot be written to.
@@ -40,7 +41,7 @@ type words struct {
 
 func (p *planner) wordsOf(n *nodeWork) words {
 	w := words{
-		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), trouble: n.memory.Trouble,
+		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), released: n.memory.released(), trouble: n.memory.Trouble,
 		halted: n.halted, control: p.Control.text(),
 		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations,
 	}
@@ -114,6 +115,8 @@ func drainedMessage(c api.PodCounts) string {
 func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage) string {
 	var parts []string
 	switch {
+	case phase == api.TimedOut && w.released:
+		parts = append(parts, "timed out and released: the node takes new pods again, and is drained again only for another request ID")
 	case phase == api.TimedOut && w.stopped:
 		parts = append(parts, "timed out and stopped: no further pod is evicted, the node stays cordoned")
 	case phase == api.TimedOut:
@@ -129,6 +132,7 @@ func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage)
 	switch {
 	case w.trouble != "":
 		parts = append(parts, "cannot write to the node: "+w.trouble)
+	case w.released:
 	case !w.cordoned && w.uncordoned:
 		parts = append(parts, "somebody uncordoned the node: no pod is evicted until it is cordoned again")
 	case !w.cordoned && w.halted != "":

@@ -8,7 +8,7 @@ import (
 
 // assess classifies the node's pods and keeps the node's memory up to date.
 func (p *planner) assess(n *nodeWork) {
-	if !n.memory.started() {
+	if !n.memory.working() && !n.memory.ReleasedAt.Equal(p.Now) {
 		return
 	}
 	entries, listed := p.Pods[n.node.Name]
@@ -99,7 +99,7 @@ const (
 func (p *planner) group() {
 	var started []*nodeWork
 	for _, n := range p.nodes {
-		if n.memory.started() {
+		if n.memory.working() {
 			p.followCordon(n)
 			started = append(started, n)
 		}

@@ -20,6 +20,9 @@ type NodeMemory struct {
 	FinishedAt  time.Time
 	PausedAt    time.Time
 	PausedFor   time.Duration
+	// ReleasedAt is when the drain timed out and gave the node back. The request
+	// has come to its end then, whatever its annotations say later.
+	ReleasedAt time.Time
 	// Gone counts the targets that have left.
 	Gone int
 	// Phase is the phase of the plan before, or of the process before.
@@ -134,7 +137,7 @@ func nodeMemoryOf(node *Node, id string, memory NodeMemory, known bool, now time
 // is out of service already.
 func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
 	next := NodeMemory{Request: id, RequestedAt: now, Written: m.Written, Counted: true}
-	if m.Request == "" || !m.FinishedAt.IsZero() || m.DryRun != nil {
+	if m.Request == "" || !m.FinishedAt.IsZero() || m.DryRun != nil || m.released() {
 		return next
 	}
 	next.RequestedAt = cmp.Or(m.RequestedAt, now)
@@ -165,6 +168,7 @@ func restore(node *Node, status api.Status) NodeMemory {
 		StartedAt:   timeOf(status.StartedAt),
 		FinishedAt:  timeOf(status.FinishedAt),
 		PausedAt:    timeOf(status.PausedAt),
+		ReleasedAt:  timeOf(status.ReleasedAt),
 		PausedFor:   time.Duration(status.PausedSeconds) * time.Second,
 		Gone:        status.Pods.Gone,
 		Phase:       status.Phase,
@@ -222,6 +226,12 @@ func timeOf(t *time.Time) time.Time {
 
 // started is true once the node was chosen to be cordoned and drained.
 func (m NodeMemory) started() bool { return !m.StartedAt.IsZero() }
+
+// released is true once the drain has timed out and given the node back.
+func (m NodeMemory) released() bool { return !m.ReleasedAt.IsZero() }
+
+// working is true for a drain that was begun and keeps the node out of service.
+func (m NodeMemory) working() bool { return m.started() && !m.released() }
 
 // active is how long the drain has been going on, pauses not counted.
 func (m NodeMemory) active(now time.Time) time.Duration {

@@ -59,6 +59,9 @@ type NodePlan struct {
 	Taint, Untaint bool
 	// Cordon says that the node has to be cordoned.
 	Cordon bool
+	// Uncordon says that the cordon has to be taken back although the request
+	// stays: it has timed out.
+	Uncordon bool
 	// Confirm says that the node looks drained: a live list decides.
 	Confirm bool
 	// Judge says that the pods of a dry run have to be judged.
@@ -74,7 +77,7 @@ type NodePlan struct {
 // Acts is true if there is something to do other than to write the report or to
 // release the node, and than to judge its pods.
 func (n *NodePlan) Acts() bool {
-	return n.Taint || n.Untaint || n.Cordon || n.Confirm || n.Read
+	return n.Taint || n.Untaint || n.Cordon || n.Uncordon || n.Confirm || n.Read
 }
 
 // Grant is the permission to evict one pod, good until the next plan.

@@ -69,9 +69,12 @@ func (p *planner) gather() {
 		p.halt(n)
 		n.memory = n.memory.paused(n.halts(), p.Now)
 		n.timedOut = p.overdue(n)
+		if n.timedOut && p.onTimeout(n) == api.Release && !n.halts() && !n.memory.released() {
+			n.memory.ReleasedAt = p.Now
+		}
 		n.yields = p.yields(n)
 		p.limits.add(node, p.absence(node, n), n.holdsSlot(p.onTimeout(n)))
-		if !n.memory.started() && schedulable(node) {
+		if !n.memory.working() && schedulable(node) {
 			p.schedulable++
 		}
 	}
@@ -97,9 +100,12 @@ func (p *planner) timeout(n *nodeWork) time.Duration {
 	return p.Config.Timeout
 }
 
-// overdue is true once the drain took longer than it may. A drained node does
-// not grow older.
+// overdue is true once the drain took longer than it may, and ever after if the
+// node was released for that. A drained node does not grow older.
 func (p *planner) overdue(n *nodeWork) bool {
+	if n.memory.released() {
+		return true
+	}
 	timeout := p.timeout(n)
 	if timeout == 0 || !n.memory.started() || !n.memory.FinishedAt.IsZero() {
 		return false
@@ -133,7 +139,9 @@ func (p *planner) yields(n *nodeWork) bool {
 }
 
 // stopped is true for a drain that has given up.
-func (n *nodeWork) stopped(onTimeout api.OnTimeout) bool { return n.timedOut && onTimeout == api.Stop }
+func (n *nodeWork) stopped(onTimeout api.OnTimeout) bool {
+	return n.memory.released() || n.timedOut && onTimeout == api.Stop
+}
 
 // start begins the requests that may begin, in the order of the queue.
 func (p *planner) start() {

@@ -80,7 +80,7 @@ func (w Written) nextAt() time.Time {
 // be written now. Otherwise it sees to it that the next plan comes in time.
 func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
 	w := &plan.Memory.Written
-	if at := p.Began.Add(progressInterval); w.Text == "" && n.memory.started() && !n.memory.Counted && p.Now.Before(at) {
+	if at := p.Began.Add(progressInterval); w.Text == "" && n.memory.working() && !n.memory.Counted && p.Now.Before(at) {
 		// What the process before wrote says more than is known yet.
 		p.wakeAt(at)
 		return false
@@ -125,6 +125,7 @@ func (p *planner) wordsChanged(w *Written, plan *NodePlan) bool {
 // the pods is, too: another process that goes on counts from there.
 func phaseChanged(was, is api.Status) bool {
 	return was.Phase != is.Phase || judged(was) != judged(is) || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
+		(was.ReleasedAt == nil) != (is.ReleasedAt == nil) ||
 		was.Pods.Remaining()+was.Pods.Ignored == 0 && is.Pods.Remaining()+is.Pods.Ignored > 0
 }
 

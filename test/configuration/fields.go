@@ -35,7 +35,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[plan.BarePods](): {string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods)},
 	reflect.TypeFor[plan.EmptyDir](): {string(plan.EvictEmptyDir), string(plan.BlockEmptyDir)},
 	reflect.TypeFor[config.AtEnd]():  {string(config.Finish), string(config.Pause)},
-	reflect.TypeFor[api.OnTimeout](): {string(api.Wait), string(api.Stop)},
+	reflect.TypeFor[api.OnTimeout](): {string(api.Wait), string(api.Stop), string(api.Release)},
 }
 
 // embedded describes what the types of k8s.io/component-base mean for drainer.

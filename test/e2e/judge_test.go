@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/config"
 	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/test/await"
@@ -212,7 +213,7 @@ func rulesOf(flags []string) invariant.Rules {
 		case "drain-timeout":
 			rules.Timeout, _ = time.ParseDuration(value)
 		case "on-timeout":
-			rules.StopAtTimeout = value == "Stop"
+			rules.OnTimeout = api.OnTimeout(value)
 		case "config":
 			c := configured(value)
 			rules.BarePods, rules.YieldAfter = barePods[c.BarePods], c.YieldAfter.Duration

@@ -42,6 +42,37 @@ func TestPause(t *testing.T) {
 	e.checkOnce(10 + 3)
 }
 
+// TestReleaseAtTimeout: Release gives the node back, tells so, also a process that
+// comes later, and waits for another ID.
+func TestReleaseAtTimeout(t *testing.T) {
+	e := setup(t, 4)
+	node := e.nodes[0]
+	e.create(workload.Deployment(on(e.spec("db", 1), node)), workload.MaxUnavailable(e.namespace, "db", "db", "0"))
+	e.awaitReady("db", 1)
+	drainer := e.start("--max-draining=1")
+	e.annotate(node, api.DrainAnnotation, "t1", api.TimeoutAnnotation, "2s", api.OnTimeoutAnnotation, "Release")
+	e.awaitPhase(node, api.TimedOut)
+	awaitState(t, "the node takes pods again", func() bool { return !e.cordoned(node) })
+	for _, kind := range []corev1.NodeConditionType{corev1.NodeDrainInProgress, corev1.NodeDrained} {
+		if c := e.condition(node, kind); c.Status != corev1.ConditionFalse || c.Reason != string(api.TimedOut) {
+			t.Errorf("%s = %s, %s; want False, TimedOut", kind, c.Status, c.Reason)
+		}
+	}
+	// The slot is free.
+	e.request(e.nodes[1], "other")
+	e.awaitDrained(e.nodes[1], "other")
+	e.editBudget("db", "1")
+	drainer.crash()
+	e.start("--max-draining=1")
+	e.request(e.nodes[2], "later")
+	e.awaitDrained(e.nodes[2], "later")
+	if s := e.status(node); e.cordoned(node) || s.ReleasedAt == nil || len(e.pods("db")) != 1 {
+		t.Errorf("after a restart the node is cordoned: %v, and says %+v", e.cordoned(node), s)
+	}
+	e.annotate(node, api.TimeoutAnnotation, "", api.DrainAnnotation, "t2")
+	e.awaitDrained(node, "t2")
+}
+
 // TestTimeout: Wait says so and goes on, Stop gives up and stays cordoned.
 func TestTimeout(t *testing.T) {
 	e := setup(t, 3)

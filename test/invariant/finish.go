@@ -31,6 +31,9 @@ func (c *Checker) Finish(at time.Time) {
 			}
 			continue
 		}
+		if n.said.ReleasedAt != nil && n.said.Request == n.request.ID && ownsCordon(n.Node) {
+			c.violated(OwnCordonOnly, at, "node %s says that its request timed out and released it, and is still cordoned by drainer", name)
+		}
 		if why := c.cannotFinish(at, n); why == "" {
 			c.violated(Finishes, at, "node %s is not drained for %q and says %s", name, n.request.ID, n.said.Phase)
 		}

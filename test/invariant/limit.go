@@ -1,6 +1,7 @@
 package invariant
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -49,20 +50,30 @@ func (c *Checker) counts(at time.Time, n *node) bool {
 	return (n.said.Request == n.request.ID || n.said.Request == n.kept) && !c.stopped(at, n)
 }
 
-// stopped is true once a drain took longer than it may and was to stop then.
+// onTimeout is what is done if the drain takes longer than it may.
+func (c *Checker) onTimeout(n *node) api.OnTimeout {
+	_, usual := c.timeout(n.Node)
+	return cmp.Or(n.request.OnTimeout, usual)
+}
+
+// stopped is true once a drain has given up: it took longer than it may and was
+// to stop then, or has given the node back, which no later annotation undoes.
 func (c *Checker) stopped(at time.Time, n *node) bool {
-	timeout, stops := c.timeout(n.Node)
+	stops := c.onTimeout(n) == api.Stop || c.onTimeout(n) == api.Release
+	return n.said.ReleasedAt != nil || stops && c.overdue(at, n)
+}
+
+// overdue is true once a drain that began took longer than it may.
+func (c *Checker) overdue(at time.Time, n *node) bool {
+	timeout, _ := c.timeout(n.Node)
 	if n.request.Timeout != nil {
 		timeout = *n.request.Timeout
-	}
-	if n.request.OnTimeout != "" {
-		stops = n.request.OnTimeout == api.Stop
 	}
 	if n.said.PausedAt != nil && (n.request.Paused || n.invalid || c.halts(at, n)) {
 		at = *n.said.PausedAt
 	}
 	paused := time.Duration(n.said.PausedSeconds) * time.Second
-	return stops && timeout > 0 && at.Sub(*n.said.StartedAt)-paused >= timeout
+	return timeout > 0 && at.Sub(*n.said.StartedAt)-paused >= timeout
 }
 
 // judgeStart judges a drain that begins, on a node that was open or not.

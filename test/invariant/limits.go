@@ -1,10 +1,13 @@
 package invariant
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
 )
 
 // Limits are how many nodes may be out of service at once, and for how long.
@@ -19,10 +22,10 @@ type Limits struct {
 	// YieldAfter is how long a drain may make no progress before it no longer
 	// counts against MaxDraining; 0 for as long as it takes.
 	YieldAfter time.Duration
-	// Timeout is the default timeout of a drain, 0 for none; StopAtTimeout is
-	// what is done then if the request does not say.
-	Timeout       time.Duration
-	StopAtTimeout bool
+	// Timeout is the default timeout of a drain, 0 for none; OnTimeout is what
+	// is done then if the request does not say.
+	Timeout   time.Duration
+	OnTimeout api.OnTimeout
 	// PoolLabel is the label by whose value a node is in one of the Pools.
 	PoolLabel string
 	Pools     map[string]Pool
@@ -33,7 +36,7 @@ type Limits struct {
 type Pool struct {
 	MaxDraining, MaxUnavailable func(nodes int) int
 	Timeout                     *time.Duration
-	StopAtTimeout               *bool
+	OnTimeout                   api.OnTimeout
 }
 
 // Group limits the nodes that share a value of a label, or lack it.
@@ -62,18 +65,15 @@ func (c *Checker) pool(n *corev1.Node) (Pool, bool) {
 	return pool, is
 }
 
-// timeout is how long a drain of the node may take, and whether it stops then,
-// if the request does not say.
-func (c *Checker) timeout(n *corev1.Node) (timeout time.Duration, stops bool) {
-	timeout, stops = c.rules.Timeout, c.rules.StopAtTimeout
+// timeout is how long a drain of the node may take, and what is done then, if the
+// request does not say.
+func (c *Checker) timeout(n *corev1.Node) (timeout time.Duration, then api.OnTimeout) {
+	timeout = c.rules.Timeout
 	pool, _ := c.pool(n)
 	if pool.Timeout != nil {
 		timeout = *pool.Timeout
 	}
-	if pool.StopAtTimeout != nil {
-		stops = *pool.StopAtTimeout
-	}
-	return timeout, stops
+	return timeout, cmp.Or(pool.OnTimeout, c.rules.OnTimeout)
 }
 
 // part is the nodes that a limit is about.

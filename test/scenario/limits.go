@@ -112,7 +112,7 @@ func (g *generator) pool() Pool {
 		p.Timeout = g.between("timeout of the pool", 10*time.Second, 4*time.Minute)
 	}
 	if g.chance("the pool's on timeout", 30) {
-		p.OnTimeout = pick(g, "the pool's on timeout", api.Wait, api.Stop)
+		p.OnTimeout = pick(g, "the pool's on timeout", api.Wait, api.Stop, api.Release)
 	}
 	return p
 }
@@ -147,7 +147,7 @@ func (c *Config) Selectors() plan.Selectors {
 func (c *Config) limits() invariant.Limits {
 	l := invariant.Limits{
 		MaxDraining: c.MaxDraining.of(), MaxUnavailable: c.MaxUnavailable.of(), YieldAfter: c.YieldAfter,
-		Timeout: c.Timeout, StopAtTimeout: c.OnTimeout == api.Stop, PoolLabel: "pool",
+		Timeout: c.Timeout, OnTimeout: c.OnTimeout, PoolLabel: "pool",
 		Groups: []invariant.Group{{Label: "zone", MaxDraining: c.Zones.of(), MaxGroups: c.Groups.Nodes}},
 	}
 	if c.Ignored != "" {
@@ -158,9 +158,7 @@ func (c *Config) limits() invariant.Limits {
 		if c.B.Timeout > 0 {
 			pool.Timeout = &c.B.Timeout
 		}
-		if c.B.OnTimeout != "" {
-			pool.StopAtTimeout = new(c.B.OnTimeout == api.Stop)
-		}
+		pool.OnTimeout = c.B.OnTimeout
 		l.Pools = map[string]invariant.Pool{"b": pool}
 	}
 	return l

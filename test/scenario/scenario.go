@@ -266,7 +266,7 @@ func (g *generator) config() {
 	g.AllowLastNode = g.chance("allow last node", 15)
 	g.BarePods = pick(g, "bare pods", "Block", "Evict", "Ignore", "Evict")
 	g.EmptyDir = pick(g, "empty dir", "Evict", "Block")
-	g.OnTimeout = pick(g, "on timeout", api.Wait, api.Stop)
+	g.OnTimeout = pick(g, "on timeout", api.Wait, api.Stop, api.Release)
 	if g.chance("default timeout", 20) {
 		g.Timeout = g.between("default timeout", 10*time.Second, 4*time.Minute)
 	}
