@@ -61,7 +61,7 @@ func TestConfigFlags(t *testing.T) {
 	values := map[string]string{
 		"node-selector": "pool=b", "max-draining": "7", "max-unavailable": "9", "bare-pods": "Evict", "empty-dir": "Block", "on-timeout": "Stop",
 		"logging-format": "json", "metrics-bind-address": ":1", "health-bind-address": ":2", "pprof-bind-address": ":3",
-		"leader-elect": "false", "allow-last-node": "true", "kubeconfig": "k", "leader-elect-resource-name": "n", "leader-elect-resource-namespace": "ns",
+		"leader-elect": "false", "allow-last-node": "true", "allow-delete": "true", "kubeconfig": "k", "leader-elect-resource-name": "n", "leader-elect-resource-namespace": "ns",
 	}
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	defaults().add(flags)
@@ -165,7 +165,7 @@ func TestConfigMistakes(t *testing.T) {
 			[]string{"--leader-elect-lease-duration=15s"},
 			[]string{"--leader-elect-lease-duration=15s: expected more than leaderElection.renewDeadline (20s)"},
 		},
-		"unknown": {"settel: 3s\n", nil, []string{"FILE:3: settel: unknown field: expected one of allowLastNode, "}},
+		"unknown": {"settel: 3s\n", nil, []string{"FILE:3: settel: unknown field: expected one of allowDelete, allowLastNode, "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := drainer(t, header+test.file, append([]string{"config", "print", "--config=FILE"}, test.args...)...)

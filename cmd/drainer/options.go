@@ -66,7 +66,9 @@ func (o *options) addDrains(f *pflag.FlagSet) {
 	f.StringVar((*string)(&o.BarePods), "bare-pods", string(o.BarePods), "what to do with pods that have no controller: Block, Evict or Ignore")
 	f.StringVar((*string)(&o.EmptyDir), "empty-dir", string(o.EmptyDir), "what to do with pods that have an emptyDir volume: Evict or Block")
 	f.DurationVar(&o.DrainTimeout.Duration, "drain-timeout", o.DrainTimeout.Duration, "how long a drain may take before it is reported TimedOut; 0 for no limit")
-	f.StringVar((*string)(&o.OnTimeout), "on-timeout", string(o.OnTimeout), "what happens then: Wait continues, Stop sends no further eviction, Release uncordons the node, too")
+	f.StringVar((*string)(&o.OnTimeout), "on-timeout", string(o.OnTimeout), "what happens then: Wait continues, Stop sends no further eviction, Release uncordons the node, too, Delete deletes pods past the budgets that hold them")
+	f.BoolVar(&o.AllowDelete, "allow-delete", o.AllowDelete, "let requests delete pods past the budgets that hold them, once they have timed out")
+	f.StringSliceVar(&o.NeverDelete.Namespaces, "never-delete-namespaces", o.NeverDelete.Namespaces, "namespaces in which no pod is deleted past a budget")
 	f.DurationVar(&o.StuckAfter.Duration, "stuck-after", o.StuckAfter.Duration, "how long a pod may be blocked, or overdue in terminating, before it counts as stuck")
 	f.DurationVar(&o.Settle.Duration, "settle", o.Settle.Duration, "how long a node must be seen unschedulable before it may be reported Drained")
 }
@@ -105,7 +107,7 @@ func (o *options) addProcess(f *pflag.FlagSet) {
 var fields = map[string]string{
 	"kubeconfig": "clientConnection.kubeconfig", "node-selector": "nodeSelector", "max-draining": "maxDraining", "max-unavailable": "maxUnavailable",
 	"allow-last-node": "allowLastNode", "bare-pods": "barePods", "empty-dir": "emptyDir", "drain-timeout": "drainTimeout",
-	"on-timeout": "onTimeout", "stuck-after": "stuckAfter", "settle": "settle",
+	"on-timeout": "onTimeout", "allow-delete": "allowDelete", "never-delete-namespaces": "neverDelete.namespaces", "stuck-after": "stuckAfter", "settle": "settle",
 	"eviction-qps": "eviction.qps", "eviction-burst": "eviction.burst", "eviction-workers": "eviction.workers",
 	"eviction-timeout": "eviction.timeout", "kube-api-qps": "clientConnection.qps", "kube-api-burst": "clientConnection.burst",
 	"metrics-bind-address": "metricsBindAddress", "health-bind-address": "healthBindAddress", "pprof-bind-address": "pprofBindAddress",

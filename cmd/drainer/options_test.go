@@ -23,7 +23,7 @@ func TestFlags(t *testing.T) {
 		"fewer unavailable":     {[]string{"--max-draining=3", "--max-unavailable=2"}, []string{`--max-unavailable="2"`, "expected at least --max-draining (3)", "raise the one or lower the other"}},
 		"bare pods":             {[]string{"--bare-pods=evict"}, []string{`--bare-pods="evict"`, "Block, Evict or Ignore"}},
 		"emptyDir":              {[]string{"--empty-dir="}, []string{`--empty-dir=""`, "Evict or Block"}},
-		"delete":                {[]string{"--on-timeout=Delete"}, []string{`--on-timeout="Delete"`, "Wait, Stop or Release"}},
+		"delete":                {[]string{"--on-timeout=Delete"}, []string{`--on-timeout="Delete"`, "--allow-delete"}},
 		"format":                {[]string{"--logging-format=xml"}, []string{`"xml"`, "text or json"}},
 		"selector":              {[]string{"--node-selector=a in"}, []string{`--node-selector="a in"`, "label selector"}},
 		"rates":                 {[]string{"--eviction-qps=-1", "--kube-api-qps=NaN", "--eviction-burst=0"}, []string{"--eviction-qps=-1", "--kube-api-qps=NaN", "--eviction-burst=0"}},

@@ -146,6 +146,7 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 		Config: d.planConfig(), Pending: pending, Nodes: d.clients.nodes, Client: d.clients.main, View: w, Ledger: ledger,
 		Evict:    drain.NewEvictFunc(d.clients.evictions, d.evictionVersion),
 		DryRun:   drain.NewDryRunFunc(d.clients.evictions, d.evictionVersion),
+		Delete:   drain.NewDeleteFunc(d.clients.evictions),
 		Observer: d.metrics, Fence: term.Fence, HandOver: term.HandOver, Fail: d.fail,
 		QPS: d.evictionLimit(), Burst: d.Eviction.Burst, Workers: d.Eviction.Workers, EvictionTimeout: d.Eviction.Timeout.Duration,
 		Identity: d.identity, MetricsProvider: d.queues,

@@ -75,8 +75,7 @@ func Phases() []Phase {
 // OnTimeout says what happens when a drain takes longer than its timeout.
 type OnTimeout string
 
-// What may happen at the timeout. Deleting pods past their budgets is not
-// offered.
+// What may happen at the timeout.
 const (
 	// Wait goes on evicting and reports TimedOut.
 	Wait OnTimeout = "Wait"
@@ -85,4 +84,7 @@ const (
 	// Release sends no further eviction and takes the cordon back. The node waits
 	// for a request with another ID.
 	Release OnTimeout = "Release"
+	// Delete goes on, and deletes pods past the budgets that hold them. drainer
+	// has to be allowed to.
+	Delete OnTimeout = "Delete"
 )

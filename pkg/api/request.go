@@ -145,15 +145,13 @@ func (r *Request) readOnTimeout(value string) error {
 	return nil
 }
 
-// ParseOnTimeout reads Wait, Stop or Release.
+// ParseOnTimeout reads Wait, Stop, Release or Delete.
 func ParseOnTimeout(value string) (OnTimeout, error) {
 	switch action := OnTimeout(value); action {
-	case Wait, Stop, Release:
+	case Wait, Stop, Release, Delete:
 		return action, nil
-	case "Delete":
-		return "", errors.New(`"Delete" is not carried out by this version, expected Wait, Stop or Release`)
 	default:
-		return "", fmt.Errorf("%s is not Wait, Stop or Release", shown(value))
+		return "", fmt.Errorf("%s is not Wait, Stop, Release or Delete", shown(value))
 	}
 }
 

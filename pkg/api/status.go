@@ -58,6 +58,9 @@ type Status struct {
 	// Verdicts are those of a dry run, and nil of any other request. Blockers
 	// are then the pods that would not leave now.
 	Verdicts *Verdicts `json:"verdicts,omitempty"`
+	// Deletions count the pods that were deleted past the budgets that held them,
+	// by budget.
+	Deletions []Deletions `json:"deletions,omitempty"`
 	// Warnings are what somebody should look at although it does not hold the
 	// drain up.
 	Warnings []string `json:"warnings,omitempty"`
@@ -118,6 +121,14 @@ type MoreBlockers struct {
 	Since time.Time `json:"since"`
 }
 
+// Deletions are pods that were deleted past one PodDisruptionBudget, or past
+// several at once.
+type Deletions struct {
+	// Budget is namespace/name, or several separated by commas.
+	Budget string `json:"budget"`
+	Count  int    `json:"count"`
+}
+
 // BlockedState is the State of a Blocker that is blocked.
 const BlockedState = "blocked"
 
@@ -169,6 +180,8 @@ func (s *Status) shorten() {
 	case messages:
 	case len(s.Warnings) > 0:
 		s.Warnings = nil
+	case len(s.Blockers) == 0 && len(s.Deletions) > 1:
+		s.Deletions = foldLast(s.Deletions)
 	default:
 		s.countLast()
 	}
@@ -192,6 +205,15 @@ func (s *Status) countLast() {
 	if last.Since.After(m.Since) {
 		m.Since = last.Since.UTC().Truncate(time.Second)
 	}
+}
+
+// foldLast counts the last two of a list of at least two as one.
+func foldLast(list []Deletions) []Deletions {
+	last := list[len(list)-1]
+	list = slices.Clone(list[:len(list)-1])
+	list[len(list)-1].Budget = "others"
+	list[len(list)-1].Count += last.Count
+	return list
 }
 
 func wholeSecond(t *time.Time) *time.Time {

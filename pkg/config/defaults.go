@@ -19,8 +19,9 @@ func Default(namespace string) *DrainerConfiguration {
 		TypeMeta:    metav1.TypeMeta{APIVersion: APIVersion, Kind: Kind},
 		MaxDraining: intstr.FromString("10%"),
 		BarePods:    plan.BlockBarePods, EmptyDir: plan.EvictEmptyDir,
-		YieldAfter: duration(time.Hour),
-		OnTimeout:  api.Wait, StuckAfter: duration(5 * time.Minute), Settle: duration(5 * time.Second),
+		NeverDelete: NeverDelete{Namespaces: []string{"kube-system", "rook-ceph", "longhorn-system"}},
+		YieldAfter:  duration(time.Hour),
+		OnTimeout:   api.Wait, StuckAfter: duration(5 * time.Minute), Settle: duration(5 * time.Second),
 		Eviction:         EvictionConfiguration{QPS: 50, Burst: 100, Workers: 10, Timeout: duration(40 * time.Second)},
 		ClientConnection: componentconfig.ClientConnectionConfiguration{Burst: 100},
 		LeaderElection: componentconfig.LeaderElectionConfiguration{

@@ -43,7 +43,7 @@ func TestMistakes(t *testing.T) {
 		"two documents":    {header + "---\n" + header, "more than one YAML document"},
 		"another version":  {strings.Replace(header, "v1alpha1", "v1", 1), `f.yaml:1: apiVersion: "config.drainer.dev/v1": expected config.drainer.dev/v1alpha1`},
 		"no kind":          {"apiVersion: config.drainer.dev/v1alpha1\n", `f.yaml:1: kind: "": expected DrainerConfiguration`},
-		"unknown":          {header + "a: 1\n", "f.yaml:3: a: unknown field: expected one of allowLastNode, apiVersion, "},
+		"unknown":          {header + "a: 1\n", "f.yaml:3: a: unknown field: expected one of allowDelete, allowLastNode, apiVersion, "},
 		"unknown, nested":  {header + "eviction:\n  rate: 1\n", "f.yaml:4: eviction.rate: unknown field: expected one of burst, qps, timeout, workers"},
 		"another case":     {header + "Settle: 1s\n", "f.yaml:3: Settle: unknown field"},
 		"twice":            {header + "settle: 1s\nsettle: 1s\n", "f.yaml:4: settle: the field is set in line 3 already"},

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/plan"
 )
 
@@ -30,7 +29,7 @@ func (v *validator) limits(c *DrainerConfiguration) {
 	named := map[string]int{}
 	for i := range c.Pools {
 		path := fmt.Sprintf("pools[%d]", i)
-		v.pool(path, &c.Pools[i])
+		v.pool(path, &c.Pools[i], c.AllowDelete)
 		if first, twice := named[c.Pools[i].Name]; twice {
 			v.bad(path+".name", c.Pools[i].Name, fmt.Sprintf("expected another name than that of pools[%d]", first))
 		} else {
@@ -42,7 +41,7 @@ func (v *validator) limits(c *DrainerConfiguration) {
 	}
 }
 
-func (v *validator) pool(path string, p *Pool) {
+func (v *validator) pool(path string, p *Pool, allowDelete bool) {
 	if problems := validation.IsDNS1123Label(p.Name); len(problems) > 0 {
 		v.bad(path+".name", p.Name, "expected a DNS label such as gpu-workers: "+strings.Join(problems, "; "))
 	}
@@ -57,7 +56,7 @@ func (v *validator) pool(path string, p *Pool) {
 		v.notNegative(path+".drainTimeout", *p.DrainTimeout)
 	}
 	if p.OnTimeout != "" {
-		v.oneOf(path+".onTimeout", string(p.OnTimeout), string(api.Wait), string(api.Stop), string(api.Release))
+		v.onTimeout(path+".onTimeout", p.OnTimeout, allowDelete)
 	}
 }
 

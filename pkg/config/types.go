@@ -74,8 +74,14 @@ type DrainerConfiguration struct {
 	// 0s for no limit.
 	DrainTimeout metav1.Duration `json:"drainTimeout"`
 	// onTimeout is what happens then: Wait continues, Stop sends no further
-	// eviction, Release uncordons the node, too, and waits for another request.
+	// eviction, Release uncordons the node, too, and waits for another request,
+	// Delete deletes pods past the budgets that hold them and needs allowDelete.
 	OnTimeout api.OnTimeout `json:"onTimeout"`
+	// allowDelete lets requests delete pods past the budgets that hold them once
+	// they have taken longer than they may. drainer's role has to allow it, too.
+	AllowDelete bool `json:"allowDelete"`
+	// neverDelete protects pods from that.
+	NeverDelete NeverDelete `json:"neverDelete"`
 	// stuckAfter is how long a pod may be blocked, or overdue in terminating,
 	// before it counts as stuck.
 	StuckAfter metav1.Duration `json:"stuckAfter"`
@@ -180,6 +186,12 @@ type EvictionConfiguration struct {
 	Workers int `json:"workers"`
 	// timeout is how long one may take; the API server may need 34s.
 	Timeout metav1.Duration `json:"timeout"`
+}
+
+// NeverDelete protects pods from being deleted past their budgets.
+type NeverDelete struct {
+	// namespaces are those in which no pod is deleted past a budget.
+	Namespaces []string `json:"namespaces"`
 }
 
 // LoggingConfiguration says how drainer logs.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"drainer.dev/drainer/pkg/api"
@@ -88,10 +89,26 @@ func (v *validator) drains(c *DrainerConfiguration) {
 	v.selector("nodeSelector", c.NodeSelector)
 	v.oneOf("barePods", string(c.BarePods), string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods))
 	v.oneOf("emptyDir", string(c.EmptyDir), string(plan.EvictEmptyDir), string(plan.BlockEmptyDir))
-	v.oneOf("onTimeout", string(c.OnTimeout), string(api.Wait), string(api.Stop), string(api.Release))
+	v.onTimeout("onTimeout", c.OnTimeout, c.AllowDelete)
+	v.namespaces("neverDelete.namespaces", c.NeverDelete.Namespaces)
 	v.notNegative("drainTimeout", c.DrainTimeout)
 	v.notNegative("settle", c.Settle)
 	v.positive("stuckAfter", c.StuckAfter)
+}
+
+func (v *validator) onTimeout(path string, is api.OnTimeout, allowDelete bool) {
+	v.oneOf(path, string(is), string(api.Wait), string(api.Stop), string(api.Release), string(api.Delete))
+	if is == api.Delete && !allowDelete {
+		v.bad(path, string(is), "expected Wait, Stop or Release without allowDelete")
+	}
+}
+
+func (v *validator) namespaces(path string, names []string) {
+	for _, name := range names {
+		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
+			v.bad(path, name, "expected the name of a namespace: "+strings.Join(problems, ", "))
+		}
+	}
 }
 
 func (v *validator) evictions(e *EvictionConfiguration) {
@@ -164,5 +181,6 @@ func (c *DrainerConfiguration) Plan() plan.Config {
 		Pools: c.pools(), Groups: c.groups(), AllowLastNode: c.AllowLastNode, Settle: c.Settle.Duration, StuckAfter: c.StuckAfter.Duration,
 		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir,
 		Windows: c.planWindows(), Freezes: c.planFreezes(),
+		AllowDelete: c.AllowDelete, NeverDelete: c.NeverDelete.Namespaces,
 	}
 }

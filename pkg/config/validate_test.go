@@ -22,14 +22,19 @@ func TestValidate(t *testing.T) {
 		want   string // The path; empty for none.
 		detail string
 	}{
-		"no node":                   {func(c *c) { c.MaxDraining = intstr.FromInt(0) }, "maxDraining", "at least 1"},
-		"one node":                  {func(c *c) { c.MaxDraining = intstr.FromInt(1) }, "", ""},
-		"over 100 %":                {func(c *c) { c.MaxDraining = intstr.FromString("101%") }, "maxDraining", "1% to 100%"},
-		"all":                       {func(c *c) { c.MaxDraining = intstr.FromString("100%") }, "", ""},
-		"selector":                  {func(c *c) { c.NodeSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "?"}} }, "nodeSelector", "label selector"},
-		"bare pods":                 {func(c *c) { c.BarePods = "x" }, "barePods", "Block, Evict or Ignore"},
-		"emptyDir":                  {func(c *c) { c.EmptyDir = "Ignore" }, "emptyDir", "Evict or Block"},
-		"timeout":                   {func(c *c) { c.OnTimeout = "Delete" }, "onTimeout", "Wait, Stop or Release"},
+		"no node":                {func(c *c) { c.MaxDraining = intstr.FromInt(0) }, "maxDraining", "at least 1"},
+		"one node":               {func(c *c) { c.MaxDraining = intstr.FromInt(1) }, "", ""},
+		"over 100 %":             {func(c *c) { c.MaxDraining = intstr.FromString("101%") }, "maxDraining", "1% to 100%"},
+		"all":                    {func(c *c) { c.MaxDraining = intstr.FromString("100%") }, "", ""},
+		"selector":               {func(c *c) { c.NodeSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "?"}} }, "nodeSelector", "label selector"},
+		"bare pods":              {func(c *c) { c.BarePods = "x" }, "barePods", "Block, Evict or Ignore"},
+		"emptyDir":               {func(c *c) { c.EmptyDir = "Ignore" }, "emptyDir", "Evict or Block"},
+		"timeout":                {func(c *c) { c.OnTimeout = "Kill" }, "onTimeout", "Wait, Stop, Release or Delete"},
+		"a deletion not allowed": {func(c *c) { c.OnTimeout = "Delete" }, "onTimeout", "expected Wait, Stop or Release without allowDelete"},
+		"a pool's deletion": {func(c *c) {
+			c.Pools = []config.Pool{{Name: "a", NodeSelector: &metav1.LabelSelector{}, OnTimeout: "Delete"}}
+		}, "pools[0].onTimeout", "without allowDelete"},
+		"no namespace":              {func(c *c) { c.NeverDelete.Namespaces = []string{"db", "Db*"} }, "neverDelete.namespaces", "expected the name of a namespace"},
 		"drain timeout":             {func(c *c) { c.DrainTimeout.Duration = -1 }, "drainTimeout", "at least 0"},
 		"settle":                    {func(c *c) { c.Settle.Duration = -1 }, "settle", "at least 0"},
 		"settle at once":            {func(c *c) { c.Settle.Duration = 0 }, "", ""},

@@ -44,7 +44,10 @@ type Options struct {
 	Ledger *Ledger
 	Evict  EvictFunc
 	// DryRun asks what would be answered to an eviction.
-	DryRun   EvictFunc
+	DryRun EvictFunc
+	// Delete is for requests that delete pods past their budgets. Without it none
+	// may.
+	Delete   DeleteFunc
 	Observer Observer
 	// Fence is nil without leader election.
 	Fence Fence
@@ -124,6 +127,7 @@ func New(o Options) *Controller {
 		o.Nodes = o.Client
 	}
 	o.Config.HandsOver = o.HandOver != nil
+	o.Config.AllowDelete = o.Config.AllowDelete && o.Delete != nil
 	c := &Controller{
 		Options: o,
 		writer:  nodeWriter{nodes: o.Nodes.CoreV1().Nodes()},
@@ -145,7 +149,9 @@ func New(o Options) *Controller {
 // answered counts an answer and asks for a plan: at once if it may let another
 // pod be sent.
 func (c *Controller) answered(a plan.Answered) {
-	c.Observer.Answered(a.Outcome, a.Took)
+	if a.Grant.Deletion == nil {
+		c.Observer.Answered(a.Outcome, a.Took)
+	}
 	if a.Outcome.Reason == plan.Admitted && a.Grant.Budget.Name == "" {
 		c.WakeSoon()
 		return

@@ -60,6 +60,29 @@ func post(core rest.Interface, version string, dryRun bool) EvictFunc {
 	}
 }
 
+// NewDeleteFunc deletes pods through the client of the core API group. It never
+// retries, either. The UID is a precondition, and without a grace period nothing
+// is sent: the API server would remove the pod while its containers run.
+func NewDeleteFunc(core rest.Interface) DeleteFunc {
+	return func(ctx context.Context, pod *plan.Pod, gracePeriod int64) (int, error) {
+		if pod.UID == "" || gracePeriod < 1 {
+			return 0, fmt.Errorf("deleting %s, UID %q, with a grace period of %d s: expected a UID and at least 1 s", pod.Key(), pod.UID, gracePeriod)
+		}
+		body, err := json.Marshal(&metav1.DeleteOptions{
+			TypeMeta:           metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
+			GracePeriodSeconds: &gracePeriod, Preconditions: &metav1.Preconditions{UID: &pod.UID},
+		})
+		if err != nil {
+			return 0, fmt.Errorf("writing the deletion of %s: %w", pod.Key(), err)
+		}
+		code := 0
+		err = core.Delete().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).
+			SetHeader("Content-Type", runtime.ContentTypeJSON).
+			Body(body).MaxRetries(0).Do(ctx).StatusCode(&code).Error()
+		return code, err
+	}
+}
+
 func evictionOf(pod *plan.Pod, gracePeriod *int64, version string) runtime.Object {
 	meta := metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}
 	options := &metav1.DeleteOptions{

@@ -17,11 +17,16 @@ import (
 // refusals and send what no plan wants any more.
 type EvictFunc func(ctx context.Context, pod *plan.Pod, gracePeriod *int64) (code int, err error)
 
+// DeleteFunc deletes a pod, once, as EvictFunc evicts one. The grace period is in
+// seconds, and at least 1.
+type DeleteFunc func(ctx context.Context, pod *plan.Pod, gracePeriod int64) (code int, err error)
+
 // evictor sends the evictions that the newest plan grants: a queue of tickets,
 // a rate limit over all nodes and a few workers. A ticket is spent on whatever
 // the newest plan wants sent first then, or on nothing.
 type evictor struct {
 	evict   EvictFunc
+	delete  DeleteFunc
 	fence   Fence
 	limiter *rate.Limiter
 	timeout time.Duration
@@ -50,7 +55,7 @@ type ticket uint64
 
 func newEvictor(o Options, answered func(plan.Answered)) *evictor {
 	e := &evictor{
-		evict: o.Evict, fence: o.Fence, limiter: rate.NewLimiter(o.QPS, o.Burst), timeout: o.EvictionTimeout,
+		evict: o.Evict, delete: o.Delete, fence: o.Fence, limiter: rate.NewLimiter(o.QPS, o.Burst), timeout: o.EvictionTimeout,
 		ledger: o.Ledger, paused: func() bool { return false }, answered: answered, outbox: plan.NewOutbox(o.Workers),
 		queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[ticket]{
 			Name: "evictions", MetricsProvider: o.MetricsProvider,
@@ -194,11 +199,19 @@ func (e *evictor) request(ctx context.Context, g plan.Grant) {
 		return
 	}
 	begun := time.Now()
-	code, err := e.evict(ctx, g.Pod, g.GracePeriod)
+	code, err := e.ask(ctx, &g)
 	a := plan.Answered{Grant: g, Outcome: plan.OutcomeOf(code, err), At: time.Now()}
 	a.Took = a.At.Sub(begun)
 	e.record(a)
 	e.answered(a)
+}
+
+// ask evicts the pod of a grant, or deletes it.
+func (e *evictor) ask(ctx context.Context, g *plan.Grant) (code int, err error) {
+	if g.Deletion != nil {
+		return e.delete(ctx, g.Pod, g.Deletion.GracePeriod)
+	}
+	return e.evict(ctx, g.Pod, g.GracePeriod)
 }
 
 // unsent undoes take for a pod that was not sent.

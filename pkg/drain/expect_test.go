@@ -80,6 +80,13 @@ func (s *story) evictions(prefix string) []apiserver.Request {
 
 func evicts(r apiserver.Request) bool { return r.Evicts() }
 
+// deletions are the requests to delete pods whose names begin with the prefix.
+func (s *story) deletions(prefix string) []apiserver.Request {
+	return s.server.Requests(func(r apiserver.Request) bool { return deletes(r) && strings.HasPrefix(r.Name, prefix) })
+}
+
+func deletes(r apiserver.Request) bool { return r.Resource == sim.Pods && r.Verb == "delete" }
+
 // events are the notes of the events about an object of the name, by reason.
 func (s *story) events(object string) map[string][]string {
 	notes := map[string][]string{}

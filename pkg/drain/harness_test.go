@@ -33,6 +33,8 @@ type flags struct {
 	evictionTimeout           time.Duration
 	onTimeout                 api.OnTimeout
 	allowLastNode             bool
+	allowDelete               bool
+	neverDelete               []string
 	barePods                  plan.BarePods
 	emptyDir                  plan.EmptyDir
 	// limits are further limits over nodes; nil for none. selectors are used
@@ -165,7 +167,7 @@ func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.
 	w := watcher.New(client, "drainer", p.nodes(), ledger, planner{&controller})
 	controller = drain.New(drain.Options{
 		Config: p.config(), Client: client, View: w, Ledger: ledger,
-		Evict: drain.NewEvictFunc(evictions, version), DryRun: drain.NewDryRunFunc(evictions, version),
+		Evict: drain.NewEvictFunc(evictions, version), Delete: drain.NewDeleteFunc(evictions), DryRun: drain.NewDryRunFunc(evictions, version),
 		Observer: observer{p.metrics, p.planning}, Fence: term.Fence, HandOver: term.HandOver, Fail: fail,
 		QPS: rate.Limit(evictionQPS), Burst: evictionBurst, Workers: evictionWorkers, EvictionTimeout: p.evictionTimeout,
 		Identity: p.identity, MetricsProvider: p.queues,
@@ -189,6 +191,7 @@ func (p *process) config() plan.Config {
 		AllowLastNode: p.allowLastNode, Settle: settle, StuckAfter: stuckAfter,
 		Timeout: p.drainTimeout, OnTimeout: p.onTimeout, BarePods: p.barePods, EmptyDir: p.emptyDir,
 		Windows: p.windows, Freezes: p.freezes,
+		AllowDelete: p.allowDelete, NeverDelete: p.neverDelete,
 	}
 	var err error
 	if p.limits != nil {

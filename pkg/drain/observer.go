@@ -14,6 +14,8 @@ type Observer interface {
 	// PodAdmitted: a pod that was blocked by reason has been admitted, after it
 	// had been a target for the time.
 	PodAdmitted(reason plan.Reason, waited time.Duration)
+	// PodDeleted: a pod that a budget held for the reason was deleted past it.
+	PodDeleted(reason plan.Reason)
 	// PodGone: an admitted pod is gone, after terminating for the time.
 	PodGone(terminating time.Duration)
 	// Planned: a plan was made and published, which took the time.

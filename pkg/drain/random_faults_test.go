@@ -43,7 +43,7 @@ func (r *randomRun) rule(f *scenario.Fault) apiserver.Rule {
 func classOf(q apiserver.Request) (class scenario.Class, known bool) {
 	_, lists := listedNode(q)
 	switch {
-	case evicts(q):
+	case evicts(q), deletes(q):
 		return scenario.Evictions, true
 	case writesNode(q):
 		return scenario.Writes, true

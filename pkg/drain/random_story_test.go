@@ -118,6 +118,7 @@ type randomRun struct {
 func (r *randomRun) prepare() {
 	r.flags = flags{
 		evictionTimeout: defaults().evictionTimeout, drainTimeout: r.Timeout, onTimeout: r.OnTimeout,
+		allowDelete: r.AllowDelete, neverDelete: r.NeverDelete,
 		allowLastNode: r.AllowLastNode, barePods: plan.BarePods(r.BarePods), emptyDir: plan.EmptyDir(r.EmptyDir),
 		limits: r.Limit, selectors: r.Selectors(),
 	}
@@ -258,18 +259,27 @@ func (r *randomRun) actor(client string) invariant.Actor {
 }
 
 func (r *randomRun) eviction(q apiserver.Request) invariant.Eviction {
-	return invariant.Eviction{Pod: types.NamespacedName{Namespace: q.Namespace, Name: q.Name}, UID: preconditionOf(q), By: r.actor(q.Client)}
+	e := invariant.Eviction{Pod: types.NamespacedName{Namespace: q.Namespace, Name: q.Name}, By: r.actor(q.Client)}
+	if deletes(q) {
+		e.Deletes, e.UID, e.Grace = true, "", 0
+		if o := optionsOf(r.T, q); o.Preconditions != nil && o.Preconditions.UID != nil && o.GracePeriodSeconds != nil {
+			e.UID, e.Grace = *o.Preconditions.UID, *o.GracePeriodSeconds
+		}
+		return e
+	}
+	e.UID = preconditionOf(q)
+	return e
 }
 
 func (r *randomRun) received(q apiserver.Request) {
-	if evicts(q) {
+	if evicts(q) || deletes(q) {
 		r.checker.Received(time.Now(), r.eviction(q))
 	}
 }
 
 func (r *randomRun) handled(q apiserver.Request, code int) {
 	switch node, listed := listedNode(q); {
-	case evicts(q):
+	case evicts(q), deletes(q):
 		r.checker.Handled(time.Now(), r.eviction(q), code)
 	case listed:
 		r.checker.Listed(time.Now(), node)

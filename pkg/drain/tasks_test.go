@@ -94,6 +94,7 @@ type silent struct{}
 func (silent) Answered(plan.Outcome, time.Duration)   {}
 func (silent) PodAdmitted(plan.Reason, time.Duration) {}
 func (silent) PodGone(time.Duration)                  {}
+func (silent) PodDeleted(plan.Reason)                 {}
 func (silent) Planned(time.Duration)                  {}
 func (silent) DrainEnded(plan.Result, time.Duration)  {}
 

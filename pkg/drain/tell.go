@@ -41,8 +41,15 @@ func (c *Controller) tellPod(ctx context.Context, event plan.Event) {
 	case plan.PodEvicted:
 		logger.Info("Evicted pod", "node", e.Pod.Node, "pod", key(e.Pod), "request", e.Request)
 		c.events.pod(e.Pod, "Evicted", fmt.Sprintf("Evicted from node %s for drain request %s", e.Pod.Node, e.Request))
+	case plan.PodDeleted:
+		c.tellDeleted(ctx, &e)
 	case plan.EvictionNotAdmitted:
 		o := e.Outcome
+		if e.Deletion {
+			logger.Info("Deletion past a budget was not admitted", "node", e.Pod.Node, "pod", key(e.Pod),
+				"request", e.Request, "code", o.Code, "reason", o.Reason, "message", o.Message)
+			return
+		}
 		if o.Asked > o.RetryAfter {
 			logger.Info("The API server asked for a longer wait than is kept", "node", e.Pod.Node, "pod", key(e.Pod),
 				"request", e.Request, "code", o.Code, "asked", o.Asked, "kept", o.RetryAfter)
@@ -58,6 +65,17 @@ func (c *Controller) tellPod(ctx context.Context, event plan.Event) {
 	case plan.PodAnnotationsIgnored:
 		c.events.podWarning(e.Pod, "AnnotationIgnored", fmt.Sprintf("Drain request %s %s", e.Request, e.Text))
 	}
+}
+
+// tellDeleted tells of a deletion past a budget, wherever somebody may look.
+func (c *Controller) tellDeleted(ctx context.Context, e *plan.PodDeleted) {
+	c.Observer.PodDeleted(e.Reason)
+	klog.FromContext(ctx).Info("Deleted pod past its budget", "node", e.Node.Name, "pod", key(e.Pod), "request", e.Request,
+		"reason", e.Reason, "budgets", e.Budgets, "gracePeriodSeconds", e.GracePeriod)
+	note := fmt.Sprintf("past PDB %s, which did not let it be evicted, because drain request %s of node %s has timed out",
+		e.Budgets, e.Request, e.Node.Name)
+	c.events.podWarning(e.Pod, "ForcedDeletion", "Deleted "+note)
+	c.events.node(e.Node, "ForcedDeletion", fmt.Sprintf("Deleted pod %s %s", e.Pod.Key(), note), true)
 }
 
 func key(p *plan.Pod) klog.ObjectRef { return klog.KRef(p.Namespace, p.Name) }

@@ -47,6 +47,9 @@ func (d *daemon) sendNext() {
 		}
 	}
 	r := Request{Verb: Evict, Object: types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, UID: g.Pod.UID, Grant: g}
+	if g.Deletion != nil {
+		r.Verb = Delete
+	}
 	d.send(r, d.loop.options.EvictionTimeout, func(to reply) { d.loop.evict(&g, to) }, func(err error) {
 		release()
 		d.evicted(g, now, err)
@@ -72,7 +75,7 @@ func (d *daemon) evicted(g plan.Grant, sent time.Time, err error) {
 	}
 	a := plan.Answered{Grant: g, Outcome: plan.OutcomeOf(code, err), At: d.loop.Now()}
 	a.Took = a.At.Sub(sent)
-	if d.loop.options.Evicted != nil {
+	if d.loop.options.Evicted != nil && g.Deletion == nil {
 		d.loop.options.Evicted(a)
 	}
 	d.ledger.Answered(a)
@@ -85,9 +88,15 @@ func (d *daemon) evicted(g plan.Grant, sent time.Time, err error) {
 	d.pump()
 }
 
-// evict is the API server's side of an eviction: a webhook comes first, and takes
-// its time.
+// evict is the API server's side of an eviction, or of a deletion. Before an
+// eviction comes a webhook, and takes its time.
 func (l *Loop) evict(g *plan.Grant, to reply) {
+	if g.Deletion != nil {
+		to(0, l.cluster.DeletePod(types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, metav1.DeleteOptions{
+			GracePeriodSeconds: &g.Deletion.GracePeriod, Preconditions: &metav1.Preconditions{UID: &g.Pod.UID},
+		}))
+		return
+	}
 	handle := func() {
 		answer := l.cluster.Evict(types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, metav1.DeleteOptions{
 			GracePeriodSeconds: g.GracePeriod, Preconditions: &metav1.Preconditions{UID: &g.Pod.UID},

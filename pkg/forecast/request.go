@@ -17,6 +17,8 @@ type Verb string
 const (
 	// Evict posts to pods/eviction.
 	Evict Verb = "evict"
+	// Delete deletes a pod.
+	Delete Verb = "delete"
 	// Report applies conditions and annotations of a node, Clear removes them.
 	Report Verb = "report"
 	Clear  Verb = "clear"
@@ -42,7 +44,7 @@ type Request struct {
 	// UID is that of the object, of which a write is a precondition; empty for a
 	// budget.
 	UID types.UID
-	// Grant is what the pod is evicted for; zero for other verbs.
+	// Grant is what the pod is evicted or deleted for; zero for other verbs.
 	Grant plan.Grant
 	// Sent is when it was sent, Daemon which daemon of the loop sent it: the first
 	// is 1.

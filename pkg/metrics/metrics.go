@@ -23,6 +23,7 @@ type Metrics struct {
 	duration    *prometheus.HistogramVec
 	blocked     *prometheus.HistogramVec
 	termination prometheus.Histogram
+	deletions   *prometheus.CounterVec
 	drains      *prometheus.CounterVec
 	drain       *prometheus.HistogramVec
 	planning    prometheus.Histogram
@@ -42,7 +43,7 @@ func New(version, commit string) *Metrics {
 	}, []string{"version", "commit", "goversion"})
 	build.WithLabelValues(version, commit, runtime.Version()).Set(1)
 	m.initialise()
-	m.Registry.MustRegister(m.requests, m.duration, m.blocked, m.termination, m.drains, m.drain, m.planning, m.leader, build,
+	m.Registry.MustRegister(m.requests, m.duration, m.blocked, m.termination, m.deletions, m.drains, m.drain, m.planning, m.leader, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -71,6 +72,10 @@ func (m *Metrics) makeEvictions() {
 }
 
 func (m *Metrics) makeDrains() {
+	m.deletions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "drainer_forced_deletions_total",
+		Help: "Pods deleted past their budgets because a drain has timed out, by what held them.",
+	}, []string{"reason"})
 	m.drains = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "drainer_drains_total",
 		Help: "Drains by how they ended; a request is counted once.",
@@ -99,6 +104,9 @@ func (m *Metrics) initialise() {
 	}
 	for _, r := range plan.BlockedReasons() {
 		m.blocked.WithLabelValues(string(r))
+	}
+	for _, r := range plan.ForcibleReasons() {
+		m.deletions.WithLabelValues(string(r))
 	}
 	for _, e := range plan.Results() {
 		m.drains.WithLabelValues(string(e))
@@ -147,6 +155,9 @@ func (m *Metrics) Answers() map[string]int {
 func (m *Metrics) PodAdmitted(reason plan.Reason, waited time.Duration) {
 	m.blocked.WithLabelValues(string(reason)).Observe(waited.Seconds())
 }
+
+// PodDeleted implements drain.Observer.
+func (m *Metrics) PodDeleted(reason plan.Reason) { m.deletions.WithLabelValues(string(reason)).Inc() }
 
 // PodGone implements drain.Observer.
 func (m *Metrics) PodGone(terminating time.Duration) { m.termination.Observe(terminating.Seconds()) }

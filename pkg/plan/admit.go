@@ -111,6 +111,8 @@ type budgetWork struct {
 	// oldest is the pod that it blocks longest, oldestOn its node.
 	oldest   *PodState
 	oldestOn *nodeWork
+	// occupied is true while a pod under it is on its way out.
+	occupied bool
 	// polled is true once it was checked whether it has to be read.
 	polled bool
 }

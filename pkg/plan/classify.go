@@ -32,6 +32,9 @@ type PodState struct {
 	Since time.Time
 	// Message is the server's own words, if it has said anything.
 	Message string
+	// Spared is why the pod is not deleted although its node deletes what budgets
+	// hold; empty for all others.
+	Spared string
 	// Until is when the pod may be sent again, if that is known.
 	Until time.Time
 

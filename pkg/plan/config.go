@@ -39,6 +39,11 @@ type Config struct {
 	Timeout time.Duration
 	// OnTimeout is what happens then, unless the request says otherwise.
 	OnTimeout api.OnTimeout
+	// AllowDelete lets requests that time out delete pods past the budgets that
+	// hold them; without it such a request is invalid.
+	AllowDelete bool
+	// NeverDelete are the namespaces in which no pod is deleted for that.
+	NeverDelete []string
 	// BarePods is what to do with pods that have no controller.
 	BarePods BarePods
 	// EmptyDir is what to do with pods that have an emptyDir volume.

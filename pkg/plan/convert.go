@@ -106,6 +106,10 @@ func PodOf(pod *corev1.Pod) *Pod {
 		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Node: pod.Spec.NodeName,
 		Labels: pod.Labels, Phase: pod.Status.Phase, Finalizers: pod.Finalizers,
 	}
+	p.OwnGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second
+	if seconds := pod.Spec.TerminationGracePeriodSeconds; seconds != nil {
+		p.OwnGrace = time.Duration(*seconds) * time.Second
+	}
 	_, p.Static = pod.Annotations[corev1.MirrorPodAnnotationKey]
 	if owner := metav1.GetControllerOf(pod); owner != nil {
 		p.Controller = Owner{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: owner.UID}
@@ -157,6 +161,9 @@ func BudgetOf(pdb *policyv1.PodDisruptionBudget) (*Budget, error) {
 		Observed:   pdb.Status.ObservedGeneration >= pdb.Generation,
 		Allowed:    pdb.Status.DisruptionsAllowed, CurrentHealthy: pdb.Status.CurrentHealthy,
 		DesiredHealthy: pdb.Status.DesiredHealthy, ExpectedPods: pdb.Status.ExpectedPods,
+	}
+	if owner := metav1.GetControllerOfNoCopy(pdb); owner != nil {
+		b.Controller = owner.Kind + " " + owner.Name
 	}
 	if p := pdb.Spec.UnhealthyPodEvictionPolicy; p != nil {
 		b.AlwaysAllow = *p == policyv1.AlwaysAllow

@@ -93,6 +93,7 @@ func TestNodeOf(t *testing.T) {
 func TestPodOf(t *testing.T) {
 	yes, seconds := true, int64(30)
 	deadline := metav1.NewTime(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	ownGrace := int64(7)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "ns", Name: "x", UID: "u", Labels: map[string]string{"app": "web"}, Finalizers: []string{"a/b"},
@@ -105,7 +106,7 @@ func TestPodOf(t *testing.T) {
 			},
 			DeletionTimestamp: &deadline, DeletionGracePeriodSeconds: &seconds,
 		},
-		Spec: corev1.PodSpec{NodeName: "n", Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}},
+		Spec: corev1.PodSpec{NodeName: "n", TerminationGracePeriodSeconds: &ownGrace, Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}},
 		Status: corev1.PodStatus{
 			Phase:             corev1.PodRunning,
 			Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
@@ -114,11 +115,15 @@ func TestPodOf(t *testing.T) {
 	}
 	want := Pod{
 		Namespace: "ns", Name: "x", UID: "u", Node: "n", Labels: map[string]string{"app": "web"}, Phase: corev1.PodRunning, Ready: true,
-		Deadline: deadline.Time, Grace: 30 * time.Second, Finalizers: []string{"a/b"}, Stopped: true, Static: true, EmptyDir: true,
+		Deadline: deadline.Time, Grace: 30 * time.Second, Finalizers: []string{"a/b"}, Stopped: true, Static: true, EmptyDir: true, OwnGrace: 7 * time.Second,
 		Controller:   Owner{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "ds", UID: "d"},
 		Instructions: []string{"drainer.dev/drain", "drainer.dev/drain-order"},
 	}
 	got := PodOf(pod)
+	pod.Spec.TerminationGracePeriodSeconds = nil
+	if d := PodOf(pod).OwnGrace; d != 30*time.Second {
+		t.Errorf("a pod that asks for none has %v", d)
+	}
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v\nwant %+v", *got, want)
 	}

@@ -89,6 +89,9 @@ type PodMemory struct {
 	LookupsLeft int
 	// LookupAt is when to look the pod up next; zero for never.
 	LookupAt time.Time
+	// Deletion is what there is to tell once it is known that the pod was deleted
+	// past its budgets; nil if that was not tried.
+	Deletion *PodDeleted
 	// ConfirmedGone is true if the server said that the pod is not there.
 	ConfirmedGone bool
 
@@ -112,4 +115,6 @@ type BudgetMemory struct {
 	PollAt time.Time
 	// Polls counts the reads since the last event.
 	Polls int
+	// Forced is the last deletion past it.
+	Forced Forced
 }

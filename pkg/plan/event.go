@@ -16,11 +16,26 @@ type PodEvicted struct {
 	Request string
 }
 
-// EvictionNotAdmitted: an eviction was answered with anything else.
+// EvictionNotAdmitted: an eviction, or a deletion, was answered with anything
+// else.
 type EvictionNotAdmitted struct {
 	Pod     *Pod
 	Request string
 	Outcome Outcome
+	// Deletion is true for a deletion.
+	Deletion bool
+}
+
+// PodDeleted: a pod was deleted past the budgets that held it.
+type PodDeleted struct {
+	Pod     *Pod
+	Node    *Node
+	Request string
+	// Reason is what held the pod, Budgets the budgets, separated by commas.
+	Reason  Reason
+	Budgets string
+	// GracePeriod is in seconds.
+	GracePeriod int64
 }
 
 // PodUnblocked: a pod that was blocked has been admitted, Waited after it
@@ -102,6 +117,7 @@ type ControlChanged struct{ Control Control }
 
 func (PodEvicted) event()            {}
 func (EvictionNotAdmitted) event()   {}
+func (PodDeleted) event()            {}
 func (PodUnblocked) event()          {}
 func (PodGone) event()               {}
 func (PodNotEvicted) event()         {}

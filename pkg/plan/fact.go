@@ -137,6 +137,7 @@ func (m *Memory) change(e *Entry, change func(PodMemory) (PodMemory, []Event)) [
 	e.Memory = memory
 	if before.IsZero() && !memory.AdmittedAt.IsZero() {
 		m.countReturn(e)
+		m.countDeletion(e)
 	}
 	return events
 }
@@ -176,6 +177,9 @@ func (n NodeMemory) drained(f NodeDrained) NodeMemory {
 
 // answered takes in the answer to an eviction.
 func (m *Memory) answered(f Answered) []Event {
+	if f.Grant.Deletion != nil && (f.Outcome.Reason == Admitted || f.Outcome.Reason.Uncertain()) {
+		m.forced(f)
+	}
 	if f.Grant.Probe && f.Outcome.Reason.byBudget() {
 		for _, budget := range f.Grant.budgetUIDs {
 			m.Budgets[budget] = m.Budgets[budget].probed(f.At)
@@ -194,8 +198,14 @@ func (b BudgetMemory) probed(at time.Time) BudgetMemory {
 func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
 	reason := f.Outcome.Reason
 	p.SentAt = f.At.Add(-f.Took)
+	if f.Grant.Deletion != nil && (reason == Admitted || reason.Uncertain()) {
+		p.Deletion = f.Grant.Deletion
+	}
 	if reason == Admitted {
 		p, events := p.admitted(f.At)
+		if p.Deletion != nil {
+			return p, events
+		}
 		return p, append(events, PodEvicted{Pod: f.Grant.Pod, Request: f.Grant.Request})
 	}
 	switch {
@@ -210,7 +220,7 @@ func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
 		}
 		p = p.refused(f)
 	}
-	return p, []Event{EvictionNotAdmitted{Pod: f.Grant.Pod, Request: f.Grant.Request, Outcome: f.Outcome}}
+	return p, []Event{EvictionNotAdmitted{Pod: f.Grant.Pod, Request: f.Grant.Request, Outcome: f.Outcome, Deletion: f.Grant.Deletion != nil}}
 }
 
 // refused is p after the API server did not admit its eviction.
@@ -226,57 +236,16 @@ func (p PodMemory) refused(f Answered) PodMemory {
 // admitted is p after the API server admitted its eviction.
 func (p PodMemory) admitted(at time.Time) (PodMemory, []Event) {
 	var events []Event
-	if p.BlockedBy != "" {
+	switch {
+	case p.Deletion != nil:
+		events = append(events, *p.Deletion)
+	case p.BlockedBy != "":
 		events = append(events, PodUnblocked{Reason: p.BlockedBy, Waited: at.Sub(p.TargetSince)})
 	}
 	p.AdmittedAt, p.Uncertain = at, false
 	p.LookupAt, p.LookupsLeft = at.Add(deletionGrace), 1
 	p.Refusals, p.RetryAt, p.Outcome = 0, time.Time{}, Outcome{}
 	return p, events
-}
-
-const (
-	// deletionGrace is how long after its admission an evicted pod may not show
-	// as terminating before it is looked up.
-	deletionGrace = 30 * time.Second
-	// lookupInterval is how long the next lookup of a pod waits.
-	lookupInterval = 5 * time.Second
-)
-
-// lookupsOf is how often a pod is looked up before it counts as still there:
-// the API server may go on with a request that it did not answer.
-func lookupsOf(r Reason) int {
-	if r == Unknown {
-		return 3
-	}
-	return 1
-}
-
-// lookedUp is p after it was looked up.
-func (p PodMemory) lookedUp(pod *Pod, f LookedUp) (PodMemory, []Event) {
-	switch {
-	case f.Gone:
-		p.ConfirmedGone, p.LookupAt = true, time.Time{}
-		return p, []Event{PodConfirmedGone{Pod: pod}}
-	case f.Terminating:
-		p.LookupAt = time.Time{}
-		if p.AdmittedAt.IsZero() {
-			return p.admitted(f.At)
-		}
-		return p, nil
-	case p.LookupsLeft > 1:
-		p.LookupsLeft--
-		p.LookupAt = f.At.Add(lookupInterval)
-		return p, nil
-	}
-	// It was not evicted: it may be sent again, after a while.
-	if p.Outcome.Reason == "" || p.Outcome.Reason == Gone {
-		p.Outcome = Outcome{Reason: ServerError, Message: "the API server admitted the eviction, but the pod is still there and does not terminate"}
-	}
-	p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}
-	p.Refusals++
-	p.RetryAt = f.At.Add(p.Outcome.wait(p.Refusals))
-	return p, []Event{PodNotEvicted{Pod: pod}}
 }
 
 // after is w after a write. Progress is counted from the last change of phase.

@@ -202,6 +202,9 @@ func (m *Memory) count(o Observed, byName map[string]*Node) []Event {
 		if node == nil || m.Nodes[node.UID].Request == "" || !e.Memory.Target {
 			continue
 		}
+		if e.Memory.Uncertain && e.Memory.Deletion != nil {
+			events = append(events, m.change(e, func(p PodMemory) (PodMemory, []Event) { return p.admitted(o.Now) })...)
+		}
 		memory := m.Nodes[node.UID]
 		memory.Gone++
 		m.Nodes[node.UID] = memory

@@ -31,6 +31,8 @@ type words struct {
 	stopped, released bool
 	// halted is what stops the node besides its request, control what stops all.
 	halted, control string
+	// deletes is true for a drain that deletes what budgets hold.
+	deletes bool
 	// trouble is why the node cannot be written to.
 	trouble string
 	// cordoned, uncordoned and listed say how far the node is.
@@ -41,7 +43,7 @@ type words struct {
 
 func (p *planner) wordsOf(n *nodeWork) words {
 	w := words{
-		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), released: n.memory.released(), trouble: n.memory.Trouble,
+		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), released: n.memory.released(), deletes: p.deletes(n), trouble: n.memory.Trouble,
 		halted: n.halted, control: p.Control.text(),
 		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations,
 	}
@@ -69,7 +71,7 @@ func (n *NodePlan) Report() Report {
 		r.Status.Blockers, r.Status.MoreBlockers = run.Kept, run.More
 	}
 	r.Status.Warnings = n.words.warnings()
-	text := n.words.message(n.Phase, r.Status.Pods, &worst)
+	text := n.words.message(n.Phase, &r.Status, &worst)
 	if n.words.control != "" && n.Phase != api.Paused {
 		text += "; " + n.words.control
 	}
@@ -97,28 +99,34 @@ func ignoredText(pod *Pod, more int) string {
 }
 
 // message is the sentence for people.
-func (w *words) message(phase api.Phase, counts api.PodCounts, worst *blockage) string {
+func (w *words) message(phase api.Phase, status *api.Status, worst *blockage) string {
 	switch {
 	case phase == api.Drained:
-		return drainedMessage(counts)
+		return drainedMessage(status)
 	case phase == api.InvalidRequest, phase == api.Queued, w.fixed != "":
 		return w.fixed
 	default:
-		return w.progress(phase, counts, worst)
+		return w.progress(phase, status, worst)
 	}
 }
 
-func drainedMessage(c api.PodCounts) string {
-	return fmt.Sprintf("all %d pods gone, %d ignored", c.Gone, c.Ignored)
+func drainedMessage(s *api.Status) string {
+	text := fmt.Sprintf("all %d pods gone, %d ignored", s.Pods.Gone, s.Pods.Ignored)
+	if deleted := deletionsText(s.Deletions); deleted != "" {
+		text += "; " + deleted
+	}
+	return text
 }
 
-func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage) string {
+func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) string {
 	var parts []string
 	switch {
 	case phase == api.TimedOut && w.released:
 		parts = append(parts, "timed out and released: the node takes new pods again, and is drained again only for another request ID")
 	case phase == api.TimedOut && w.stopped:
 		parts = append(parts, "timed out and stopped: no further pod is evicted, the node stays cordoned")
+	case phase == api.TimedOut && w.deletes:
+		parts = append(parts, "timed out, deleting pods past the budgets that hold them")
 	case phase == api.TimedOut:
 		parts = append(parts, "timed out, continuing")
 	case phase == api.Paused && w.halted != "":
@@ -143,7 +151,10 @@ func (w *words) progress(phase api.Phase, counts api.PodCounts, worst *blockage)
 		parts = append(parts, "reading the node's pods (if this takes long, the log says why)")
 	}
 	if w.listed {
-		parts = append(parts, counted(counts))
+		parts = append(parts, counted(status.Pods))
+	}
+	if deleted := deletionsText(status.Deletions); deleted != "" {
+		parts = append(parts, deleted)
 	}
 	return strings.Join(append(parts, worst.described(w.now)...), "; ")
 }
@@ -172,6 +183,13 @@ func counted(c api.PodCounts) string {
 
 // explanation says, for people, what holds the pod up.
 func (s *PodState) explanation() string {
+	if s.Spared != "" {
+		return s.cause() + "; not deleted: " + s.Spared
+	}
+	return s.cause()
+}
+
+func (s *PodState) cause() string {
 	if s.State == Terminating {
 		text := "terminating, overdue: "
 		if s.Reason == Finalizer {

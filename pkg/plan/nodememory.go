@@ -23,6 +23,8 @@ type NodeMemory struct {
 	// ReleasedAt is when the drain timed out and gave the node back. The request
 	// has come to its end then, whatever its annotations say later.
 	ReleasedAt time.Time
+	// Deletions count the pods deleted past their budgets, by the budgets' names.
+	Deletions map[string]int
 	// Gone counts the targets that have left.
 	Gone int
 	// Phase is the phase of the plan before, or of the process before.
@@ -163,6 +165,7 @@ func restore(node *Node, status api.Status) NodeMemory {
 		r.more[Reason(more.Reason)] = more
 	}
 	memory := NodeMemory{
+		Deletions:   countsOf(status.Deletions),
 		Request:     status.Request,
 		RequestedAt: timeOf(status.RequestedAt),
 		StartedAt:   timeOf(status.StartedAt),

@@ -59,7 +59,7 @@ type NodePlan struct {
 	Taint, Untaint bool
 	// Cordon says that the node has to be cordoned.
 	Cordon bool
-	// Uncordon says that the cordon has to be taken back although the request
+	// Uncordon says that the cordon has to be removed although the request
 	// stays: it has timed out.
 	Uncordon bool
 	// Confirm says that the node looks drained: a live list decides.
@@ -80,7 +80,7 @@ func (n *NodePlan) Acts() bool {
 	return n.Taint || n.Untaint || n.Cordon || n.Uncordon || n.Confirm || n.Read
 }
 
-// Grant is the permission to evict one pod, good until the next plan.
+// Grant is the permission to evict or to delete one pod, good until the next plan.
 type Grant struct {
 	Pod *Pod
 	// Budget is the budget of which a disruption will be spent; zero if none.
@@ -96,8 +96,13 @@ type Grant struct {
 	Repeated bool
 	// Budgets and Versions are the budgets by which the pod was judged.
 	Budgets, Versions string
-	// budgetUIDs are those budgets, for a probe.
+	// budgetUIDs are those budgets, for a probe and a deletion.
 	budgetUIDs []types.UID
+	// Deletion is set for a pod to delete, past the budgets that hold it, instead
+	// of evicting it: what there will be to tell of it.
+	Deletion *PodDeleted
+	// healthy are the healthy pods under budgetUIDs when the deletion was decided.
+	healthy []int32
 	// rounds is how often the budget has to recover until all pods under it
 	// have been sent; 0 without one.
 	rounds int
@@ -119,6 +124,7 @@ func Make(s *Snapshot) Plan {
 		p.assess(n)
 	}
 	p.share()
+	p.force()
 	p.probe()
 	plan := Plan{Grants: p.grants, Polls: p.poll(), Lookups: p.lookups, HandOver: p.handOver, Budgets: p.budgets}
 	for _, n := range p.nodes {

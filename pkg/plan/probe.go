@@ -96,7 +96,10 @@ func (p *planner) poll() []types.NamespacedName {
 }
 
 func (p *planner) pollOne(polls []types.NamespacedName, b *Budget) []types.NamespacedName {
-	memory := p.Memory.Budgets[b.UID]
+	memory, kept := p.budgets[b.UID]
+	if !kept {
+		memory = p.Memory.Budgets[b.UID]
+	}
 	if memory.SeenVersion != b.ResourceVersion {
 		memory.SeenVersion, memory.Polls = b.ResourceVersion, 0
 		memory.PollAt = p.Now.Add(jittered(pollInterval, b.UID))

@@ -61,6 +61,9 @@ func (p *planner) gather() {
 			}
 			continue
 		}
+		if err == nil {
+			err = p.disallowed(request)
+		}
 		memory, known := p.Memory.Nodes[node.UID]
 		n := &nodeWork{node: node, request: request, invalid: err, memory: nodeMemoryOf(node, request.ID, memory, known, p.Now)}
 		p.nodes = append(p.nodes, n)

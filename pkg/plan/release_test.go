@@ -57,7 +57,7 @@ func TestReleaseAtTimeout(t *testing.T) {
 	}
 }
 
-// TestReleasedStays: nothing but another ID begins a drain anew, and that begins
+// TestReleasedStays: nothing but another ID begins a drain again, and that begins
 // at the end of the queue.
 func TestReleasedStays(t *testing.T) {
 	for name, test := range map[string]struct {

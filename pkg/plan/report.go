@@ -24,7 +24,7 @@ func (r Report) Done(at time.Time) Report {
 	r.Status.Phase, r.Status.FinishedAt = api.Drained, &at
 	r.InProgress, r.Drained = corev1.ConditionFalse, corev1.ConditionTrue
 	r.Status.Result = string(resultOf(Result(r.Status.Result), api.Drained))
-	r.Message = drainedMessage(r.Status.Pods)
+	r.Message = drainedMessage(&r.Status)
 	return r
 }
 

@@ -157,3 +157,11 @@ func (s scene) undo() {
 		b.Free = int(b.Allowed)
 	}
 }
+
+func mustSelect(text string) labels.Selector {
+	selector, err := labels.Parse(text)
+	if err != nil {
+		panic(err) // The test's own mistake.
+	}
+	return selector
+}

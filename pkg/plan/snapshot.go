@@ -133,6 +133,8 @@ type Pod struct {
 	// Controller is the controlling owner, zero if there is none.
 	Controller Owner
 	EmptyDir   bool
+	// OwnGrace is the grace period that the pod itself asks for.
+	OwnGrace time.Duration
 	// Instructions are the annotations under api.Prefix, sorted.
 	Instructions []string
 }
@@ -170,6 +172,8 @@ type Budget struct {
 	ZeroBySpec bool
 	// Observed is false until the disruption controller has seen the spec.
 	Observed bool
+	// Controller is what manages the budget, as Kind name; empty if nothing does.
+	Controller string
 	// SyncFailed is why the disruption controller cannot compute the budget.
 	SyncFailed string
 

@@ -16,7 +16,8 @@ func TestRefusals(t *testing.T) {
 		want   []string
 	}{
 		"no such value":      {"replicas: 3", []string{"additional properties 'replicas' not allowed"}},
-		"no such flag":       {"drain: {allowDelete: true}", []string{"/drain", "'allowDelete' not allowed"}},
+		"no such flag":       {"drain: {forceDelete: true}", []string{"/drain", "'forceDelete' not allowed"}},
+		"a deletion":         {"drain: {onTimeout: Delete}", []string{`drain.onTimeout is "Delete" and drain.allowDelete is false`, "set drain.allowDelete to true"}},
 		"type":               {"replicaCount: two", []string{"/replicaCount", "want integer"}},
 		"text for a switch":  {"service: {enabled: \"yes\"}", []string{"/service/enabled", "want boolean"}},
 		"label is a number":  {"commonLabels: {a: 1}", []string{"/commonLabels/a", "want string"}},

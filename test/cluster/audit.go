@@ -34,6 +34,9 @@ rules:
   resources: [{group: "", resources: ["nodes", "nodes/status"]}]
 - level: None
   userGroups: ["system:serviceaccounts:kube-system"]
+- level: RequestResponse
+  verbs: [delete]
+  resources: [{group: "", resources: ["pods"]}]
 - level: Metadata
 `
 
@@ -74,6 +77,11 @@ func (e *AuditEvent) dryRun() bool { return strings.Contains(e.RequestURI, "dryR
 
 func (e *AuditEvent) postsEviction() bool {
 	return e.Verb == "create" && e.ObjectRef.Resource == "pods" && e.ObjectRef.Subresource == "eviction"
+}
+
+// Deletion is true for a DELETE of a pod.
+func (e *AuditEvent) Deletion() bool {
+	return e.Verb == "delete" && e.ObjectRef.Resource == "pods" && e.ObjectRef.Subresource == ""
 }
 
 // Credential is the ID of the ServiceAccount token that the request came with;

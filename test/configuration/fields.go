@@ -35,7 +35,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[plan.BarePods](): {string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods)},
 	reflect.TypeFor[plan.EmptyDir](): {string(plan.EvictEmptyDir), string(plan.BlockEmptyDir)},
 	reflect.TypeFor[config.AtEnd]():  {string(config.Finish), string(config.Pause)},
-	reflect.TypeFor[api.OnTimeout](): {string(api.Wait), string(api.Stop), string(api.Release)},
+	reflect.TypeFor[api.OnTimeout](): {string(api.Wait), string(api.Stop), string(api.Release), string(api.Delete)},
 }
 
 // embedded describes what the types of k8s.io/component-base mean for drainer.
@@ -125,6 +125,9 @@ func kind(t reflect.Type) kindOf {
 		return kindOf{"time", map[string]any{"type": "string", "format": "date-time"}}
 	case "LabelSelector":
 		return kindOf{"LabelSelector", map[string]any{"type": "object"}}
+	}
+	if t == reflect.TypeFor[[]string]() {
+		return kindOf{"list of texts", map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}
 	}
 	switch t.Kind() {
 	case reflect.Struct:

@@ -212,6 +212,10 @@ func rulesOf(flags []string) invariant.Rules {
 			rules.BlockEmptyDir = value == "Block"
 		case "drain-timeout":
 			rules.Timeout, _ = time.ParseDuration(value)
+		case "allow-delete":
+			rules.AllowDelete = value != "false"
+		case "never-delete-namespaces":
+			rules.NeverDelete = strings.Split(value, ",")
 		case "on-timeout":
 			rules.OnTimeout = api.OnTimeout(value)
 		case "config":

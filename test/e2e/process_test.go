@@ -171,7 +171,7 @@ func TestUsage(t *testing.T) {
 		want []string
 	}{
 		{[]string{"--max-draining=0", "--bare-pods=Maybe"}, []string{"--max-draining=\"0\"", "--bare-pods=\"Maybe\"", "Block, Evict or Ignore"}},
-		{[]string{"--on-timeout=Delete"}, []string{"--on-timeout=\"Delete\"", "Wait, Stop or Release"}},
+		{[]string{"--on-timeout=Delete"}, []string{"--on-timeout=\"Delete\"", "--allow-delete"}},
 		{[]string{"--daemon-kinds=x"}, []string{"unknown flag: --daemon-kinds"}},
 		{[]string{"node-1"}, []string{"node-1"}},
 	} {

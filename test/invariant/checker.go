@@ -78,6 +78,11 @@ type Rules struct {
 	BlockEmptyDir bool
 	Limits
 	AllowLastNode bool
+	// AllowDelete lets requests delete pods, in other namespaces than NeverDelete.
+	AllowDelete bool
+	NeverDelete []string
+	// BudgetLag is by how much watches of budgets lag at most.
+	BudgetLag time.Duration
 	// Served selects the nodes that drainer serves; nil for all.
 	Served func(*corev1.Node) bool
 	Hours
@@ -96,12 +101,15 @@ const (
 	Late
 )
 
-// Eviction is a POST to pods/eviction.
+// Eviction is a POST to pods/eviction, or a DELETE of a pod.
 type Eviction struct {
 	Pod types.NamespacedName
 	// UID is the precondition.
 	UID types.UID
 	By  Actor
+	// Deletes is true for a DELETE, whose grace period is in seconds.
+	Deletes bool
+	Grace   int64
 }
 
 // Checker is told observations in the order in which they happened, and keeps
@@ -124,6 +132,10 @@ type Checker struct {
 	// admitted are the pods whose eviction the running process had admitted,
 	// disrupted those of all processes.
 	admitted, disrupted map[types.UID]bool
+	// refused is when the API server last refused to evict a pod, forced the last
+	// deletion past a budget.
+	refused map[types.UID]time.Time
+	forced  map[types.UID]forced
 	// processes counts those of drainer that were started.
 	processes int
 	// answers counts, by code, what the running process was answered.
@@ -138,7 +150,7 @@ func New(r Rules) *Checker {
 	return &Checker{
 		rules: r, nodes: map[string]*node{}, left: map[string][]period{}, pods: map[types.NamespacedName]*pod{},
 		daemonSets: map[types.UID]bool{}, orphaned: map[types.UID]time.Time{}, budgets: map[types.NamespacedName]*budget{},
-		admitted: map[types.UID]bool{}, disrupted: map[types.UID]bool{}, answers: map[string]int{},
+		admitted: map[types.UID]bool{}, disrupted: map[types.UID]bool{}, refused: map[types.UID]time.Time{}, forced: map[types.UID]forced{}, answers: map[string]int{},
 	}
 }
 
@@ -193,9 +205,14 @@ func (c *Checker) Budget(b *policyv1.PodDisruptionBudget, deleted bool) {
 	if err != nil {
 		selector = labels.Nothing()
 	}
-	is := &budget{PodDisruptionBudget: b, selector: selector}
-	if was := c.budgets[key]; was != nil && onlySpent(was.PodDisruptionBudget, b) {
-		is.lost = was.lost
+	is := &budget{PodDisruptionBudget: b, selector: selector, before: b.Status.CurrentHealthy}
+	if was := c.budgets[key]; was != nil {
+		if onlySpent(was.PodDisruptionBudget, b) {
+			is.lost = was.lost
+		}
+		if is.before = was.before; was.Status.CurrentHealthy != b.Status.CurrentHealthy {
+			is.before = was.Status.CurrentHealthy
+		}
 	}
 	c.budgets[key] = is
 }

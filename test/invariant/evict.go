@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Received: the API server received an eviction of drainer.
+// Received: the API server received an eviction, or a deletion, of drainer.
 func (c *Checker) Received(at time.Time, e Eviction) {
 	p := c.pods[e.Pod]
 	if p == nil || e.UID != "" && p.UID != e.UID {
@@ -27,6 +27,9 @@ func (c *Checker) Received(at time.Time, e Eviction) {
 	}
 	c.judgeRequest(at, e, n)
 	c.judgeHours(at, e, n)
+	if e.Deletes {
+		c.judgeDeletion(at, e, p, n)
+	}
 }
 
 // judgeRequest judges an eviction by the request of the pod's node.
@@ -50,9 +53,16 @@ func (c *Checker) judgeRequest(at time.Time, e Eviction, n *node) {
 // before the change of the pod that follows from it.
 func (c *Checker) Handled(at time.Time, e Eviction, code int) {
 	if code < http.StatusOK || code >= http.StatusMultipleChoices {
+		if !e.Deletes {
+			c.refused[e.UID] = at
+		}
 		return
 	}
-	c.disrupted[e.UID] = true
+	if e.Deletes {
+		c.force(at, e)
+	} else {
+		c.disrupted[e.UID] = true
+	}
 	if e.By != Daemon {
 		return
 	}

@@ -82,7 +82,7 @@ func (c *Checker) cannotFinish(at time.Time, n *node) string {
 	}
 	for _, p := range c.pods {
 		if p.Spec.NodeName == n.name && c.stays(p.Pod) == "" {
-			if why := c.rooted(p); why != "" {
+			if why := c.rooted(p); why != "" && !(c.deletes(at, n) && c.forcible(p)) {
 				return why
 			}
 		}

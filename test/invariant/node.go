@@ -82,7 +82,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 	if n.Node = is; deleted {
 		n.Node = nil
 	}
-	n.read(at, was, c.processes)
+	n.read(at, was, c.processes, c.disallowed)
 	if now := n.silent(at) == ""; live != now {
 		if n.changed = at; now {
 			n.changed, n.resumed = time.Time{}, at
@@ -105,13 +105,14 @@ func (n *node) forget() {
 }
 
 // read takes in what the node's annotations say.
-func (n *node) read(at time.Time, was *corev1.Node, process int) {
+func (n *node) read(at time.Time, was *corev1.Node, process int, disallowed func(api.Request) bool) {
 	if n.Node == nil {
 		n.asked, n.says, n.said = false, false, api.Status{}
 		return
 	}
 	request, asked, err := api.RequestOf(n.Annotations)
-	if asked != n.asked || (err != nil) != n.invalid || was == nil || !sameRequest(was.Annotations, n.Annotations) {
+	invalid := err != nil || disallowed(request)
+	if asked != n.asked || invalid != n.invalid || was == nil || !sameRequest(was.Annotations, n.Annotations) {
 		n.asking = at
 	}
 	switch {
@@ -120,13 +121,13 @@ func (n *node) read(at time.Time, was *corev1.Node, process int) {
 	case n.asked && n.request.ID != request.ID && n.draining:
 		n.kept = n.said.Request
 	}
-	if err != nil && n.asked {
+	if invalid && n.asked {
 		// What it said of timeouts before counts for the limits.
 		id := request.ID
 		request = n.request
 		request.ID = id
 	}
-	n.request, n.asked, n.invalid = request, asked, err != nil
+	n.request, n.asked, n.invalid = request, asked, invalid
 	text, says := n.Annotations[api.StatusAnnotation]
 	if was != nil && n.says == says && was.Annotations[api.StatusAnnotation] == text {
 		return

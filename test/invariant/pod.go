@@ -27,6 +27,8 @@ type budget struct {
 	// lost counts the healthy pods that others took from it since the disruption
 	// controller last wrote its numbers.
 	lost int
+	// before is how many healthy pods it said when it last said another number.
+	before int32
 }
 
 // onlySpent is true for a change of a budget that the eviction handler makes:

@@ -56,7 +56,7 @@ func TestRandom(t *testing.T) {
 	took := time.Since(begun)
 	t.Logf("seed %d: %d clusters in %.0f s on %d processors, %.1f per second; in the middle %d nodes, %d pods, %d budgets", *seed,
 		len(all.nodes), took.Seconds(), shards, float64(len(all.nodes))/took.Seconds(), median(all.nodes), median(all.pods), median(all.budgets))
-	t.Logf("%d evictions were admitted, %d were not; %d times a node was drained", all.Admitted, all.Refused, all.Drained)
+	t.Logf("%d evictions were admitted, %d were not; %d pods were deleted; %d times a node was drained", all.Admitted, all.Refused, all.Deleted, all.Drained)
 	if len(all.nodes) < *clusters {
 		t.Errorf("%d clusters were tried, want %d", len(all.nodes), *clusters)
 	}
@@ -77,6 +77,7 @@ func (t *tally) add(s *scenario.Scenario, o Outcome) {
 	defer t.Unlock()
 	t.nodes, t.pods, t.budgets = append(t.nodes, len(s.Nodes)), append(t.pods, s.Pods), append(t.budgets, s.Budgets)
 	t.Admitted, t.Refused, t.Drained = t.Admitted+o.Admitted, t.Refused+o.Refused, t.Drained+o.Drained
+	t.Deleted += o.Deleted
 }
 
 func median(list []int) int {

@@ -47,6 +47,8 @@ type Outcome struct {
 	// Admitted and Refused count the answers to evictions, Drained the nodes that
 	// drainer reported drained.
 	Admitted, Refused, Drained int
+	// Deleted counts the pods deleted past their budgets.
+	Deleted int
 }
 
 // Judge runs a scenario to its end. It tells log, if that is not nil, what
@@ -119,6 +121,7 @@ func (h hands) Start()                              { h.start() }
 // options configure drainer as the scenario says, and let the checker look.
 func (r *run) options() forecast.Options {
 	config := plan.Config{
+		AllowDelete: r.AllowDelete, NeverDelete: r.NeverDelete,
 		AllowLastNode: r.AllowLastNode, Settle: 5 * time.Second, StuckAfter: 5 * time.Minute,
 		Timeout: r.Timeout, OnTimeout: r.OnTimeout, BarePods: plan.BarePods(r.BarePods), EmptyDir: plan.EmptyDir(r.EmptyDir),
 	}
@@ -139,7 +142,7 @@ func (r *run) options() forecast.Options {
 func (r *run) fault(q forecast.Request) forecast.Fault {
 	class := scenario.Writes
 	switch q.Verb {
-	case forecast.Evict:
+	case forecast.Evict, forecast.Delete:
 		class = scenario.Evictions
 	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ListPods:
 		class = scenario.Reads
@@ -164,11 +167,15 @@ func (r *run) actor(q forecast.Request) invariant.Actor {
 }
 
 func (r *run) eviction(q forecast.Request) invariant.Eviction {
-	return invariant.Eviction{Pod: q.Object, UID: q.UID, By: r.actor(q)}
+	e := invariant.Eviction{Pod: q.Object, UID: q.UID, By: r.actor(q)}
+	if d := q.Grant.Deletion; d != nil {
+		e.Deletes, e.Grace = true, d.GracePeriod
+	}
+	return e
 }
 
 func (r *run) received(q forecast.Request) {
-	if q.Verb == forecast.Evict {
+	if q.Verb == forecast.Evict || q.Verb == forecast.Delete {
 		r.checker.Received(r.loop.Now(), r.eviction(q))
 	}
 }
@@ -176,6 +183,11 @@ func (r *run) received(q forecast.Request) {
 func (r *run) handled(q forecast.Request, err error) {
 	r.say("%s %s: %v", q.Verb, q.Object, err)
 	switch q.Verb {
+	case forecast.Delete:
+		if err == nil {
+			r.outcome.Deleted++
+		}
+		r.checker.Handled(r.loop.Now(), r.eviction(q), codeOf(err))
 	case forecast.Evict:
 		r.checker.Handled(r.loop.Now(), r.eviction(q), codeOf(err))
 	case forecast.ListPods:

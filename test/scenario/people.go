@@ -53,7 +53,7 @@ func (g *generator) options(node string, at time.Duration) {
 		g.annotate(at, node, api.TimeoutAnnotation, g.between("timeout", 5*time.Second, 2*time.Minute).String())
 	}
 	if g.chance("on timeout", 8) {
-		g.annotate(at, node, api.OnTimeoutAnnotation, string(pick(g, "on timeout", api.Wait, api.Stop, api.Release)))
+		g.annotate(at, node, api.OnTimeoutAnnotation, string(pick(g, "on timeout", api.Wait, api.Stop, api.Release, api.Delete)))
 	}
 	if g.chance("grace period", 8) {
 		g.annotate(at, node, api.GracePeriodAnnotation, fmt.Sprint(1+g.IntN("grace period", 40)))

@@ -30,6 +30,8 @@ type Config struct {
 	EmptyDir      string
 	Timeout       time.Duration
 	OnTimeout     api.OnTimeout
+	AllowDelete   bool
+	NeverDelete   []string
 	// Pool is the value of the label pool that served nodes have; empty for all.
 	Pool  string
 	Hours Hours
@@ -156,11 +158,13 @@ func (c *Config) Serves(n *corev1.Node) bool { return c.Pool == "" || n.Labels["
 
 // Rules are the rules for the checker. Latency is that of a request.
 func (s *Scenario) Rules(latency time.Duration) invariant.Rules {
-	nodes, pods := time.Duration(0), time.Duration(0)
+	nodes, pods, budgets := time.Duration(0), time.Duration(0), time.Duration(0)
 	for _, l := range s.Lags {
 		switch l.Resource {
 		case sim.Nodes:
 			nodes = max(nodes, l.By)
+		case sim.Budgets:
+			budgets = max(budgets, l.By)
 		case sim.Pods, sim.DaemonSets:
 			pods = max(pods, l.By)
 		}
@@ -168,6 +172,7 @@ func (s *Scenario) Rules(latency time.Duration) invariant.Rules {
 	r := invariant.Rules{
 		Patience: time.Second + nodes + latency, NodeLag: time.Second + nodes + latency, PodLag: pods + latency,
 		BlockEmptyDir: s.EmptyDir == "Block", AllowLastNode: s.AllowLastNode, Served: s.Serves, Limits: s.limits(),
+		AllowDelete: s.AllowDelete, NeverDelete: s.NeverDelete, BudgetLag: budgets,
 	}
 	if h := &s.Hours; h.Opens != nil || h.Until > 0 {
 		r.Begins = func(at time.Time, n *corev1.Node) bool {
@@ -267,6 +272,12 @@ func (g *generator) config() {
 	g.BarePods = pick(g, "bare pods", "Block", "Evict", "Ignore", "Evict")
 	g.EmptyDir = pick(g, "empty dir", "Evict", "Block")
 	g.OnTimeout = pick(g, "on timeout", api.Wait, api.Stop, api.Release)
+	if g.AllowDelete = g.chance("allow delete", 50); g.AllowDelete && g.chance("delete", 50) {
+		g.OnTimeout = api.Delete
+	}
+	if g.chance("never delete", 20) {
+		g.NeverDelete = namespaces[:1]
+	}
 	if g.chance("default timeout", 20) {
 		g.Timeout = g.between("default timeout", 10*time.Second, 4*time.Minute)
 	}

@@ -177,7 +177,14 @@ func (g *generator) budget(a app, selector map[string]string) {
 	spec, text := g.limit()
 	spec.Selector = &metav1.LabelSelector{MatchLabels: selector}
 	g.Budgets++
-	g.build(func(c *sim.Cluster) { c.AddBudget(a.namespace, a.name, "", spec) }, "budget %s/%s over %v: %s", a.namespace, a.name, selector, text)
+	managed := g.chance("managed budget", 10)
+	g.build(func(c *sim.Cluster) {
+		c.AddBudget(a.namespace, a.name, "", spec)
+		if b := c.Budget(sim.Key{Namespace: a.namespace, Name: a.name}).DeepCopy(); managed {
+			b.OwnerReferences = ownedBy("Cluster", "example.org/v1", a.name, "cluster-"+a.name)
+			c.Put(sim.Budgets, b)
+		}
+	}, "budget %s/%s over %v: %s, managed %v", a.namespace, a.name, selector, text, managed)
 	if g.chance("budget changes", 10) {
 		changed, text := g.limit()
 		g.step(g.between("budget changes", time.Second, 90*time.Second), func(h Hands) {

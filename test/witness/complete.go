@@ -53,7 +53,7 @@ func (r *Record) effects() error {
 	}
 	for i := range r.Requests {
 		q := &r.Requests[i]
-		if !q.Eviction() || q.ResponseStatus.Code/100 != 2 {
+		if !(q.Eviction() || q.Deletion()) || q.ResponseStatus.Code/100 != 2 {
 			continue
 		}
 		e, err := evictionOf(q)

@@ -106,6 +106,10 @@ func (t *trial) run() error {
 			if err := t.summon(q); err != nil {
 				return err
 			}
+		case q.Deletion():
+			if err := t.summon(q); err != nil {
+				return err
+			}
 		case lists:
 			at := t.first(q.Received)
 			t.at[at] = append(t.at[at], func() { t.checker.Listed(q.Received, node) })
@@ -126,7 +130,7 @@ func (t *trial) happen(i int) {
 	}
 }
 
-// summon places an eviction wherever it may have come in. One place without a
+// summon places an eviction, or a deletion, wherever it may have come in. One place without a
 // violation acquits; otherwise the first place speaks.
 func (t *trial) summon(q *cluster.AuditEvent) error {
 	t.evictions++

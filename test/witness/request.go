@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/test/cluster"
@@ -36,6 +37,9 @@ func writtenVersion(q *cluster.AuditEvent) (uint64, bool) {
 // before the API server read it.
 func evictionOf(q *cluster.AuditEvent) (invariant.Eviction, error) {
 	e := invariant.Eviction{Pod: types.NamespacedName{Namespace: q.ObjectRef.Namespace, Name: q.ObjectRef.Name}, By: invariant.Daemon}
+	if e.Deletes = q.Deletion(); e.Deletes {
+		return deletionOf(q, e)
+	}
 	var body policyv1.Eviction
 	if len(q.RequestObject) == 0 {
 		return e, nil
@@ -45,6 +49,21 @@ func evictionOf(q *cluster.AuditEvent) (invariant.Eviction, error) {
 	}
 	if o := body.DeleteOptions; o != nil && o.Preconditions != nil && o.Preconditions.UID != nil {
 		e.UID = *o.Preconditions.UID
+	}
+	return e, nil
+}
+
+// deletionOf is e with what the deletion that was asked for says.
+func deletionOf(q *cluster.AuditEvent, e invariant.Eviction) (invariant.Eviction, error) {
+	var o metav1.DeleteOptions
+	if err := json.Unmarshal(q.RequestObject, &o); err != nil {
+		return e, fmt.Errorf("reading the deletion of %s in the audit log: %w", e.Pod, err)
+	}
+	if o.Preconditions != nil && o.Preconditions.UID != nil {
+		e.UID = *o.Preconditions.UID
+	}
+	if o.GracePeriodSeconds != nil {
+		e.Grace = *o.GracePeriodSeconds
 	}
 	return e, nil
 }

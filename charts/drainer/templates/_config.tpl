@@ -21,6 +21,9 @@ barePods: {{ $v.drain.barePods }}
 emptyDir: {{ $v.drain.emptyDir }}
 drainTimeout: {{ $v.drain.timeout }}
 onTimeout: {{ $v.drain.onTimeout }}
+allowDelete: {{ $v.drain.allowDelete }}
+neverDelete:
+  namespaces: {{ toJson $v.drain.neverDeleteNamespaces }}
 stuckAfter: {{ $v.drain.stuckAfter }}
 settle: {{ $v.drain.settle }}
 eviction:

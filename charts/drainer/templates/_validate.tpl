@@ -51,6 +51,9 @@ and how to fix it.
 {{- if not (regexMatch "^([1-9][0-9]*|([1-9][0-9]?|100)%)?$" (toString $v.drain.maxUnavailable)) -}}
 {{- fail (printf "drain.maxUnavailable is %q: expected a number of at least 1, a share from 1%% to 100%%, or nothing; write for example 5 or 20%%" (toString $v.drain.maxUnavailable)) -}}
 {{- end -}}
+{{- if and (eq $v.drain.onTimeout "Delete") (not $v.drain.allowDelete) -}}
+{{- fail "drain.onTimeout is \"Delete\" and drain.allowDelete is false: expected Wait, Stop or Release without it; set drain.allowDelete to true to let drainer delete pods past their budgets" -}}
+{{- end -}}
 {{- range $name, $duration := dict "drain.timeout" $v.drain.timeout "drain.yieldAfter" $v.drain.yieldAfter "drain.settle" $v.drain.settle -}}
 {{- $_ := include "drainer.milliseconds" (dict "name" $name "value" $duration) -}}
 {{- end -}}

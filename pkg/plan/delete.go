@@ -1,0 +1,229 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+const (
+	// forcedApart is how long after the grace period of a pod that was deleted past
+	// a budget the next one is, if the budget does not recover.
+	forcedApart = 30 * time.Second
+	// provenFor is how long the API server's own refusal of an eviction allows the
+	// deletion of the pod: what holds it must be the budget and nothing else.
+	provenFor = time.Minute
+	// leastGrace is the shortest grace period of a deletion, in seconds: with 0 the
+	// API server removes a pod whose containers may still run.
+	leastGrace = 1
+)
+
+// Forced is a deletion past a budget.
+type Forced struct {
+	// Pod is what was deleted, from the node.
+	Pod  *Pod
+	Node string
+	// Until is when the budget has been given long enough to recover.
+	Until time.Time
+	// Healthy is how many pods were healthy before; Dipped is true once fewer were.
+	Healthy int32
+	Dipped  bool
+}
+
+// disallowed says why a request that could be read may not be carried out.
+func (p *planner) disallowed(r api.Request) error {
+	if r.OnTimeout != api.Delete || p.Config.AllowDelete {
+		return nil
+	}
+	return fmt.Errorf("%s=%q needs --allow-delete, and drainer runs without it: use Wait, Stop or Release, or let drainer delete pods",
+		api.OnTimeoutAnnotation, api.Delete)
+}
+
+// deletes is true for a drain that deletes the pods that budgets hold.
+func (p *planner) deletes(n *nodeWork) bool {
+	return n.timedOut && p.Config.AllowDelete && p.onTimeout(n) == api.Delete && !n.memory.released() && p.sends(n)
+}
+
+// force lets pods be deleted past their budgets, the one that is blocked longest
+// first: of each budget one, and the next once the budget has recovered. Where
+// anything is in doubt nothing is deleted.
+func (p *planner) force() {
+	p.followForced()
+	var held []heldPod
+	for _, n := range p.nodes {
+		if !p.deletes(n) {
+			continue
+		}
+		for i := range n.pods {
+			s := &n.pods[i]
+			if s.State != Blocked || !s.Reason.forcible() || s.send == underway {
+				continue
+			}
+			if s.Spared = p.spares(s); s.Spared == "" {
+				held = append(held, heldPod{n, s})
+			}
+		}
+	}
+	if len(held) == 0 || p.Careful || p.Now.Before(p.Throttled) {
+		return
+	}
+	slices.SortFunc(held, func(a, b heldPod) int { return oldestFirst(a.PodState, b.PodState) })
+	p.occupy()
+	for _, h := range held {
+		if p.free(h) {
+			p.forceOne(h)
+		}
+	}
+}
+
+// heldPod is a pod that a budget holds on a node that deletes such pods.
+type heldPod struct {
+	node *nodeWork
+	*PodState
+}
+
+// forcible is true for what may be answered by deleting the pod. A budget that
+// the disruption controller has not processed, or cannot, says nothing about
+// what a deletion would do.
+func (r Reason) forcible() bool {
+	return r == BudgetExhausted || r == BudgetNeverAllows || r == MultipleBudgets
+}
+
+// ForcibleReasons lists what pods may be deleted for.
+func ForcibleReasons() []Reason { return []Reason{BudgetExhausted, BudgetNeverAllows, MultipleBudgets} }
+
+// spares is why a pod that is held is never deleted; empty if it may be.
+func (p *planner) spares(s *PodState) string {
+	switch {
+	case len(s.budgets) == 0:
+		return "no budget is known that holds it"
+	case s.Pod.UID == p.Config.OwnPod:
+		return "it is drainer's own pod"
+	case s.Pod.Controller.Kind == "":
+		return "no controller would create it again"
+	case slices.Contains(p.Config.NeverDelete, s.Pod.Namespace):
+		return fmt.Sprintf("nothing is deleted in namespace %s", s.Pod.Namespace)
+	}
+	if len(s.budgets) == 1 && s.budgets[0].Allowed > 0 {
+		return "what the budget allows is on its way to other pods"
+	}
+	for _, b := range s.budgets {
+		switch {
+		case b.Controller != "":
+			return fmt.Sprintf("PDB %s is managed by %s", b.Key(), b.Controller)
+		case b.SyncFailed != "" || !b.Observed:
+			return fmt.Sprintf("the disruption controller has not computed PDB %s", b.Key())
+		}
+	}
+	return ""
+}
+
+// followForced keeps what is remembered of deletions as long as it counts.
+func (p *planner) followForced() {
+	for uid, memory := range p.Memory.Budgets {
+		f := &memory.Forced
+		if f.Pod == nil || !p.Now.Before(f.Until) || p.namespaces[f.Pod.Namespace] == nil {
+			continue
+		}
+		for _, b := range p.namespaces[f.Pod.Namespace].budgets {
+			if b.UID == uid {
+				f.Dipped = f.Dipped || b.CurrentHealthy < f.Healthy
+				p.budgets[uid] = memory
+			}
+		}
+	}
+}
+
+// occupy notes under which budgets a pod is on its way out, whatever its node and
+// whoever sent it.
+func (p *planner) occupy() {
+	for _, n := range p.nodes {
+		for i := range n.pods {
+			s := &n.pods[i]
+			if s.State != Terminating && s.send != underway {
+				continue
+			}
+			// The deadline is zero while the API server's answer is still due.
+			until := s.Pod.Deadline.Add(forcedApart)
+			if !s.Pod.Deadline.IsZero() && !p.Now.Before(until) {
+				continue
+			}
+			p.wakeAt(until)
+			for _, b := range p.matching(s.entry) {
+				b.occupied = true
+			}
+		}
+	}
+}
+
+// free is true if each of the pod's budgets may lose one more.
+func (p *planner) free(h heldPod) bool {
+	free := true
+	for _, b := range h.budgets {
+		settled := !b.occupied && !b.granted && len(b.Disrupted) == 0
+		free = free && settled && p.recovered(h, b)
+	}
+	return free
+}
+
+// recovered is true once the pod deleted last past the budget is gone and what it
+// took is back, or after long enough. A process that has just begun does not know
+// what the one before has deleted.
+func (p *planner) recovered(h heldPod, b *budgetWork) bool {
+	f := p.budgets[b.UID].Forced
+	if f.Pod == nil {
+		f.Until = p.Began.Add(h.Pod.OwnGrace + forcedApart)
+	}
+	if !p.Now.Before(f.Until) {
+		return true
+	}
+	p.wakeAt(f.Until)
+	return f.Pod != nil && f.Dipped && b.CurrentHealthy >= f.Healthy && p.left(&f)
+}
+
+// left is true if the node of a pod that was deleted is known not to have it.
+func (p *planner) left(f *Forced) bool {
+	entries, listed := p.Pods[f.Node]
+	return listed && !slices.ContainsFunc(entries, func(e *Entry) bool { return e.UID == f.Pod.UID })
+}
+
+// forceOne lets a pod be deleted, if the API server itself has just refused its
+// eviction for a budget. Otherwise it is asked: a webhook may refuse, too, and its
+// refusal is never answered by a deletion.
+func (p *planner) forceOne(h heldPod) {
+	g := h.node.grantOf(h.PodState)
+	for _, b := range h.budgets {
+		b.occupied, b.asking = true, true
+		g.budgetUIDs, g.healthy = append(g.budgetUIDs, b.UID), append(g.healthy, b.CurrentHealthy)
+	}
+	memory := &h.entry.Memory
+	if !memory.Outcome.Reason.forcible() || p.Now.Sub(memory.SentAt) >= provenFor {
+		g.Probe = true
+		p.grants = append(p.grants, g)
+		return
+	}
+	grace := max(leastGrace, int64(h.Pod.OwnGrace/time.Second))
+	if g.GracePeriod != nil {
+		grace = max(leastGrace, *g.GracePeriod)
+	}
+	g.Repeated = false
+	g.Deletion = &PodDeleted{
+		Pod: h.Pod, Node: h.node.node, Request: g.Request, Reason: h.Reason, Budgets: budgetNames(h.budgets), GracePeriod: grace,
+	}
+	p.grants = append(p.grants, g)
+}
+
+// forced notes a deletion at each budget that it went past.
+func (m *Memory) forced(f Answered) {
+	g := &f.Grant
+	for i, uid := range g.budgetUIDs {
+		b := m.Budgets[uid]
+		b.Forced = Forced{
+			Pod: g.Pod, Node: g.Pod.Node, Healthy: g.healthy[i],
+			Until: f.At.Add(time.Duration(g.Deletion.GracePeriod)*time.Second + forcedApart),
+		}
+		m.Budgets[uid] = b
+	}
+}
