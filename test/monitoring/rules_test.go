@@ -52,7 +52,7 @@ func readAlerts(t *testing.T) []alert {
 // TestAlerts: every alert is complete, and reads only what drainer exports.
 func TestAlerts(t *testing.T) {
 	want := []string{
-		"DrainerDrainStuck", "DrainerDrainTimedOut", "DrainerRequestInvalid", "DrainerNodeBlocked", "DrainerPodReturning",
+		"DrainerDrainStuck", "DrainerDrainTimedOut", "DrainerForcedDeletions", "DrainerRequestInvalid", "DrainerNodeBlocked", "DrainerPodReturning",
 		"DrainerPodNeverEvictable", "DrainerTerminatingOverdue", "DrainerEvictionsFailing", "DrainerEvictionsThrottled",
 		"DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode", "DrainerPaused", "DrainerNoLeader", "DrainerTwoLeaders", "DrainerCrashLooping",
 		"DrainerReplicaDown", "DrainerAbsent",

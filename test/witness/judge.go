@@ -106,7 +106,7 @@ func (t *trial) run() error {
 			if err := t.summon(q); err != nil {
 				return err
 			}
-		case q.Deletion():
+		case q.Deletion() && !q.Forbidden():
 			if err := t.summon(q); err != nil {
 				return err
 			}

@@ -87,6 +87,9 @@ func evictionsBudgets() []Panel {
 		).size(16, 8).runbooks("DrainerDrainStuck", "DrainerPodNeverEvictable"),
 		stat("Without a name", "Only the 50 oldest stuck pods have names, and the 50 budgets and namespaces that hold up the most pods. These do not.", "short",
 			omitted("drainer_stuck_pods_omitted", "stuck pods"), omitted("drainer_budgets_omitted", "budgets"), omitted("drainer_namespaces_omitted", "namespaces")).size(8, 8),
+		graph("Forced deletions", "Pods deleted past their budgets in each interval, because their drain has timed out and says so. By what held them.", "short",
+			query(`sum by (reason) (increase(drainer_forced_deletions_total{$target}[$__interval]))`, "{{reason}}")).bars().
+			runbooks("DrainerForcedDeletions"),
 		graph("How long blocked pods had waited", "From becoming a target to the admission of their eviction: 95 of 100 pods that were blocked waited less. By what blocked them last.", "s",
 			query(`histogram_quantile(0.95, sum by (le, reason) (rate(drainer_pod_blocked_duration_seconds_bucket{$target}[$__rate_interval])))`, "{{reason}}")),
 		graph("How long pods took to leave", "From the admission of their eviction until they were gone.", "s",
