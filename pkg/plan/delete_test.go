@@ -110,6 +110,18 @@ func TestDelete(t *testing.T) {
 			m.RefusedBudgets = "uid-web uid-web2 "
 			s.remember(p, m)
 		}, []string{"web-1"}, nil, ""},
+		"throttled while it waits": {func(s scene, _ *Node, p *Pod) {
+			s.Throttled = noon.Add(time.Second)
+			s.Memory.Pods[p.UID].Memory.RetryAt = noon.Add(time.Minute)
+			s.Memory.Pods[p.UID].Memory.RefusedVersions = "1"
+		}, nil, nil, ""},
+		"stuck for long": {func(s scene, _ *Node, p *Pod) { s.remember(p, refused(BudgetExhausted, time.Hour)) }, []string{"web-1"}, nil, ""},
+		"several budgets, one not processed": {func(s scene, _ *Node, p *Pod) {
+			s.budget("web2", "web", 1, 3, 2, 3).Observed = false
+			m := refused(MultipleBudgets, time.Minute)
+			m.RefusedBudgets = "uid-web uid-web2 "
+			s.remember(p, m)
+		}, nil, nil, "the disruption controller has not computed PDB ns/web2"},
 		"several budgets, one of a controller": {func(s scene, _ *Node, p *Pod) {
 			s.budget("web2", "web", 1, 3, 2, 3).Controller = "Cluster pg"
 			m := refused(MultipleBudgets, time.Minute)
@@ -181,6 +193,13 @@ func TestDeletePace(t *testing.T) {
 			m.RefusedBudgets = "uid-web uid-both "
 			s.Memory.Pods["uid-web-1"].Memory = m
 		}, []string{"db-1"}},
+		"one that is evicted now": {func(s scene) {
+			s.pod("n", "db-1")
+			s.budget("db", "db", 1, 2, 1, 2).Selector = mustSelect("app in (db, web)")
+			m := refused(MultipleBudgets, time.Minute)
+			m.RefusedBudgets = "uid-web uid-db "
+			s.Memory.Pods["uid-web-1"].Memory = m
+		}, nil},
 		"one that terminates": {func(s scene) {
 			s.pod("n", "web-2", func(p *Pod) { p.Deadline, p.Grace = soon, 30*time.Second })
 		}, nil},
@@ -267,13 +286,17 @@ func TestDeletionAnswered(t *testing.T) {
 		told  int
 		holds bool
 	}{
-		"carried out":            {Admitted, nil, 1, true},
-		"refused":                {Webhook, nil, 0, false},
-		"gone before":            {Gone, []Fact{LookedUp{Pod: "uid-web-1", Gone: true, At: noon}}, 0, false},
-		"unknown":                {Unknown, nil, 0, true},
-		"unknown, then leaving":  {Unknown, []Fact{LookedUp{Pod: "uid-web-1", Terminating: true, At: noon}}, 1, true},
-		"unknown, then gone":     {Unknown, []Fact{LookedUp{Pod: "uid-web-1", Gone: true, At: noon}}, 1, true},
-		"unknown, and not so":    {ServerError, []Fact{LookedUp{Pod: "uid-web-1", At: noon}}, 0, true},
+		"carried out":           {Admitted, nil, 1, true},
+		"refused":               {Webhook, nil, 0, false},
+		"gone before":           {Gone, []Fact{LookedUp{Pod: "uid-web-1", Gone: true, At: noon}}, 0, false},
+		"unknown":               {Unknown, nil, 0, true},
+		"unknown, then leaving": {Unknown, []Fact{LookedUp{Pod: "uid-web-1", Terminating: true, At: noon}}, 1, true},
+		"unknown, then gone":    {Unknown, []Fact{LookedUp{Pod: "uid-web-1", Gone: true, At: noon}}, 1, true},
+		"unknown, and not so":   {ServerError, []Fact{LookedUp{Pod: "uid-web-1", At: noon}}, 0, true},
+		"unknown, and evicted later": {ServerError, []Fact{
+			LookedUp{Pod: "uid-web-1", At: noon},
+			Answered{Grant: Grant{Pod: &Pod{Name: "web-1", UID: "uid-web-1"}}, Outcome: Outcome{Reason: Admitted}, At: noon},
+		}, 0, true},
 		"carried out, then seen": {Admitted, []Fact{LookedUp{Pod: "uid-web-1", Terminating: true, At: noon}}, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
