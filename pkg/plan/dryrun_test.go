@@ -101,9 +101,10 @@ func TestDryRun(t *testing.T) {
 	if p = planOf(t, Make(s.Snapshot), "a"); p.Phase != api.DryRun || p.Judge || p.Report().Message != said {
 		t.Errorf("another process says %s, %q; judge is %v; want %q", p.Phase, p.Report().Message, p.Judge, said)
 	}
+	s.Now = noon.Add(time.Hour)
 	dry.Annotations[api.DrainAnnotation] = "now"
 	delete(dry.Annotations, api.PausedAnnotation)
-	if p = planOf(t, Make(s.Snapshot), "a"); p.Phase == api.DryRun || !p.Memory.RequestedAt.Equal(noon) {
+	if p = planOf(t, Make(s.Snapshot), "a"); p.Phase == api.DryRun || !p.Memory.RequestedAt.Equal(s.Now) {
 		t.Errorf("another request is %s, asked at %v", p.Phase, p.Memory.RequestedAt)
 	}
 }

@@ -50,7 +50,7 @@ func plantedBugs() []planted {
 		{mutant{"finished pods need not leave", classify, "	case pod.Static:\n		return false\n", "	case pod.Static, pod.Finished():\n		return false\n"}, "I5", random},
 		{
 			mutant{
-				"a pod that was looked up is never sent again", fact,
+				"a pod that was looked up is never sent again", "pkg/plan/lookedup.go",
 				"p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}", "p.LookupAt, p.AdmittedAt = time.Time{}, time.Time{}",
 			}, "I6", random,
 		},
