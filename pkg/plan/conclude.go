@@ -170,10 +170,11 @@ func (p *planner) stalls(n *nodeWork) bool {
 	}
 }
 
-// looksDrained is true if nothing but a live list is missing for Drained.
+// looksDrained is true if nothing but a live list is missing for Drained. What
+// keeps pods from being evicted does not keep a node from saying that none is left.
 func (p *planner) looksDrained(n *nodeWork) bool {
 	m := n.memory
-	if !n.listed || !n.cordoned() || m.released() || n.halts() ||
+	if !n.listed || !n.cordoned() || m.released() || n.invalid != nil || n.request.Paused ||
 		n.counts.Remaining() > 0 || !m.FinishedAt.IsZero() {
 		return false
 	}

@@ -102,8 +102,8 @@ func TestPausedEverywhere(t *testing.T) {
 		if n := planOf(t, p, "waits"); n.Memory.started() == paused || n.Untaint == paused || n.Taint {
 			t.Errorf("paused %v: the node that waits begins: %v, untaint %v, taint %v", paused, n.Memory.started(), n.Untaint, n.Taint)
 		}
-		if n := planOf(t, p, empty.Name); n.Confirm == paused {
-			t.Errorf("paused %v: the empty node is confirmed: %v", paused, n.Confirm)
+		if n := planOf(t, p, empty.Name); !n.Confirm {
+			t.Errorf("paused %v: the empty node is not confirmed", paused)
 		}
 		s.report(dry)
 		if n := planOf(t, Make(s.Snapshot), dry.Name); n.Judge == paused || strings.Contains(n.Report().Message, incident) != paused {

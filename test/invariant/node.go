@@ -37,6 +37,8 @@ type node struct {
 	// kept is the request of a drain under way that another one took the place
 	// of: it goes on until drainer says something about that one.
 	kept string
+	// removed is when the request of a drain under way was removed.
+	removed time.Time
 
 	// draining is true while the node counts against the limit, since entered;
 	// started is true if it does because drainer began, and not because a drain
@@ -82,7 +84,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 	if n.Node = is; deleted {
 		n.Node = nil
 	}
-	n.read(at, was, c.processes, c.disallowed)
+	n.read(at, was, c)
 	if now := n.silent(at) == ""; live != now {
 		if n.changed = at; now {
 			n.changed, n.resumed = time.Time{}, at
@@ -105,19 +107,25 @@ func (n *node) forget() {
 }
 
 // read takes in what the node's annotations say.
-func (n *node) read(at time.Time, was *corev1.Node, process int, disallowed func(api.Request) bool) {
+func (n *node) read(at time.Time, was *corev1.Node, c *Checker) {
 	if n.Node == nil {
 		n.asked, n.says, n.said = false, false, api.Status{}
 		return
 	}
 	request, asked, err := api.RequestOf(n.Annotations)
-	invalid := err != nil || disallowed(request)
+	invalid := err != nil || c.disallowed(request)
 	if asked != n.asked || invalid != n.invalid || was == nil || !sameRequest(was.Annotations, n.Annotations) {
 		n.asking = at
+	}
+	if n.asked && !asked && n.draining {
+		n.removed = at
 	}
 	switch {
 	case !asked:
 		n.kept = ""
+	case !n.asked && inProgress(n.Node) && at.Sub(n.removed) <= c.rules.Patience:
+		// drainer may never have seen that there was no request.
+		n.kept = n.said.Request
 	case n.asked && n.request.ID != request.ID && n.draining:
 		n.kept = n.said.Request
 	}
@@ -133,9 +141,9 @@ func (n *node) read(at time.Time, was *corev1.Node, process int, disallowed func
 		return
 	}
 	before := n.said.StartedAt
-	n.takenUp = n.reopened || was != nil && inProgress(was) && n.saidBy < process
+	n.takenUp = n.reopened || was != nil && inProgress(was) && n.saidBy < c.processes
 	n.reopened = false
-	n.says, n.said, n.saidBy = says, api.Status{}, process
+	n.says, n.said, n.saidBy = says, api.Status{}, c.processes
 	if was != nil || says {
 		n.saidAt = at
 	}
