@@ -66,7 +66,7 @@ func (p *planner) force() {
 			}
 		}
 	}
-	if len(held) == 0 || p.Careful || p.Now.Before(p.Throttled) {
+	if len(held) == 0 || p.Now.Before(p.Throttled) {
 		return
 	}
 	slices.SortFunc(held, func(a, b heldPod) int { return oldestFirst(a.PodState, b.PodState) })
@@ -199,7 +199,9 @@ func (p *planner) forceOne(h heldPod) {
 		g.budgetUIDs, g.healthy = append(g.budgetUIDs, b.UID), append(g.healthy, b.CurrentHealthy)
 	}
 	memory := &h.entry.Memory
-	if !memory.Outcome.Reason.forcible() || p.Now.Sub(memory.SentAt) >= provenFor {
+	// An answer also ends the time in which the API server is spared: there may be
+	// nothing else to send.
+	if p.Careful || !memory.Outcome.Reason.forcible() || p.Now.Sub(memory.SentAt) >= provenFor {
 		g.Probe = true
 		p.grants = append(p.grants, g)
 		return

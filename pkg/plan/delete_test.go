@@ -71,7 +71,7 @@ func TestDelete(t *testing.T) {
 		"mistaken":             {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.Prefix+"on-time-out"] = "Delete" }, nil, nil, ""},
 		"uncordoned":           {func(_ scene, n *Node, _ *Pod) { n.Unschedulable = false }, nil, nil, ""},
 		"throttled":            {func(s scene, _ *Node, _ *Pod) { s.Throttled = noon.Add(time.Second) }, nil, nil, ""},
-		"careful":              {func(s scene, _ *Node, _ *Pod) { s.Careful = true }, nil, nil, ""},
+		"careful":              {func(s scene, _ *Node, _ *Pod) { s.Careful = true }, nil, []string{"web-1"}, ""},
 		"never asked":          {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome = Outcome{} }, nil, []string{"web-1"}, ""},
 		"asked long ago":       {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.SentAt = noon.Add(-time.Minute) }, nil, []string{"web-1"}, ""},
 		"refused by a webhook": {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Webhook }, nil, []string{"web-1"}, ""},

@@ -37,8 +37,11 @@ type node struct {
 	// kept is the request of a drain under way that another one took the place
 	// of: it goes on until drainer says something about that one.
 	kept string
-	// removed is when the request of a drain under way was removed.
+	// removed is when the request of a drain under way was removed; again is true
+	// if there was another so soon that drainer may not have seen it, until drainer
+	// says something.
 	removed time.Time
+	again   bool
 
 	// draining is true while the node counts against the limit, since entered;
 	// started is true if it does because drainer began, and not because a drain
@@ -124,8 +127,7 @@ func (n *node) read(at time.Time, was *corev1.Node, c *Checker) {
 	case !asked:
 		n.kept = ""
 	case !n.asked && inProgress(n.Node) && at.Sub(n.removed) <= c.rules.Patience:
-		// drainer may never have seen that there was no request.
-		n.kept = n.said.Request
+		n.again = true
 	case n.asked && n.request.ID != request.ID && n.draining:
 		n.kept = n.said.Request
 	}
@@ -141,8 +143,8 @@ func (n *node) read(at time.Time, was *corev1.Node, c *Checker) {
 		return
 	}
 	before := n.said.StartedAt
-	n.takenUp = n.reopened || was != nil && inProgress(was) && n.saidBy < c.processes
-	n.reopened = false
+	n.takenUp = n.reopened || n.again || was != nil && inProgress(was) && n.saidBy < c.processes
+	n.reopened, n.again = false, false
 	n.says, n.said, n.saidBy = says, api.Status{}, c.processes
 	if was != nil || says {
 		n.saidAt = at
