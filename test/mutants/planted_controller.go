@@ -18,7 +18,7 @@ func controllerBugs() []planted {
 			}, "I4", controller,
 		},
 		{mutant{"the release forgets the cordon", node, "	if n.OwnCordon {\n", "	if false {\n"}, "I7", controller},
-		{mutant{"client-go repeats evictions", eviction, "Body(body).MaxRetries(0)\n", "Body(body).MaxRetries(3)\n"}, "I8", controller},
+		{mutant{"client-go repeats evictions", eviction, "Body(body).MaxRetries(0)\n", "Body(body).MaxRetries(3)\n"}, "I2 I8", controller},
 		{mutant{"an eviction without an answer is not counted", loop, "	c.Observer.Answered(a.Outcome, a.Took)\n", "	if a.Outcome.Code != plan.NoAnswer {\n		c.Observer.Answered(a.Outcome, a.Took)\n	}\n"}, "I8", controller},
 	}
 }
