@@ -95,7 +95,7 @@ func run(ctx context.Context, chosen target) (err error) {
 		return err
 	}
 	say("Starting drainer %s", strings.Join(s.flags, " "))
-	if s.drainer, err = daemon.Start(ctx, program, filepath.Join(dir, "drainer.log"), nil, s.flags...); err != nil {
+	if s.drainer, err = daemon.Start(ctx, program, filepath.Join(dir, "drainer.log"), []string{"POD_NAMESPACE=" + s.namespace}, s.flags...); err != nil {
 		return err
 	}
 	if err := s.demonstrate(ctx); err != nil {
