@@ -77,14 +77,14 @@ type OnTimeout string
 
 // What may happen at the timeout.
 const (
-	// Wait goes on evicting and reports TimedOut.
+	// Wait continues to evict and reports TimedOut.
 	Wait OnTimeout = "Wait"
 	// Stop sends no further eviction; the cordon stays.
 	Stop OnTimeout = "Stop"
 	// Release sends no further eviction and takes the cordon back. The node waits
 	// for a request with another ID.
 	Release OnTimeout = "Release"
-	// Delete goes on, and deletes pods past the budgets that hold them. drainer
+	// Delete continues, and deletes pods past the budgets that hold them. drainer
 	// has to be allowed to.
 	Delete OnTimeout = "Delete"
 )

@@ -42,7 +42,7 @@ type DrainerConfiguration struct {
 	PendingPods *int `json:"pendingPods,omitempty"`
 	// yieldAfter is how long a drain may make no progress before it no longer
 	// counts against maxDraining and the limits of groups: the next drain begins,
-	// and this one goes on when it can. It still counts as unavailable; 0s for
+	// and this one continues when it can. It still counts as unavailable; 0s for
 	// never.
 	YieldAfter metav1.Duration `json:"yieldAfter"`
 	// pools are settings for some of the nodes, in place of those of all nodes. A
@@ -157,7 +157,7 @@ type Window struct {
 	// it until the window closes.
 	LatestStart *metav1.Duration `json:"latestStart,omitempty"`
 	// atEnd is what happens to a drain that has begun when the window closes: Finish
-	// lets it go on to its end, which is the default, and Pause sends nothing until
+	// lets it continue to its end, which is the default, and Pause sends nothing until
 	// a window opens again. The node stays cordoned, and that time does not count
 	// towards the timeout.
 	AtEnd AtEnd `json:"atEnd,omitempty"`

@@ -35,7 +35,7 @@ func (s *story) control(pairs ...string) {
 }
 
 // TestStoryPauseEverywhere: everything stops at once, what was done stays, a
-// cancelled node is released meanwhile, and everything goes on afterwards.
+// cancelled node is still released, and every drain continues afterwards.
 func TestStoryPauseEverywhere(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("a", "b")
@@ -59,7 +59,7 @@ func TestStoryPauseEverywhere(t *testing.T) {
 			t.Errorf("%d evictions were sent while everything was paused", now-sent)
 		}
 		if late := s.node("spare-001"); late.Spec.Unschedulable || s.phase("spare-001") != api.Paused || !strings.Contains(s.message("spare-001"), "INC-42 failover") {
-			t.Errorf("a node of which a drain was asked meanwhile: cordoned %v, %s: %s", late.Spec.Unschedulable, s.phase("spare-001"), s.message("spare-001"))
+			t.Errorf("a node with a request made during the pause: cordoned %v, %s: %s", late.Spec.Unschedulable, s.phase("spare-001"), s.message("spare-001"))
 		}
 		if !s.node("a").Spec.Unschedulable || s.node("b").Spec.Unschedulable || s.phase("b") != "" {
 			t.Error("a lost its cordon, or b was not released")

@@ -107,7 +107,7 @@ func TestStoryDeleteChanged(t *testing.T) {
 		s.start()
 		s.drain("r", "n")
 		s.wait(5 * time.Minute)
-		// The probe's answer is late: meanwhile somebody thinks better of it.
+		// The probe's answer is late: somebody cancels before it arrives.
 		s.server.Add(apiserver.Rule{Match: evicts, After: 20 * time.Second})
 		s.await("timed out", 6*time.Minute, s.reaches("n", api.TimedOut))
 		s.wait(10 * time.Second)

@@ -257,7 +257,7 @@ func TestEvictorFence(t *testing.T) {
 }
 
 // TestEvictorPaused: a pod that a worker has taken is not sent if everything was
-// paused meanwhile, and what was reserved for it is free again.
+// paused in the meantime, and what was reserved for it is free again.
 func TestEvictorPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sender{}

@@ -68,7 +68,7 @@ func TestStoryUnavailable(t *testing.T) {
 			t.Error("node b is queued and cordoned")
 		}
 		s.drain("r", "broken")
-		s.await("the broken node begins meanwhile", time.Minute, s.reaches("broken", api.Draining))
+		s.await("the broken node begins in the meantime", time.Minute, s.reaches("broken", api.Draining))
 		s.ready("broken", corev1.ConditionTrue)
 		s.await("the broken node is drained", time.Minute, s.drained("r", "broken"))
 		s.unannotate("broken", api.DrainAnnotation)

@@ -62,7 +62,7 @@ func (c *Controller) occupy(node types.UID) bool {
 	return true
 }
 
-// leave ends what occupy began, and asks for what came meanwhile.
+// leave ends what occupy began, and asks for a plan, since others may have had to wait.
 func (c *Controller) leave(node types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -433,7 +433,7 @@ func TestYield(t *testing.T) {
 	s = newScene()
 	busy(time.Hour)(s)
 	report := planOf(t, Make(s.Snapshot), "x").Report()
-	if !strings.Contains(report.Message, "no progress for 1h00m: other nodes may begin meanwhile") || !report.Status.IdleSince.Equal(noon.Add(-time.Hour)) {
+	if !strings.Contains(report.Message, "no progress for 1h00m: other nodes may begin in the meantime") || !report.Status.IdleSince.Equal(noon.Add(-time.Hour)) {
 		t.Errorf("x says %q, idle since %v", report.Message, report.Status.IdleSince)
 	}
 }

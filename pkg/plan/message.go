@@ -135,7 +135,7 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 		parts = append(parts, "paused: no pod is evicted, the node stays cordoned")
 	}
 	if w.idle > 0 {
-		parts = append(parts, "no progress for "+about(w.idle)+": other nodes may begin meanwhile, and this one goes on when it can")
+		parts = append(parts, "no progress for "+about(w.idle)+": other nodes may begin in the meantime, and this one continues when it can")
 	}
 	switch {
 	case w.trouble != "":
@@ -164,7 +164,7 @@ func (w *words) meanwhile() string {
 	if w.cordoned {
 		return "no pod is evicted, the node stays cordoned"
 	}
-	return "no pod is evicted, the node is not cordoned meanwhile"
+	return "no pod is evicted, the node is not cordoned during that time"
 }
 
 func counted(c api.PodCounts) string {

@@ -213,7 +213,7 @@ func TestYield(t *testing.T) {
 	if started := *e.status(next).StartedAt; started.Before(since.Add(12 * time.Second)) {
 		t.Errorf("the next one began at %v, the first made no progress since %v", started, since)
 	}
-	awaitState(t, "the first one says so", func() bool { return strings.Contains(e.message(busy), "other nodes may begin meanwhile") })
+	awaitState(t, "the first one says so", func() bool { return strings.Contains(e.message(busy), "other nodes may begin in the meantime") })
 	e.editBudget("db", "1")
 	e.awaitDrained(busy, "r")
 }
