@@ -84,10 +84,14 @@ func grantsOf(n int) []plan.Grant {
 	return grants
 }
 
-// pass lets time pass on the clock of a synctest bubble. No real time passes, and
-// however busy the machine is, everything that was to happen by then has.
+// last takes the time on the clock of a synctest bubble: an eviction that lasts
+// so long, or a test that looks again so much later. No real time passes.
+func last(d time.Duration) { time.Sleep(d) }
+
+// pass is last, after which everything that was to happen by then has happened,
+// however busy the machine is.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	last(d)
 	synctest.Wait()
 }
 
@@ -147,12 +151,12 @@ func TestEvictorStalePlan(t *testing.T) {
 // TestEvictorOnce: a pod whose result the plan does not know is not sent again.
 func TestEvictorOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &sender{answer: func(context.Context) error { time.Sleep(time.Second); return nil }}
+		s := &sender{answer: func(context.Context) error { last(time.Second); return nil }}
 		e, stop := runEvictor(t, s, rate.Inf, 1, 4, nil)
 		defer stop()
 		for range 5 {
 			e.publish(grantsOf(1))
-			time.Sleep(300 * time.Millisecond)
+			last(300 * time.Millisecond)
 		}
 		if n := s.count(); n != 1 {
 			t.Errorf("sent %d times before the answer was taken in", n)
@@ -170,7 +174,7 @@ func TestEvictorThrottled(t *testing.T) {
 		throttle := true
 		var mu sync.Mutex
 		s := &sender{answer: func(context.Context) error {
-			time.Sleep(10 * time.Millisecond)
+			last(10 * time.Millisecond)
 			mu.Lock()
 			defer mu.Unlock()
 			if throttle {
@@ -192,24 +196,24 @@ func TestEvictorThrottled(t *testing.T) {
 		}
 		for range 20 {
 			publish()
-			time.Sleep(100 * time.Millisecond)
+			last(100 * time.Millisecond)
 		}
 		if n := s.count(); n != 2 {
 			t.Fatalf("%d sent within Retry-After", n)
 		}
 		// Then one, which is throttled as well.
-		time.Sleep(10 * time.Millisecond)
+		last(10 * time.Millisecond)
 		publish()
-		time.Sleep(100 * time.Millisecond)
+		last(100 * time.Millisecond)
 		if n := s.count(); n != 3 {
 			t.Fatalf("%d sent after Retry-After, want one more", n)
 		}
 		mu.Lock()
 		throttle = false
 		mu.Unlock()
-		time.Sleep(3 * time.Second)
+		last(3 * time.Second)
 		publish()
-		time.Sleep(20 * time.Millisecond)
+		last(20 * time.Millisecond)
 		if seen := e.collect(); seen.Careful {
 			t.Error("still careful after an admission")
 		}
@@ -237,7 +241,7 @@ func TestEvictorFence(t *testing.T) {
 		e, stop := runEvictor(t, s, rate.Inf, 1, 1, fence)
 		defer stop()
 		e.publish(grantsOf(1))
-		time.Sleep(8 * time.Second)
+		last(8 * time.Second)
 		mu.Lock()
 		until = until.Add(8 * time.Second)
 		mu.Unlock()
@@ -307,7 +311,7 @@ func TestEvictorReserves(t *testing.T) {
 // TestEvictorShutdown: what waits is not sent; what is under way is waited for.
 func TestEvictorShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &sender{answer: func(context.Context) error { time.Sleep(5 * time.Second); return nil }}
+		s := &sender{answer: func(context.Context) error { last(5 * time.Second); return nil }}
 		s.begun = time.Now()
 		e := newEvictor(Options{
 			Evict: s.evict, Fence: func() (time.Time, bool) { return time.Time{}, true },
@@ -339,7 +343,7 @@ func TestEvictorSlow(t *testing.T) {
 		begun := time.Now()
 		evict := func(ctx context.Context, pod *plan.Pod, _ *int64) (int, error) {
 			if !slow(pod.Name) {
-				time.Sleep(20 * time.Millisecond)
+				last(20 * time.Millisecond)
 				mu.Lock()
 				defer mu.Unlock()
 				free[pod.Name] = time.Since(begun)
@@ -349,7 +353,7 @@ func TestEvictorSlow(t *testing.T) {
 			underWay++
 			most = max(most, underWay)
 			mu.Unlock()
-			time.Sleep(30 * time.Second)
+			last(30 * time.Second)
 			mu.Lock()
 			defer mu.Unlock()
 			underWay--
@@ -399,14 +403,14 @@ func TestEvictorWorkers(t *testing.T) {
 		s := &sender{}
 		s.answer = func(context.Context) error {
 			if s.count() <= hanging {
-				time.Sleep(10 * time.Second)
+				last(10 * time.Second)
 				return nil
 			}
 			mu.Lock()
 			underWay++
 			most = max(most, underWay)
 			mu.Unlock()
-			time.Sleep(100 * time.Millisecond)
+			last(100 * time.Millisecond)
 			mu.Lock()
 			defer mu.Unlock()
 			underWay--
@@ -419,7 +423,7 @@ func TestEvictorWorkers(t *testing.T) {
 			grants[i].Pod.Controller.UID = types.UID(strconv.Itoa(i))
 		}
 		e.publish(grants)
-		time.Sleep(5 * time.Second)
+		last(5 * time.Second)
 		if n := s.count(); n < hanging+100 {
 			t.Errorf("%d were sent beside %d that hang", n-hanging, hanging)
 		}
@@ -437,7 +441,7 @@ func TestEvictorWorkers(t *testing.T) {
 // tickets and look again, for as many pods as one controller may have.
 func TestEvictorFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &sender{answer: func(context.Context) error { time.Sleep(10 * time.Second); return nil }}
+		s := &sender{answer: func(context.Context) error { last(10 * time.Second); return nil }}
 		e, stop := runEvictor(t, s, rate.Inf, 1, 10, nil)
 		defer stop()
 		grants := grantsOf(2000)
@@ -445,7 +449,7 @@ func TestEvictorFull(t *testing.T) {
 			grants[i].Pod.Controller.UID = "one"
 		}
 		e.publish(grants)
-		time.Sleep(500 * time.Millisecond)
+		last(500 * time.Millisecond)
 		if sent, waiting := s.count(), e.queue.Len(); sent != 5 || waiting < 2000-100 {
 			// A few are spent by workers that race for the same room.
 			t.Errorf("%d are under way and %d tickets wait, want 5 and nearly all", sent, waiting)

@@ -152,6 +152,8 @@ func (m *model) do(f func(*sim.Cluster)) {
 	m.settle()
 }
 
+// settle lets the model's time pass, which is that of a synctest bubble, until
+// nothing is due soon.
 func (m *model) settle() {
 	for {
 		var next time.Time
