@@ -194,8 +194,10 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestYield: a drain without progress gives its slot to the next node, and goes
-// on when it can.
+// TestYield: a drain without progress gives its slot to the next node, and
+// continues when it can. The next one begins no earlier, also where another
+// process takes over; that it waited is not looked for, because a busy machine may
+// look too late.
 func TestYield(t *testing.T) {
 	e := setup(t, 4)
 	busy, next := e.nodes[0], e.nodes[1]
@@ -203,9 +205,9 @@ func TestYield(t *testing.T) {
 	flags := []string{"--max-draining=1", "--config=" + e.configuration("yieldAfter: 12s\n")}
 	drainer := e.start(flags...)
 	e.request(busy, "r")
-	e.awaitPhase(busy, api.Blocked)
+	e.awaitStarted(busy)
 	e.request(next, "r")
-	e.awaitQueued(next, "1 of at most 1 nodes are being drained")
+	e.awaitPhase(busy, api.Blocked)
 	since := *e.status(busy).IdleSince
 	drainer.crash()
 	e.start(flags...)
