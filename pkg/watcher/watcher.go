@@ -44,6 +44,8 @@ type Watcher struct {
 	pending *pendingPods
 	// listing bounds the first lists of nodes' pods that are read at a time.
 	listing chan struct{}
+	// texts is what the watched pods share.
+	texts texts
 
 	mu         sync.Mutex
 	ctx        context.Context // of Run, for the pods of nodes

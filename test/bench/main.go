@@ -28,7 +28,7 @@ func main() {
 	peers := flag.Bool("peers", true, "let drainer's peers run, too")
 	slow := flag.Bool("slow", false, "let the slow peers run, too: kubectl drain in one command, and the models")
 	keep := flag.Bool("keep", false, "keep the logs, also of a run that succeeds")
-	profiles := flag.String("profiles", "", "folder for CPU profiles of drainer, one for each scenario, whose top 10 by cumulative time is printed; none without it")
+	profiles := flag.String("profiles", "", "folder for profiles of drainer: of its processor time in each scenario, whose top 10 by cumulative time is printed, and of its memory in watched; none without it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, settings{*chosen, *runs, *out, *profiles, *peers, *slow, *keep})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,7 @@ func (s *stage) profile(ctx context.Context, p *daemon.Process, name string) (st
 			default:
 			}
 			file := filepath.Join(s.profiles, fmt.Sprintf("%s-%03d-%03d.pprof", name, s.runs, slice))
-			if err := writeProfile(ctx, p, file); err != nil {
+			if err := writeProfile(file, func(to io.Writer) error { return p.CPUProfile(ctx, profileSlice, to) }); err != nil {
 				ended <- err
 				return
 			}
@@ -47,7 +48,7 @@ func (s *stage) profile(ctx context.Context, p *daemon.Process, name string) (st
 	}
 }
 
-func writeProfile(ctx context.Context, p *daemon.Process, path string) error {
+func writeProfile(path string, write func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("making the folder of the profiles: %w", err)
 	}
@@ -55,7 +56,16 @@ func writeProfile(ctx context.Context, p *daemon.Process, path string) error {
 	if err != nil {
 		return fmt.Errorf("creating a profile: %w", err)
 	}
-	return errors.Join(p.CPUProfile(ctx, profileSlice, file), file.Close())
+	return errors.Join(write(file), file.Close())
+}
+
+// profileHeap writes a profile of the memory that the process uses now, if
+// profiles are wanted.
+func (s *stage) profileHeap(ctx context.Context, p *daemon.Process, name string) error {
+	if s.profiles == "" {
+		return nil
+	}
+	return writeProfile(filepath.Join(s.profiles, name+"-heap.pb.gz"), func(to io.Writer) error { return p.HeapProfile(ctx, to) })
 }
 
 // printProfile prints the top 10 by cumulative time over all runs in a scenario.

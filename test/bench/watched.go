@@ -97,7 +97,7 @@ func (b *bareScene) watchAll(ctx context.Context, w *Watched) error {
 		return err
 	}
 	var all time.Time
-	return patience.Until(ctx, "all pods are watched for a while", await.Holds(func() (bool, error) {
+	err = patience.Until(ctx, "all pods are watched for a while", await.Holds(func() (bool, error) {
 		m, err := p.Metrics(ctx)
 		if err != nil {
 			return false, err
@@ -111,6 +111,10 @@ func (b *bareScene) watchAll(ctx context.Context, w *Watched) error {
 		}
 		return time.Since(all) >= watchedWindow, nil
 	}))
+	if err != nil {
+		return err
+	}
+	return b.profileHeap(ctx, p, b.name)
 }
 
 // empty takes the pods away one by one: the API server deletes a collection no

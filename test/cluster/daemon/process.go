@@ -115,16 +115,26 @@ func (p *Process) HeapBytes(ctx context.Context) (uint64, error) {
 // CPUProfile writes a profile of what the process does during the time. It must
 // have been started with --pprof-bind-address.
 func (p *Process) CPUProfile(ctx context.Context, d time.Duration, to io.Writer) error {
-	response, err := get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.pprof, int(d.Seconds())))
+	return p.profile(ctx, fmt.Sprintf("profile?seconds=%d", int(d.Seconds())), to)
+}
+
+// HeapProfile writes a profile of the memory in use after a collection. It must
+// have been started with --pprof-bind-address.
+func (p *Process) HeapProfile(ctx context.Context, to io.Writer) error {
+	return p.profile(ctx, "heap?gc=1", to)
+}
+
+func (p *Process) profile(ctx context.Context, name string, to io.Writer) error {
+	response, err := get(ctx, "http://"+p.pprof+"/debug/pprof/"+name)
 	if err != nil {
-		return fmt.Errorf("reading drainer's CPU profile: %w", err)
+		return fmt.Errorf("reading drainer's profile: %w", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("reading drainer's CPU profile: %s", response.Status)
+		return fmt.Errorf("reading drainer's profile: %s", response.Status)
 	}
 	if _, err := io.Copy(to, response.Body); err != nil {
-		return fmt.Errorf("reading drainer's CPU profile: %w", err)
+		return fmt.Errorf("reading drainer's profile: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,52 @@
+package watcher
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// mostTexts bounds the texts that are kept for sharing.
+const mostTexts = 4096
+
+// texts lets equal texts share their memory: each pod comes off the wire with
+// its own copy of the names of its node, its controller and its labels.
+type texts struct {
+	mu    sync.Mutex
+	known map[string]string
+}
+
+// pod lets a pod that nobody else has yet share its texts.
+func (t *texts) pod(p *plan.Pod) *plan.Pod {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.Namespace, p.Node = t.one(p.Namespace), t.one(p.Node)
+	p.Controller = plan.Owner{
+		APIVersion: t.one(p.Controller.APIVersion), Kind: t.one(p.Controller.Kind),
+		Name: t.one(p.Controller.Name), UID: types.UID(t.one(string(p.Controller.UID))),
+	}
+	if p.Labels != nil {
+		shared := make(labels.Set, len(p.Labels))
+		for key, value := range p.Labels {
+			shared[t.one(key)] = t.one(value)
+		}
+		p.Labels = shared
+	}
+	return p
+}
+
+// one is the copy that is shared. Once there are too many they are forgotten,
+// and those in use are soon known again: most texts are of one pod only.
+func (t *texts) one(s string) string {
+	if known, ok := t.known[s]; ok {
+		return known
+	}
+	if t.known == nil || len(t.known) >= mostTexts {
+		t.known = map[string]string{}
+	}
+	t.known[s] = s
+	return s
+}
