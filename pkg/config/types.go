@@ -57,7 +57,7 @@ type DrainerConfiguration struct {
 
 	// windows are the times in which nodes may be drained. A node that several
 	// select may be drained while one of them is open, and a node that none selects
-	// at any time.
+	// at any time. A pool may have windows of its own instead.
 	Windows []Window `json:"windows,omitempty"`
 	// freezes are times in which no drain begins and no pod is evicted, whatever
 	// the windows say, and of drains that have begun, too.
@@ -128,6 +128,9 @@ type Pool struct {
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
 	// onTimeout is what happens then.
 	OnTimeout api.OnTimeout `json:"onTimeout,omitempty"`
+	// windows are the times in which the pool's nodes may be drained, in place of
+	// the windows for all nodes. Freezes hold in any case.
+	Windows []Window `json:"windows,omitempty"`
 }
 
 // Group limits the nodes that are drained at once by the value of a label.

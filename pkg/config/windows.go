@@ -28,6 +28,11 @@ func (v *validator) windows(c *DrainerConfiguration) {
 	for i := range c.Windows {
 		v.window(fmt.Sprintf("windows[%d]", i), &c.Windows[i])
 	}
+	for i := range c.Pools {
+		for j := range c.Pools[i].Windows {
+			v.window(fmt.Sprintf("pools[%d].windows[%d]", i, j), &c.Pools[i].Windows[j])
+		}
+	}
 	for i := range c.Freezes {
 		v.freeze(fmt.Sprintf("freezes[%d]", i), &c.Freezes[i])
 	}
@@ -102,22 +107,31 @@ func scheduleOf(text string, zone *time.Location) (plan.Schedule, error) {
 func (c *DrainerConfiguration) planWindows() []plan.Window {
 	var windows []plan.Window
 	for i := range c.Windows {
-		w := &c.Windows[i]
-		zone, _ := zoneOf(w.TimeZone)
-		schedule, _ := scheduleOf(w.Schedule, zone)
-		window := plan.Window{
-			Schedule: schedule, Duration: w.Duration.Duration, LatestStart: w.Duration.Duration,
-			Pauses: w.AtEnd == Pause, Nodes: selectorOf(w.NodeSelector),
+		windows = append(windows, c.Windows[i].planned(""))
+	}
+	for i := range c.Pools {
+		for j := range c.Pools[i].Windows {
+			windows = append(windows, c.Pools[i].Windows[j].planned(c.Pools[i].Name))
 		}
-		if w.LatestStart != nil {
-			window.LatestStart = w.LatestStart.Duration
-		}
-		if window.Nodes == nil {
-			window.Nodes = labels.Everything()
-		}
-		windows = append(windows, window)
 	}
 	return windows
+}
+
+// planned is a valid window of the pool; the pool is empty for one of all nodes.
+func (w *Window) planned(pool string) plan.Window {
+	zone, _ := zoneOf(w.TimeZone)
+	schedule, _ := scheduleOf(w.Schedule, zone)
+	window := plan.Window{
+		Schedule: schedule, Duration: w.Duration.Duration, LatestStart: w.Duration.Duration,
+		Pauses: w.AtEnd == Pause, Nodes: selectorOf(w.NodeSelector), Pool: pool,
+	}
+	if w.LatestStart != nil {
+		window.LatestStart = w.LatestStart.Duration
+	}
+	if window.Nodes == nil {
+		window.Nodes = labels.Everything()
+	}
+	return window
 }
 
 func (c *DrainerConfiguration) planFreezes() []plan.Freeze {

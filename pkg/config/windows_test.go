@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"drainer.dev/drainer/pkg/config"
 )
 
@@ -33,6 +36,8 @@ func TestValidateWindows(t *testing.T) {
 		"never starts":         {`windows: [{schedule: "0 1 * * *", duration: 1h, latestStart: 0s}]`, []string{"windows[0].latestStart"}},
 		"another end":          {`windows: [{schedule: "0 1 * * *", duration: 1h, atEnd: Stop}]`, []string{`windows[0].atEnd: Invalid value: "Stop": expected Finish or Pause`}},
 		"a bad selector":       {`windows: [{schedule: "0 1 * * *", duration: 1h, nodeSelector: {matchLabels: {a: "?"}}}]`, []string{"windows[0].nodeSelector"}},
+		"a pool's":             {`pools: [{name: a, nodeSelector: {}, windows: [{schedule: "0 1 * * *", duration: 1h}]}]`, nil},
+		"a pool's bad one":     {`pools: [{name: a, nodeSelector: {}, windows: [{schedule: "0 1 * * *", duration: 1h}, {schedule: x, duration: 1h}]}]`, []string{"pools[0].windows[1].schedule"}},
 		"the second":           {`windows: [{schedule: "0 1 * * *", duration: 1h}, {schedule: x, duration: 1h}]`, []string{"windows[1].schedule"}},
 		"a freeze":             {`freezes: [{from: 2026-12-20T00:00:00Z, until: "2027-01-04T00:00:00+01:00", reason: holidays}]`, nil},
 		"no beginning":         {`freezes: [{until: 2027-01-04T00:00:00Z, reason: holidays}]`, []string{"freezes[0].from: Invalid value: \"\": expected an RFC 3339 time such as 2026-12-20T00:00:00Z"}},
@@ -62,6 +67,7 @@ func TestValidateWindows(t *testing.T) {
 func TestPlanWindows(t *testing.T) {
 	c, _ := decoded(t, `windows: [{schedule: "0 1 * * *", duration: 5h}, {schedule: "0 1 * * *", duration: 5h, latestStart: 1h, atEnd: Pause, timeZone: Europe/Berlin, nodeSelector: {matchLabels: {pool: a}}}]
 freezes: [{from: 2026-12-20T00:00:00Z, until: 2027-01-04T00:00:00Z, reason: " holidays "}]
+pools: [{name: gpu, nodeSelector: {matchLabels: {pool: gpu}}, windows: [{schedule: "0 3 * * *", duration: 2h}]}]
 `)
 	p := c.Plan()
 	plain, full := p.Windows[0], p.Windows[1]
@@ -71,6 +77,16 @@ freezes: [{from: 2026-12-20T00:00:00Z, until: 2027-01-04T00:00:00Z, reason: " ho
 	}
 	if full.LatestStart != time.Hour || !full.Pauses || full.Nodes.String() != "pool=a" || full.Schedule.Next(winter).UTC().Hour() != 0 {
 		t.Errorf("got %+v", full)
+	}
+	if w := p.Windows[2]; w.Pool != "gpu" || plain.Pool != "" || w.Duration != 2*time.Hour || w.Schedule.Next(winter).UTC().Hour() != 3 {
+		t.Errorf("got %+v, and the pool of the first is %q", w, plain.Pool)
+	}
+	selectors := c.Selectors()
+	for pool, want := range map[string]int{"gpu": 2, "cpu": 0} {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"pool": pool}}}
+		if got := selectors.NodeOf(node).Windows; len(got) != 1 || got[0] != want {
+			t.Errorf("a node labelled %s has the windows %v, want %d", pool, got, want)
+		}
 	}
 	if f := p.Freezes[0]; f.Reason != "holidays" || f.Until.Sub(f.From) != 15*24*time.Hour {
 		t.Errorf("got %+v", f)

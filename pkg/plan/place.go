@@ -40,7 +40,7 @@ func (s *Selectors) NodeOf(node *corev1.Node) *Node {
 	for _, label := range s.Groups {
 		n.Groups = append(n.Groups, set[label])
 	}
-	n.Windows = WindowsOf(s.Windows, set)
+	n.Windows = WindowsOf(s.Windows, n.Pool, set)
 	return n
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -26,6 +27,9 @@ type Window struct {
 	Pauses bool
 	// Nodes selects nodes by their labels.
 	Nodes labels.Selector
+	// Pool is the pool whose own window it is. The nodes of a pool with windows of
+	// its own are in no others.
+	Pool string
 }
 
 // Freeze is a time in which nothing is started or evicted.
@@ -34,11 +38,15 @@ type Freeze struct {
 	Reason      string
 }
 
-// WindowsOf are the places of the windows that select a node with the labels.
-func WindowsOf(windows []Window, node map[string]string) []int {
+// WindowsOf are the places of the windows for a node with the labels, which is in
+// the pool; the pool is empty if it is in none.
+func WindowsOf(windows []Window, pool string, node map[string]string) []int {
+	if !slices.ContainsFunc(windows, func(w Window) bool { return w.Pool == pool }) {
+		pool = ""
+	}
 	var places []int
 	for i := range windows {
-		if windows[i].Nodes.Matches(labels.Set(node)) {
+		if windows[i].Pool == pool && windows[i].Nodes.Matches(labels.Set(node)) {
 			places = append(places, i)
 		}
 	}

@@ -98,7 +98,7 @@ func TestClosed(t *testing.T) {
 			s := newScene()
 			s.node("spare")
 			n := s.node("n", api.DrainAnnotation, "r")
-			n.Windows = WindowsOf(test.windows, nil)
+			n.Windows = WindowsOf(test.windows, "", nil)
 			if s.Config.Windows, s.Config.Freezes = test.windows, test.freezes; test.change != nil {
 				test.change(n)
 			}
@@ -153,7 +153,7 @@ func TestAtEnd(t *testing.T) {
 			m := s.Memory.Nodes[n.UID]
 			m.StartedAt = noon.Add(test.begun)
 			s.Memory.Nodes[n.UID] = m
-			n.Windows = WindowsOf(test.windows, nil)
+			n.Windows = WindowsOf(test.windows, "", nil)
 			if s.Config.Windows, s.Config.Freezes = test.windows, test.freezes; test.change != nil {
 				test.change(n)
 			}
@@ -211,11 +211,21 @@ func TestTimeOutsideOfWindows(t *testing.T) {
 // TestWindowsOf: a window is for the nodes that it selects.
 func TestWindowsOf(t *testing.T) {
 	gpu, _ := labels.Parse("pool=gpu")
-	windows := []Window{{Nodes: gpu}, {Nodes: labels.Everything()}}
-	if got := WindowsOf(windows, map[string]string{"pool": "gpu"}); !slices.Equal(got, []int{0, 1}) {
-		t.Errorf("a node of the pool is selected by %v", got)
-	}
-	if got := WindowsOf(windows, nil); !slices.Equal(got, []int{1}) {
-		t.Errorf("another one by %v", got)
+	everything := labels.Everything()
+	windows := []Window{{Nodes: gpu}, {Nodes: everything}, {Nodes: everything, Pool: "a"}, {Nodes: gpu, Pool: "a"}}
+	for _, test := range []struct {
+		pool   string
+		labels map[string]string
+		want   []int
+	}{
+		{"", map[string]string{"pool": "gpu"}, []int{0, 1}},
+		{"", nil, []int{1}},
+		{"without windows", nil, []int{1}},
+		{"a", nil, []int{2}},
+		{"a", map[string]string{"pool": "gpu"}, []int{2, 3}},
+	} {
+		if got := WindowsOf(windows, test.pool, test.labels); !slices.Equal(got, test.want) {
+			t.Errorf("a node of pool %q with labels %v has the windows %v, want %v", test.pool, test.labels, got, test.want)
+		}
 	}
 }

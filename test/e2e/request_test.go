@@ -168,15 +168,22 @@ func TestInvalidDuringDrain(t *testing.T) {
 	e.awaitDrained(node, "typo")
 }
 
-// TestWindow: outside of its windows a node waits, and says when the next one
-// opens; an emergency goes past that.
+// TestWindow: outside of the windows of its pool a node waits, and says when the
+// next one opens, while those of other nodes are open; an emergency goes past that.
 func TestWindow(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(3)
 	// It opens in half a day, or later.
 	opens := time.Now().UTC().Add(12 * time.Hour).Truncate(time.Hour)
 	file := filepath.Join(t.TempDir(), "drainer.yaml")
-	text := fmt.Sprintf("apiVersion: %s\nkind: %s\nwindows: [{schedule: \"0 %d * * *\", duration: 1h}]\n", config.APIVersion, config.Kind, opens.Hour())
+	text := fmt.Sprintf(`apiVersion: %s
+kind: %s
+windows: [{schedule: "* * * * *", duration: 1h}]
+pools:
+- name: at-night
+  nodeSelector: {matchLabels: {kubernetes.io/hostname: %s}}
+  windows: [{schedule: "0 %d * * *", duration: 1h}]
+`, config.APIVersion, config.Kind, node, opens.Hour())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
