@@ -151,6 +151,10 @@ func (p *planner) classify(n *nodeWork, s *PodState) {
 		p.block(n, s, reason, message)
 		return
 	}
+	if p.replaces(pod, memory) {
+		p.block(n, s, Returning, "comes back to this node, where the eviction of one before is under way")
+		return
+	}
 	if until, back := p.returning(n, pod, memory); back {
 		s.Until = until
 		p.wakeAt(until)
@@ -228,6 +232,22 @@ func (p *planner) returning(n *nodeWork, pod *Pod, memory *PodMemory) (time.Time
 	}
 	until := r.AdmittedAt.Add(r.delay())
 	return until, p.Now.Before(until)
+}
+
+// replaces is true for a pod that came while another one of its controller was
+// being evicted from the cordoned node: it is too early to tell for how long it has
+// to wait.
+func (p *planner) replaces(pod *Pod, memory *PodMemory) bool {
+	if !memory.Late || pod.Controller.UID == "" {
+		return false
+	}
+	for uid, post := range p.InFlight {
+		e := p.Memory.entry(uid)
+		if e != nil && e.Memory.Late && e.Node == pod.Node && e.Controller.UID == pod.Controller.UID && memory.FirstSeen.After(post.Sent) {
+			return true
+		}
+	}
+	return false
 }
 
 // block says that the pod is blocked, and since when it began to be.

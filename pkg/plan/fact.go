@@ -117,16 +117,22 @@ func (m *Memory) node(uid types.UID, change func(NodeMemory) NodeMemory) {
 	}
 }
 
-// pod changes the entry of a pod, which may be gone while its answer is due.
+// pod changes the entry of a pod.
 func (m *Memory) pod(uid types.UID, change func(*Pod, PodMemory) (PodMemory, []Event)) []Event {
-	e := m.Pods[uid]
-	if e == nil {
-		e = m.leaving[uid]
-	}
+	e := m.entry(uid)
 	if e == nil {
 		return nil
 	}
 	return m.change(e, func(p PodMemory) (PodMemory, []Event) { return change(e.Pod, p) })
+}
+
+// entry is what is known of a pod, which may be gone while its answer is due; nil
+// if nothing is.
+func (m *Memory) entry(uid types.UID) *Entry {
+	if e := m.Pods[uid]; e != nil {
+		return e
+	}
+	return m.leaving[uid]
 }
 
 // change changes an entry, and counts a return to the node that ends with an

@@ -435,3 +435,44 @@ func TestReturnCounted(t *testing.T) {
 		t.Errorf("granted %v, the pods are %+v, want one that is returning", granted(plan), p)
 	}
 }
+
+// TestReturnBeforeTheAnswer: the next pod of the controller waits, too, while the
+// eviction of the one before is under way, which may take the API server long.
+// One that came together with it does not.
+func TestReturnBeforeTheAnswer(t *testing.T) {
+	s := newScene()
+	s.node("n", api.DrainAnnotation, "r")
+	s.node("spare")
+	l := newLoop(s)
+	l.pods["n"] = []*Pod{}
+	for range 3 {
+		l.step(time.Second)
+	}
+	l.come("n", "web-1")
+	plan := l.step(time.Second)
+	if len(plan.Grants) != 1 {
+		t.Fatalf("granted %v", granted(plan))
+	}
+	first := plan.Grants[0]
+	l.come("n", "web-1-too")
+	sent := l.Now.Add(time.Second)
+	l.InFlight = map[types.UID]Post{first.Pod.UID: {Sent: sent}}
+	if plan = l.step(500 * time.Millisecond); len(plan.Grants) != 1 || plan.Grants[0].Pod.Name != "web-1-too" {
+		t.Errorf("granted %v, want the pod that came together with the one under way", granted(plan))
+	}
+	l.pods["n"] = []*Pod{}
+	l.come("n", "web-2")
+	plan = l.step(time.Second)
+	if p := planOf(t, plan, "n").Pods; len(plan.Grants) > 0 || len(p) != 1 || p[0].Reason != Returning {
+		t.Errorf("granted %v, the pods are %+v, want one that is returning", granted(plan), p)
+	}
+	answered := sent.Add(time.Minute)
+	l.facts = append(l.facts, Answered{Grant: first, Outcome: Outcome{Reason: Admitted}, At: answered, Took: answered.Sub(sent)})
+	l.InFlight = nil
+	if plan = l.step(time.Minute); len(plan.Grants) > 0 {
+		t.Errorf("granted %v before the delay was over", granted(plan))
+	}
+	if plan = l.step(returnDelay + time.Second); len(plan.Grants) != 1 || plan.Grants[0].Pod.Name != "web-2" {
+		t.Errorf("granted %v after the delay, want web-2", granted(plan))
+	}
+}
