@@ -19,8 +19,8 @@ import (
 // clients are the ways to the API server. Each has its own limit, so that none
 // waits behind another: the lease and the writes to nodes least of all.
 type clients struct {
-	main, watches, nodes, lease kubernetes.Interface
-	evictions                   rest.Interface
+	main, watches, nodes, lease, reviews kubernetes.Interface
+	evictions                            rest.Interface
 }
 
 // base is how to reach the API server.
@@ -59,6 +59,9 @@ func (o *options) clients() (*clients, error) {
 		{"watches", &c.watches, limited},
 		{"nodes", &c.nodes, limited},
 		{"the lease", &c.lease, func(r *rest.Config) { r.Timeout = o.LeaderElection.RenewDeadline.Duration / 2 }},
+		// Whoever reads metrics causes two requests in ten seconds, or many without
+		// the right to: drainer's own do not wait for them.
+		{"reviews", &c.reviews, func(r *rest.Config) { r.QPS, r.Burst = 5, 10 }},
 		// The evictor has its own limiter, which follows the newest plan.
 		{"evictions", &evictions, func(r *rest.Config) {
 			r.QPS, r.ContentType, r.AcceptContentTypes = -1, runtime.ContentTypeJSON, runtime.ContentTypeJSON

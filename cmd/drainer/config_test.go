@@ -61,6 +61,7 @@ func TestConfigFlags(t *testing.T) {
 	values := map[string]string{
 		"node-selector": "pool=b", "max-draining": "7", "max-unavailable": "9", "bare-pods": "Evict", "empty-dir": "Block", "on-timeout": "Stop",
 		"logging-format": "json", "metrics-bind-address": ":1", "health-bind-address": ":2", "pprof-bind-address": ":3",
+		"metrics-tls-cert-file": "c", "metrics-tls-private-key-file": "k", "metrics-authorize": "true",
 		"leader-elect": "false", "allow-last-node": "true", "allow-delete": "true", "kubeconfig": "k", "leader-elect-resource-name": "n", "leader-elect-resource-namespace": "ns",
 	}
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)

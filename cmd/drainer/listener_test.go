@@ -6,12 +6,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"k8s.io/client-go/util/cert"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
@@ -86,7 +89,11 @@ func TestListeners(t *testing.T) {
 	o.MetricsBindAddress, o.HealthBindAddress, o.PprofBindAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	var log bytes.Buffer
 	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
-	list := endpoints(o, metrics.New("v", "c"), func() error { return nil })
+	scraped, err := scraped(ctx, o, metrics.New("v", "c"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := endpoints(scraped, o, func() error { return nil })
 	stop, err := serve(ctx, list, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
@@ -121,5 +128,57 @@ func TestListeners(t *testing.T) {
 				t.Errorf("%s answers %s with a header of %d bytes with %d, want %d", s[1], test.method, test.header, response.StatusCode, test.want)
 			}
 		}
+	}
+}
+
+// lines are those of a log, as they are written.
+type lines chan string
+
+// Write implements io.Writer.
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+// TestPlainClient: a client that speaks no TLS where it is expected gets nothing,
+// and the log says so to whoever looks for it.
+func TestPlainClient(t *testing.T) {
+	dir := t.TempDir()
+	certificate, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := defaults()
+	o.MetricsBindAddress, o.HealthBindAddress = "127.0.0.1:0", "127.0.0.1:0"
+	o.MetricsTLS.CertFile, o.MetricsTLS.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	for path, text := range map[string][]byte{o.MetricsTLS.CertFile: certificate, o.MetricsTLS.KeyFile: key} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := make(lines, 10)
+	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(log), textlogger.Verbosity(2))))
+	scraped, err := scraped(ctx, o, metrics.New("v", "c"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, err := serve(ctx, []endpoint{scraped}, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	address := regexp.MustCompile(`address="([^"]+)"`).FindStringSubmatch(<-log)[1]
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		response.Body.Close()
+		if response.StatusCode != http.StatusBadRequest {
+			t.Errorf("the answer is %s", response.Status)
+		}
+	}
+	if line := <-log; !strings.Contains(line, `"A client was cut off" endpoint="metrics" reason="http: TLS handshake error`) {
+		t.Errorf("the log says %s", line)
 	}
 }

@@ -89,6 +89,9 @@ func (o *options) addProcess(f *pflag.FlagSet) {
 	f.Int32Var(&c.Burst, "kube-api-burst", c.Burst, "other requests that may be sent at once, where --kube-api-qps limits them")
 
 	f.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "address of /metrics")
+	f.StringVar(&o.MetricsTLS.CertFile, "metrics-tls-cert-file", o.MetricsTLS.CertFile, "certificate to serve /metrics with; without it /metrics is plain HTTP")
+	f.StringVar(&o.MetricsTLS.KeyFile, "metrics-tls-private-key-file", o.MetricsTLS.KeyFile, "key of that certificate; both files are read again once they have changed")
+	f.BoolVar(&o.MetricsTLS.Authorize, "metrics-authorize", o.MetricsTLS.Authorize, "serve /metrics only to those whose bearer token the API server knows and who may get the nonResourceURL /metrics")
 	f.StringVar(&o.HealthBindAddress, "health-bind-address", o.HealthBindAddress, "address of /livez and /readyz")
 	f.StringVar(&o.PprofBindAddress, "pprof-bind-address", o.PprofBindAddress, "address of /debug/pprof/; off if empty")
 
@@ -111,6 +114,7 @@ var fields = map[string]string{
 	"eviction-qps": "eviction.qps", "eviction-burst": "eviction.burst", "eviction-workers": "eviction.workers",
 	"eviction-timeout": "eviction.timeout", "kube-api-qps": "clientConnection.qps", "kube-api-burst": "clientConnection.burst",
 	"metrics-bind-address": "metricsBindAddress", "health-bind-address": "healthBindAddress", "pprof-bind-address": "pprofBindAddress",
+	"metrics-tls-cert-file": "metricsTLS.certFile", "metrics-tls-private-key-file": "metricsTLS.keyFile", "metrics-authorize": "metricsTLS.authorize",
 	"leader-elect": "leaderElection.leaderElect", "leader-elect-lease-duration": "leaderElection.leaseDuration",
 	"leader-elect-renew-deadline": "leaderElection.renewDeadline", "leader-elect-retry-period": "leaderElection.retryPeriod",
 	"leader-elect-resource-name": "leaderElection.resourceName", "leader-elect-resource-namespace": "leaderElection.resourceNamespace",

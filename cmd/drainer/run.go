@@ -48,7 +48,11 @@ func run(signalled context.Context, o *options) error {
 	m.RegisterClient()
 	var ready readiness
 	ready.wait("the API server has not answered yet")
-	stop, err := serve(ctx, endpoints(o, m, ready.problem), fail)
+	scraped, err := scraped(ctx, o, m, clients.reviews)
+	if err != nil {
+		return err
+	}
+	stop, err := serve(ctx, endpoints(scraped, o, ready.problem), fail)
 	if err != nil {
 		return err
 	}

@@ -1,17 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
+	"drainer.dev/drainer/pkg/guard"
 	"drainer.dev/drainer/pkg/metrics"
 )
 
@@ -19,19 +24,39 @@ import (
 type endpoint struct {
 	name, flag, address string
 	handler             http.Handler
+	// tls is nil for plain HTTP.
+	tls *tls.Config
 }
 
-func endpoints(o *options, m *metrics.Metrics, ready func() error) []endpoint {
+// scraped is the endpoint of metrics. The client asks who may read them, if not
+// everybody may.
+func scraped(ctx context.Context, o *options, m *metrics.Metrics, client kubernetes.Interface) (endpoint, error) {
 	scrape := http.NewServeMux()
 	scrape.Handle("GET /metrics", promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry}))
+	e := endpoint{name: "metrics", flag: "metrics-bind-address", address: o.MetricsBindAddress, handler: scrape}
+	if o.MetricsTLS.CertFile == "" {
+		return e, nil
+	}
+	certificate, err := guard.Load(klog.FromContext(ctx), o.MetricsTLS.CertFile, o.MetricsTLS.KeyFile)
+	if err != nil {
+		return endpoint{}, err
+	}
+	e.tls = certificate.Config()
+	if o.MetricsTLS.Authorize {
+		e.handler = guard.NewReaders(client, scrape)
+	}
+	return e, nil
+}
 
+// endpoints are all: metrics, and those beside it.
+func endpoints(metrics endpoint, o *options, ready func() error) []endpoint {
 	health := http.NewServeMux()
 	health.HandleFunc("GET /livez", check(func() error { return nil }))
 	health.HandleFunc("GET /readyz", check(ready))
 
 	list := []endpoint{
-		{"metrics", "metrics-bind-address", o.MetricsBindAddress, scrape},
-		{"health", "health-bind-address", o.HealthBindAddress, health},
+		metrics,
+		{name: "health", flag: "health-bind-address", address: o.HealthBindAddress, handler: health},
 	}
 	if o.PprofBindAddress == "" {
 		return list
@@ -42,7 +67,7 @@ func endpoints(o *options, m *metrics.Metrics, ready func() error) []endpoint {
 	profiles.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	profiles.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	profiles.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	return append(list, endpoint{"pprof", "pprof-bind-address", o.PprofBindAddress, profiles})
+	return append(list, endpoint{name: "pprof", flag: "pprof-bind-address", address: o.PprofBindAddress, handler: profiles})
 }
 
 func check(problem func() error) http.HandlerFunc {
@@ -73,7 +98,11 @@ func serve(ctx context.Context, list []endpoint, failed func(error)) (stop func(
 			return nil, fmt.Errorf("--%s=%s: %w", e.flag, e.address, err)
 		}
 		klog.FromContext(ctx).Info("Serving", "endpoint", e.name, "address", listener.Addr().String())
+		if e.tls != nil {
+			listener = tls.NewListener(listener, e.tls)
+		}
 		server := newServer(e.handler)
+		server.ErrorLog = log.New(complaints{klog.FromContext(ctx).WithValues("endpoint", e.name)}, "", 0)
 		servers = append(servers, server)
 		running.Go(func() {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -82,4 +111,13 @@ func serve(ctx context.Context, list []endpoint, failed func(error)) (stop func(
 		})
 	}
 	return stop, nil
+}
+
+// complaints are what a server says of clients, such as one that speaks no TLS.
+type complaints struct{ logger klog.Logger }
+
+// Write implements io.Writer.
+func (c complaints) Write(line []byte) (int, error) {
+	c.logger.V(2).Info("A client was cut off", "reason", string(bytes.TrimSpace(line)))
+	return len(line), nil
 }

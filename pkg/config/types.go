@@ -101,6 +101,8 @@ type DrainerConfiguration struct {
 
 	// metricsBindAddress is the address of /metrics.
 	MetricsBindAddress string `json:"metricsBindAddress"`
+	// metricsTLS protects /metrics.
+	MetricsTLS MetricsTLS `json:"metricsTLS"`
 	// healthBindAddress is the address of /livez and /readyz.
 	HealthBindAddress string `json:"healthBindAddress"`
 	// pprofBindAddress is the address of /debug/pprof/; off if empty.
@@ -143,6 +145,20 @@ type Group struct {
 	MaxDraining *intstr.IntOrString `json:"maxDraining,omitempty"`
 	// maxGroups is in how many groups nodes may be drained at once; 0 for no limit.
 	MaxGroups int `json:"maxGroups,omitempty"`
+}
+
+// MetricsTLS says who may read /metrics, and by which certificate they know
+// drainer. Without the files it is served as plain HTTP, to everybody.
+type MetricsTLS struct {
+	// certFile is the path of the certificate and of those that it is signed by, as
+	// PEM. It is read again once it has changed.
+	CertFile string `json:"certFile"`
+	// keyFile is the path of its key.
+	KeyFile string `json:"keyFile"`
+	// authorize lets only those read that the API server knows by their bearer
+	// token, and that may get the nonResourceURL /metrics. drainer's role has to
+	// allow it to create TokenReviews and SubjectAccessReviews.
+	Authorize bool `json:"authorize"`
 }
 
 // Window is a time again and again in which nodes may be drained.

@@ -27,6 +27,7 @@ func (c *DrainerConfiguration) Validate() field.ErrorList {
 	v.connection(c)
 	v.leaderElection(c)
 	v.addresses(c)
+	v.metricsTLS(&c.MetricsTLS)
 	v.oneOf("logging.format", c.Logging.Format, "text", "json")
 	if n := c.Logging.Verbosity; n < 0 || n > 10 {
 		v.bad("logging.verbosity", n, "expected a number from 0 to 10")
@@ -47,6 +48,17 @@ func pathOf(path string) *field.Path {
 		return field.NewPath(first)
 	}
 	return field.NewPath(first, strings.Split(more, ".")...)
+}
+
+func (v *validator) metricsTLS(m *MetricsTLS) {
+	switch {
+	case m.CertFile == "" && m.KeyFile != "":
+		v.bad("metricsTLS.certFile", m.CertFile, "expected the path of the certificate of metricsTLS.keyFile")
+	case m.CertFile != "" && m.KeyFile == "":
+		v.bad("metricsTLS.keyFile", m.KeyFile, "expected the path of the key of metricsTLS.certFile")
+	case m.CertFile == "" && m.Authorize:
+		v.bad("metricsTLS.authorize", m.Authorize, "expected false without metricsTLS.certFile: tokens are not sent in the clear")
+	}
 }
 
 func (v *validator) oneOf(path, value string, allowed ...string) {

@@ -21,22 +21,7 @@ import (
 var deletionRules = []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"delete"}}}
 
 // allowDelete grants the permission to delete pods.
-func (e *env) allowDelete() {
-	e.Helper()
-	name := "drainer-delete-" + e.namespace
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: deletionRules}
-	if _, err := shared.Client.RbacV1().ClusterRoles().Create(e.Context(), role, metav1.CreateOptions{}); err != nil {
-		e.Fatal(err)
-	}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: e.namespace, Name: "drainer"}},
-	}
-	if _, err := shared.Client.RbacV1().ClusterRoleBindings().Create(e.Context(), binding, metav1.CreateOptions{}); err != nil {
-		e.Fatal(err)
-	}
-}
+func (e *env) allowDelete() { e.Helper(); e.grant("drainer-delete", "drainer", deletionRules...) }
 
 // deletions are drainer's deletions of pods, in the order in which they came.
 func (e *env) deletions() []cluster.AuditEvent {

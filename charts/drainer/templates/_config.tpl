@@ -31,6 +31,12 @@ eviction:
   burst: {{ int64 $v.eviction.burst }}
   workers: {{ int64 $v.eviction.workers }}
   timeout: {{ $v.eviction.timeout }}
+{{- if $v.metrics.tls.secretName }}
+metricsTLS:
+  certFile: /etc/drainer-metrics-tls/tls.crt
+  keyFile: /etc/drainer-metrics-tls/tls.key
+  authorize: {{ $v.metrics.tls.authorize }}
+{{- end }}
 {{- end -}}
 
 {{- define "drainer.configName" -}}

@@ -11,8 +11,21 @@ monitor, endpoint of its only endpoint.
 {{- end -}}
 
 {{- define "drainer.endpoint" -}}
+{{- $tls := .root.Values.metrics.tls -}}
+{{- with .monitor -}}
 port: metrics
 path: /metrics
+{{- if $tls.secretName }}
+scheme: https
+{{- end }}
+{{- with .tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .authorization }}
+authorization:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 honorLabels: {{ .honorLabels }}
 {{- with .interval }}
 interval: {{ . }}
@@ -27,5 +40,6 @@ relabelings:
 {{- with .metricRelabelings }}
 metricRelabelings:
   {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- end -}}

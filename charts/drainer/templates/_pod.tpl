@@ -63,6 +63,11 @@ volumes:
 - name: drainer-config
   configMap:
     name: {{ include "drainer.configName" . }}
+{{- with .Values.metrics.tls.secretName }}
+- name: metrics-tls
+  secret:
+    secretName: {{ . }}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
@@ -140,6 +145,11 @@ volumeMounts:
 - name: drainer-config
   mountPath: /etc/drainer-config
   readOnly: true
+{{- if .Values.metrics.tls.secretName }}
+- name: metrics-tls
+  mountPath: /etc/drainer-metrics-tls
+  readOnly: true
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}

@@ -67,7 +67,7 @@ and how to fix it.
 {{/* Drainer itself judges what the fields of config mean. Two places for one would hide one of them. */}}
 {{- define "drainer.validate.config" -}}
 {{- $values := include "drainer.config.values" . | fromYaml -}}
-{{- $flags := dict "clientConnection" "kubeAPI" "leaderElection" "leaderElection" "logging" "logging" "metricsBindAddress" "metrics.port" "healthBindAddress" "health.port" "pprofBindAddress" "pprof" -}}
+{{- $flags := dict "clientConnection" "kubeAPI" "leaderElection" "leaderElection" "logging" "logging" "metricsBindAddress" "metrics.port" "metricsTLS" "metrics.tls" "healthBindAddress" "health.port" "pprofBindAddress" "pprof" -}}
 {{- if .Values.drain.nodeSelector -}}
 {{- $_ := set $flags "nodeSelector" "drain.nodeSelector" -}}
 {{- end -}}
@@ -201,6 +201,9 @@ it; drainer refuses one whose field the configuration file sets.
 {{- end -}}
 {{- if and $m.serviceMonitor.enabled (not .Values.service.enabled) -}}
 {{- fail "metrics.serviceMonitor.enabled is true and service.enabled is false: expected a Service to monitor; set service.enabled to true, or use metrics.podMonitor" -}}
+{{- end -}}
+{{- if and $m.tls.authorize (not $m.tls.secretName) -}}
+{{- fail "metrics.tls.authorize is true and metrics.tls.secretName is empty: expected a certificate, because tokens are not sent in the clear; set metrics.tls.secretName to the name of a TLS Secret" -}}
 {{- end -}}
 {{- if $m.prometheusRule.enabled -}}
 {{- $known := include "drainer.alerts" . | fromYamlArray -}}
