@@ -143,7 +143,7 @@ func (all *blockage) described(now time.Time) []string {
 		if more := g.pods - 1; more > 0 {
 			text += fmt.Sprintf(" (and %d more)", more)
 		}
-		parts = append(parts, cut(text+" "+first.explanation(), mostWords)+" for "+about(now.Sub(first.Since)))
+		parts = append(parts, cut(text+" "+first.explanation(), mostWords)+lasting(now.Sub(first.Since)))
 	}
 	return parts
 }

@@ -264,9 +264,8 @@ func (w Written) after(f NodeWritten) Written {
 	if f.Report == nil {
 		return w
 	}
-	w.Writes++
 	if phaseChanged(w.Report.Status, f.Report.Status) {
-		w.Writes = 1
+		w.Since = f.At
 	}
 	w.Report, w.Text, w.At, w.ComparedAt = *f.Report, f.Report.Status.Format(), f.At, f.At
 	return w

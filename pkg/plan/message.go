@@ -245,6 +245,15 @@ func cut(text string, most int) string {
 	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
 }
 
+// lasting says for how long something has lasted, and nothing before it is 10 s:
+// that is no news.
+func lasting(d time.Duration) string {
+	if d < 10*time.Second {
+		return ""
+	}
+	return " for " + about(d)
+}
+
 // about rounds a duration so that a message does not change at every look.
 func about(d time.Duration) string {
 	switch {

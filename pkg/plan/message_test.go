@@ -29,7 +29,7 @@ func TestMessage(t *testing.T) {
 	got := planOf(t, Make(s.Snapshot), "n").Report()
 	want := "38 of 45 pods gone, 3 terminating, 4 blocked; " +
 		"ns/web-0 (and 2 more) by PDB ns/web (needs 10 healthy, has 10) for 6m; " +
-		"ns/bare-0 by bare pod: no controller would create it again for 0s"
+		"ns/bare-0 by bare pod: no controller would create it again"
 	if got.Message != want {
 		t.Errorf("the message is\n%s\nwant\n%s", got.Message, want)
 	}
@@ -141,12 +141,22 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestLasting: how long something has lasted is not told before it is worth it.
+func TestLasting(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "", 10*time.Second - 1: "", 10 * time.Second: " for 10s", time.Hour: " for 1h00m",
+	} {
+		if got := lasting(d); got != want {
+			t.Errorf("%v is told as %q, want %q", d, got, want)
+		}
+	}
+}
+
 // TestAbout: durations in messages are whole tens of seconds, then minutes, then
 // tens of minutes.
 func TestAbout(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0:                               "0s",
-		9 * time.Second:                 "0s",
+		10 * time.Second:                "10s",
 		19 * time.Second:                "10s",
 		59 * time.Second:                "50s",
 		time.Minute:                     "1m",

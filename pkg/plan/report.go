@@ -34,10 +34,8 @@ type Written struct {
 	// annotation; empty before the first.
 	Report Report
 	Text   string
-	// At is when it was written; Writes counts the reports since the last
-	// change of phase.
-	At     time.Time
-	Writes int
+	// At is when it was written, Since when the last change of phase was.
+	At, Since time.Time
 	// ComparedAt is when the report was last compared word by word.
 	ComparedAt time.Time
 	// Version is the resourceVersion that the last write gave the Node. A cache
@@ -61,19 +59,21 @@ const (
 	perQueued     = 100 * time.Millisecond
 )
 
-// nextAt is when progress may be written next: 1, 3 and 10 s after the change
-// of phase, then every progressInterval.
-func (w Written) nextAt() time.Time {
-	switch w.Writes {
-	case 1:
-		return w.At.Add(time.Second)
-	case 2:
-		return w.At.Add(2 * time.Second)
-	case 3:
-		return w.At.Add(7 * time.Second)
-	default:
-		return w.At.Add(progressInterval)
+// progressSteps are when progress is written after a change of phase. From the
+// last one on it is written every progressInterval.
+var progressSteps = []time.Duration{time.Second, 3 * time.Second, progressInterval}
+
+// nextAt is when progress may be written next.
+func (w Written) nextAt() time.Time { return w.stepAfter(w.At) }
+
+// stepAfter is the first of the times for progress that is later.
+func (w Written) stepAfter(at time.Time) time.Time {
+	for _, step := range progressSteps {
+		if next := w.Since.Add(step); next.After(at) {
+			return next
+		}
 	}
+	return at.Add(progressInterval)
 }
 
 // writes is true if the node's report differs from what the Node says and is to
@@ -107,16 +107,17 @@ func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
 
 // wordsChanged compares the report word by word, now and then.
 func (p *planner) wordsChanged(w *Written, plan *NodePlan) bool {
-	interval := progressInterval
+	next := w.stepAfter
 	if plan.Phase == api.Queued {
-		interval = max(queueInterval, time.Duration(len(p.nodes))*perQueued)
+		interval := max(queueInterval, time.Duration(len(p.nodes))*perQueued)
+		next = func(at time.Time) time.Time { return at.Add(interval) }
 	}
-	if at := w.ComparedAt.Add(interval); p.Now.Before(at) {
+	if at := next(w.ComparedAt); p.Now.Before(at) {
 		p.wakeAt(at)
 		return false
 	}
 	w.ComparedAt = p.Now
-	p.wakeAt(p.Now.Add(interval))
+	p.wakeAt(next(p.Now))
 	r := plan.Report()
 	return r.Status.Format() != w.Text || r.Message != w.Report.Message
 }

@@ -106,26 +106,28 @@ func TestRestartKeepsReport(t *testing.T) {
 	}
 }
 
-// TestWords: a report in which nothing but words changed is compared every 10 s,
-// and not written if they are the same.
+// TestWords: a report in which nothing but words changed is compared 1, 3 and
+// 10 s after a change of phase and then every 10 s, and not written if they are
+// the same.
 func TestWords(t *testing.T) {
-	for name, test := range map[string]struct {
-		change func(*Pod)
-		after  time.Duration
-		want   bool
-	}{
-		"other words, too early": {func(p *Pod) { p.Finalizers = []string{"a/b"} }, progressInterval - 1, false},
-		"other words":            {func(p *Pod) { p.Finalizers = []string{"a/b"} }, progressInterval, true},
-		"the same words":         {func(*Pod) {}, progressInterval, false},
-	} {
+	for changed, next := range map[time.Duration]time.Duration{0: 1, 1: 3, 3: 10, 10: 20, 20: 30} {
 		s := newScene()
-		n := s.draining("n")
-		pod := s.pod("n", "web-1", func(p *Pod) { p.Deadline, p.Stopped = noon.Add(-time.Hour), true })
-		s.report(n)
-		test.change(pod)
-		s.Now = noon.Add(test.after)
-		if got := planOf(t, Make(s.Snapshot), "n").Write; got != test.want {
-			t.Errorf("%s: written: %v, want %v", name, got, test.want)
+		s.draining("n").Annotations[api.StatusAnnotation] = ""
+		pod := s.pod("n", "web-1", func(p *Pod) { p.Deadline, p.Stopped = noon.Add(-2*time.Hour), true })
+		l := newLoop(s)
+		l.Memory.Nodes["uid-n"] = s.Memory.Nodes["uid-n"]
+		l.step(0)
+		var written []time.Duration
+		for after := range 45 * time.Second / time.Second {
+			if planOf(t, l.step(time.Second), "n").Write {
+				written = append(written, after)
+			}
+			if after == changed {
+				pod.Finalizers = []string{"a/b"}
+			}
+		}
+		if want := []time.Duration{0, next}; !slices.Equal(written, want) {
+			t.Errorf("words that changed after %d s were written after %d s, want %d", changed, written, want)
 		}
 	}
 }

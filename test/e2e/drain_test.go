@@ -1,16 +1,21 @@
 package e2e
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/workload"
+	"drainer.dev/drainer/test/suite"
 )
 
 // TestDrain is the main job: annotate, wait, release.
@@ -108,4 +113,65 @@ func TestCancel(t *testing.T) {
 		t.Errorf("drainer_drains_total says %v cancelled, want 1", n)
 	}
 	e.awaitEvent(metav1.NamespaceDefault, node, "Released")
+}
+
+// TestProgress: the node says how far its drain is 1, 3 and 10 s after its pods
+// were first counted and then every 10 s, and no more often.
+func TestProgress(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.create(workload.Deployment(on(e.spec("web", 16), node)), workload.Pod(e.spec("bare", 1), node))
+	e.awaitReady("web", 16)
+	e.awaitReady("bare", 1)
+	// One pod a second leaves, and one never does.
+	e.start("--eviction-qps=1", "--eviction-burst=1", "--eviction-workers=1")
+	w := e.followNode(node)
+	defer w.Stop()
+	e.request(node, "progress")
+	var counted time.Time
+	var pods api.PodCounts
+	writes := -1
+	for pods.Gone < 16 {
+		event := suite.Receive(t, "the node says how far its drain is", w.ResultChan())
+		n, ok := event.Object.(*corev1.Node)
+		if !ok {
+			t.Fatalf("the watch broke: %v", event)
+		}
+		for _, c := range n.Status.Conditions {
+			if strings.Contains(c.Message, " for 0s") {
+				t.Errorf("the node says %q", c.Message)
+			}
+		}
+		text, has := n.Annotations[api.StatusAnnotation]
+		if !has {
+			continue
+		}
+		status, err := api.ParseStatus(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counted.IsZero() && status.Pods.Remaining() > 0 {
+			counted = time.Now()
+		}
+		if status.Pods != pods {
+			pods, writes = status.Pods, writes+1
+		}
+	}
+	// The last of 16 pods is evicted 15 s after the first at the earliest.
+	if most := 4 + int(time.Since(counted)/(10*time.Second)); writes < 3 || writes > most {
+		t.Errorf("progress was written %d times in %v, want 3 to %d", writes, time.Since(counted), most)
+	}
+}
+
+// followNode watches the changes of a node from now on.
+func (e *env) followNode(node string) watch.Interface {
+	e.Helper()
+	w, err := follow(e.Context(), e.node(node).ResourceVersion, func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
+		return shared.Client.CoreV1().Nodes().Watch(ctx, o)
+	})
+	if err != nil {
+		e.Fatal(err)
+	}
+	return w
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,8 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/config"
@@ -224,13 +221,7 @@ func TestNewRequest(t *testing.T) {
 	e.start()
 	e.request(node, "first")
 	e.awaitDrained(node, "first")
-	w, err := follow(e.Context(), e.node(node).ResourceVersion, func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
-		return shared.Client.CoreV1().Nodes().Watch(ctx, o)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := e.followNode(node)
 	defer w.Stop()
 	e.request(node, "second")
 	for {
