@@ -40,6 +40,7 @@ func main() {
 	chosen := target{}
 	flag.StringVar(&chosen.context, "context", "", "context of the kubeconfig, for a cluster of your own; needs -nodes")
 	nodes := flag.String("nodes", "", "its nodes to use, at least 2; about half of them are drained")
+	flag.StringVar(&chosen.picture, "picture", "", "file into which a picture of the drains is drawn, such as docs/drain.svg")
 	flag.Parse()
 	chosen.nodes = strings.Fields(*nodes)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -87,6 +88,7 @@ func run(ctx context.Context, chosen target) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.clean()) }()
+	s.picture = chosen.picture
 	say("Creating Deployments under budgets, a StatefulSet, a Job and a DaemonSet on %d nodes", len(s.nodes))
 	if err := s.createScene(ctx); err != nil {
 		return err
@@ -138,6 +140,11 @@ func (s *stage) demonstrate(ctx context.Context) error {
 		return fmt.Errorf("waiting until the nodes are drained: %w", err)
 	}
 	show.end()
+	if s.picture != "" {
+		if err := show.picture.write(s.picture); err != nil {
+			return err
+		}
+	}
 	if err := s.checkDrained(ctx); err != nil {
 		return err
 	}

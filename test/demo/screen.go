@@ -25,13 +25,15 @@ type screen struct {
 	drawn int
 	last  map[string]string
 	begun time.Time
+	// picture keeps what was shown.
+	picture picture
 }
 
 func newScreen(out *os.File, nodes []string) *screen {
 	info, err := out.Stat()
 	return &screen{
 		out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0,
-		nodes: nodes, last: map[string]string{}, begun: time.Now(),
+		nodes: nodes, last: map[string]string{}, begun: time.Now(), picture: picture{nodes: nodes},
 	}
 }
 
@@ -41,7 +43,9 @@ func (s *screen) draw(seen map[string]view, metrics daemon.Metrics) {
 	}
 	s.drawn = 0
 	for _, name := range s.nodes {
-		text := line(name, seen[name], metrics)
+		c := countsOf(name, seen[name], metrics)
+		s.picture.add(name, time.Since(s.begun), c.total()-c.gone, c.blocked, seen[name].status.Phase)
+		text := line(name, seen[name], c)
 		switch {
 		case s.terminal:
 			fmt.Fprintf(s.out, "\x1b[K%s\n", text)
@@ -55,24 +59,33 @@ func (s *screen) draw(seen map[string]view, metrics daemon.Metrics) {
 
 func (s *screen) end() { s.drawn = 0 }
 
-// line is a node's bar, its pods by state from /metrics, and what it waits
-// for, in its own words.
-func line(name string, v view, metrics daemon.Metrics) string {
+// counts are a node's pods by state.
+type counts struct{ gone, terminating, blocked, eligible int }
+
+func (c counts) total() int { return c.gone + c.terminating + c.blocked + c.eligible }
+
+// countsOf are a node's pods by state, from /metrics.
+func countsOf(name string, v view, metrics daemon.Metrics) counts {
 	state := func(state string) int {
 		return int(metrics.Sum("drainer_node_pods", "node", name, "state", state))
 	}
-	gone, terminating, blocked, eligible := state("gone"), state("terminating"), state("blocked"), state("eligible")
+	c := counts{gone: state("gone"), terminating: state("terminating"), blocked: state("blocked"), eligible: state("eligible")}
 	if v.status.Phase == api.Drained {
 		// The gauges of a node end with its drain.
-		gone = v.status.Pods.Gone
+		c.gone = v.status.Pods.Gone
 	}
-	total := gone + terminating + blocked + eligible
-	text := fmt.Sprintf("%-8s %-9s %s %2d of %2d gone", name, v.status.Phase, bar(gone, total), gone, total)
-	if terminating > 0 {
-		text += fmt.Sprintf(", %d terminating", terminating)
+	return c
+}
+
+// line is a node's bar, its pods by state, and what it waits for, in its own
+// words.
+func line(name string, v view, c counts) string {
+	text := fmt.Sprintf("%-8s %-9s %s %2d of %2d gone", name, v.status.Phase, bar(c.gone, c.total()), c.gone, c.total())
+	if c.terminating > 0 {
+		text += fmt.Sprintf(", %d terminating", c.terminating)
 	}
-	if blocked > 0 {
-		text += fmt.Sprintf(", %d blocked", blocked)
+	if c.blocked > 0 {
+		text += fmt.Sprintf(", %d blocked", c.blocked)
 		if blockers := v.status.Blockers; len(blockers) > 0 {
 			text += ": " + blockers[0].Pod + " " + blockers[0].Message
 		}

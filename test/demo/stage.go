@@ -23,6 +23,8 @@ import (
 type target struct {
 	context string
 	nodes   []string
+	// picture is the file to draw, if any.
+	picture string
 }
 
 func (t target) local() bool { return t.context == "" && len(t.nodes) == 0 }
@@ -66,6 +68,8 @@ type stage struct {
 	flags []string
 	// drainer is nil until it was started.
 	drainer *daemon.Process
+	// picture is the file that a picture of the drains is drawn into, if any.
+	picture string
 	// cluster is the local one, nil for the user's own.
 	cluster *cluster.Cluster
 }

@@ -22,7 +22,7 @@ const (
 	dashboardFolder = "../../charts/drainer/dashboards"
 	rulesFile       = "../../charts/drainer/rules/drainer.yaml"
 	runbookFolder   = "../../docs/runbooks"
-	readme          = "../../README.md"
+	referenceFolder = "../../docs/reference"
 )
 
 // TestDashboardsAreGenerated: the committed files are what the generator

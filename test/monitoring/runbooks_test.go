@@ -73,13 +73,10 @@ var kubectlFlags = []string{
 }
 
 // TestRunbookNames: flags, annotations, metrics, phases and reasons are those
-// of the README's tables.
+// of the tables in docs/reference.
 func TestRunbookNames(t *testing.T) {
-	table, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	documented := func(name string) bool { return strings.Contains(string(table), "| `"+name+"` |") }
+	table := referenceTables(t)
+	documented := func(name string) bool { return strings.Contains(table, "| `"+name+"` |") }
 	for name, text := range runbooks(t) {
 		for _, flag := range regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(text, -1) {
 			if !documented(flag) && !slices.Contains(kubectlFlags, flag) {
@@ -88,7 +85,7 @@ func TestRunbookNames(t *testing.T) {
 		}
 		for _, a := range regexp.MustCompile(`drainer\.dev/[a-z-]+`).FindAllString(strings.ReplaceAll(text, `drainer\.dev`, "drainer.dev"), -1) {
 			// kubectl takes away what ends in a dash.
-			if a = "`" + strings.TrimSuffix(a, "-"); !strings.Contains(string(table), a+"`") && !strings.Contains(string(table), a+":") {
+			if a = "`" + strings.TrimSuffix(a, "-"); !strings.Contains(table, a+"`") && !strings.Contains(table, a+":") {
 				t.Errorf("%s: drainer knows no %s", name, a)
 			}
 		}
@@ -104,6 +101,24 @@ func TestRunbookNames(t *testing.T) {
 			}
 		}
 	}
+}
+
+// referenceTables are all pages of docs/reference.
+func referenceTables(t *testing.T) string {
+	t.Helper()
+	pages, err := filepath.Glob(referenceFolder + "/*.md")
+	if err != nil || len(pages) < 5 {
+		t.Fatalf("the pages of the reference are %v, %v", pages, err)
+	}
+	var all strings.Builder
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }
 
 // TestRunbookReasons: the alerts about pods know every reason that they should,

@@ -108,7 +108,7 @@ func one() *float64 {
 
 func drainsBlockers() []Panel {
 	return []Panel{
-		graph("Stuck pods by reason", "Why pods have been blocked, or overdue in terminating, for longer than --stuck-after. The README says what each reason means.", "short",
+		graph("Stuck pods by reason", "Why pods have been blocked, or overdue in terminating, for longer than --stuck-after. docs/reference/metrics.md lists the reasons.", "short",
 			query(`sum by (reason) (`+stuckPods+`) > 0`, "{{reason}}")).stacked().size(10, 9).
 			runbooks("DrainerDrainStuck", "DrainerPodNeverEvictable", "DrainerTerminatingOverdue"),
 		table("Oldest blockers", "The 20 pods that have been stuck for longest. kubectl describe node names their budgets.", "short", "Stuck for",

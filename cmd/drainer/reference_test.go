@@ -1,0 +1,297 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/metrics"
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// reference is the text of a page of docs/reference.
+func reference(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/reference/" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// rowsOf are the rows of the tables of a page, by their first cell, which is code
+// that begins with the prefix.
+func rowsOf(t *testing.T, page, prefix string) map[string][]string {
+	t.Helper()
+	rows := map[string][]string{}
+	for line := range strings.Lines(reference(t, page)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " |")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		name := strings.Trim(cells[0], "`")
+		if strings.HasPrefix(line, "| `") && strings.HasPrefix(name, prefix) {
+			rows[name] = cells[1:]
+		}
+	}
+	return rows
+}
+
+// TestReferenceFlags compares the table of flags with the flags.
+func TestReferenceFlags(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "")
+	rows := rowsOf(t, "flags.md", "--")
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	defaults().add(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		row, documented := rows["--"+f.Name]
+		if !documented || len(row) != 2 {
+			t.Errorf("--%s has no row of three cells in flags.md", f.Name)
+			return
+		}
+		if got := strings.Trim(row[0], "`"); got != f.DefValue {
+			t.Errorf("--%s has the default %q, flags.md says %q", f.Name, f.DefValue, got)
+		}
+		if row[1] != f.Usage {
+			t.Errorf("--%s is described as %q, flags.md says %q", f.Name, f.Usage, row[1])
+		}
+		delete(rows, "--"+f.Name)
+	})
+	for name := range rows {
+		t.Errorf("flags.md has %s, the program does not", name)
+	}
+}
+
+// TestReferenceMetrics compares the table of metrics with what is exported.
+func TestReferenceMetrics(t *testing.T) {
+	m := metrics.New("v", "c")
+	m.RegisterClient()
+	m.NewQueues()
+	m.RegisterPlans(nil, 0)
+	m.RegisterControl(nil)
+	described := describe(m)
+	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([a-z_, ]*)\\| ")
+	documented := map[string]string{}
+	for _, match := range row.FindAllStringSubmatch(reference(t, "metrics.md"), -1) {
+		documented[match[1]] = strings.ReplaceAll(strings.TrimSpace(match[2]), " ", "")
+	}
+	for name, labels := range described {
+		if strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") {
+			continue
+		}
+		got, ok := documented[name]
+		switch {
+		case !ok:
+			t.Errorf("%s is not in metrics.md", name)
+		case got != labels:
+			t.Errorf("%s has the labels %s, metrics.md says %s", name, labels, got)
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("metrics.md has the metric %s, the program does not", name)
+	}
+}
+
+// describe lists the exported metrics with their labels. A Desc shows them only
+// in its text.
+func describe(m *metrics.Metrics) map[string]string {
+	all := map[string]string{}
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		m.Registry.Describe(descriptions)
+		close(descriptions)
+	}()
+	parts := regexp.MustCompile(`fqName: "([^"]*)".*variableLabels: \{([^}]*)\}`)
+	for d := range descriptions {
+		if match := parts.FindStringSubmatch(d.String()); match != nil {
+			all[match[1]] = match[2]
+		}
+	}
+	return all
+}
+
+// TestReferenceWords: reasons and phases are all named, and so are the results
+// of a drain and what nodes wait for.
+func TestReferenceWords(t *testing.T) {
+	var reasons, phases []string
+	for _, r := range slices.Concat(plan.BlockedReasons(), plan.TerminatingReasons()) {
+		reasons = append(reasons, string(r))
+	}
+	for _, a := range plan.KnownAnswers() {
+		reasons = append(reasons, string(a.Reason))
+	}
+	for _, p := range api.Phases() {
+		phases = append(phases, string(p))
+	}
+	for page, words := range map[string][]string{"metrics.md": reasons, "conditions.md": phases, "events.md": phases} {
+		text := reference(t, page)
+		for _, word := range words {
+			if !strings.Contains(text, "`"+word+"`") {
+				t.Errorf("%s does not name %s", page, word)
+			}
+		}
+	}
+}
+
+// TestReferenceEvents: the reasons of the events are those that the code names,
+// and the phases.
+func TestReferenceEvents(t *testing.T) {
+	code, err := os.ReadFile("../../pkg/drain/tell.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]bool{}
+	for _, p := range api.Phases() {
+		written[string(p)] = true
+	}
+	for _, match := range regexp.MustCompile(`(?:events\.\w+\(e\.\w+|nodeEvent\(ctx, e\.Node, e\.Request), "(\w+)"`).FindAllStringSubmatch(string(code), -1) {
+		written[match[1]] = true
+	}
+	if len(written) < len(api.Phases())+6 {
+		t.Fatalf("the code names only the events %v", written)
+	}
+	rows := rowsOf(t, "events.md", "")
+	for reason := range written {
+		if len(rows[reason]) != 2 {
+			t.Errorf("%s has no row of three cells in events.md", reason)
+		}
+		delete(rows, reason)
+	}
+	for reason := range rows {
+		t.Errorf("events.md has %s, which is not written", reason)
+	}
+}
+
+// TestReferenceExit: the exit statuses and the commands are those of the program.
+func TestReferenceExit(t *testing.T) {
+	text := reference(t, "flags.md")
+	for status, words := range map[int]string{exitFailure: "the work failed", exitUsage: "there is a mistake"} {
+		if row := fmt.Sprintf("| `%d` | %s", status, words); !strings.Contains(text, row) {
+			t.Errorf("flags.md has no row that begins with %q", row)
+		}
+	}
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		if c.Runnable() && !regexp.MustCompile("(?m)^\\| `"+c.CommandPath()+"[ `]").MatchString(text) {
+			t.Errorf("flags.md does not name the command %q", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			check(sub)
+		}
+	}
+	check(command())
+}
+
+// writtenByPeople are the rows of the table of annotations that people write.
+func writtenByPeople(t *testing.T) map[string][]string {
+	t.Helper()
+	rows := rowsOf(t, "annotations.md", api.Prefix)
+	for _, ours := range []string{api.DrainedAnnotation, api.StatusAnnotation} {
+		delete(rows, ours)
+	}
+	return rows
+}
+
+// TestReferenceAnnotations compares the table of annotations with the protocol:
+// every documented one is known, with a value that the table gives as good,
+// and every one that is known is documented.
+func TestReferenceAnnotations(t *testing.T) {
+	rows := writtenByPeople(t)
+	good := map[string]string{
+		api.DrainAnnotation: "r", api.PausedAnnotation: "true", api.NotBeforeAnnotation: "2030-01-31T22:00:00Z",
+		api.TimeoutAnnotation: "1h", api.OnTimeoutAnnotation: "Stop", api.GracePeriodAnnotation: "30", api.PriorityAnnotation: "100", api.DryRunAnnotation: "true", api.IgnoreWindowsAnnotation: "true",
+	}
+	for name := range rows {
+		value, known := good[name]
+		if !known {
+			t.Errorf("annotations.md has %s, which this test does not know", name)
+		}
+		if _, _, err := api.RequestOf(map[string]string{api.DrainAnnotation: "r", name: value}); err != nil {
+			t.Errorf("annotations.md has %s, drainer says %v", name, err)
+		}
+	}
+	_, _, err := api.RequestOf(map[string]string{api.DrainAnnotation: "r", api.Prefix + "unknown": ""})
+	if err == nil {
+		t.Fatal("an unknown annotation is accepted")
+	}
+	for _, name := range regexp.MustCompile(regexp.QuoteMeta(api.Prefix)+"[a-z-]+").FindAllString(err.Error(), -1) {
+		if _, documented := rows[name]; !documented && name != api.Prefix+"unknown" {
+			t.Errorf("drainer knows %s, annotations.md does not", name)
+		}
+	}
+}
+
+// TestReadmeLength: a newcomer reads the README to its end.
+func TestReadmeLength(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(text), "\n"); lines > 120 {
+		t.Errorf("the README has %d lines, want at most 120: move details to docs", lines)
+	}
+}
+
+// TestReadmeBenchmark: the figures of the README are those that were measured.
+func TestReadmeBenchmark(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured, err := os.ReadFile("../../docs/benchmarks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, scene, _ := strings.Cut(string(measured), "\n## contended\n")
+	// makespan, 429
+	row := regexp.MustCompile(`(?m)^\| (drainer|kubectl drain).*?\| \d+ \| ([^|]*) \|.*\| ([^|]*) \|[^|]*\|$`)
+	rows := row.FindAllStringSubmatch(scene, 2)
+	if len(rows) != 2 {
+		t.Fatalf("docs/benchmarks.md has the rows %q in the scene contended", rows)
+	}
+	if rows[0][3] != "0" {
+		t.Errorf("drainer got %s answers 429, the README says none", rows[0][3])
+	}
+	text := strings.Join(strings.Fields(string(readme)), " ")
+	for _, want := range []string{"are drained in " + rows[0][2] + " with", "takes " + rows[1][2] + " with " + rows[1][3] + " refused"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the README does not say %q, which docs/benchmarks.md does", want)
+		}
+	}
+}
+
+// TestUnreleased: as long as the changelog has no version that is released,
+// whoever is told how to install is told before that there is no image.
+func TestUnreleased(t *testing.T) {
+	const notice = "**no image is published yet**"
+	changelog, err := os.ReadFile("../../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := regexp.MustCompile(`(?m)^## .*$`).FindAllString(string(changelog), -1)
+	released := slices.ContainsFunc(versions, func(v string) bool { return !strings.HasSuffix(v, "(not released yet)") })
+	for path, install := range map[string]string{
+		"../../README.md":                "helm install ",
+		"../../docs/install.md":          "helm install ",
+		"../../docs/gitops.md":           "kind: Application",
+		"../../charts/drainer/README.md": "helm install ",
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _, found := strings.Cut(string(text), install)
+		if told := strings.Contains(strings.ToLower(before), notice); !found || told == released {
+			t.Errorf("%s has %q: %v, says before that no image is published: %v, want %v", path, install, found, told, !released)
+		}
+	}
+}
