@@ -70,6 +70,38 @@ func TestDocumentedRequest(t *testing.T) {
 	})
 }
 
+// TestDocumentedRotation: the guide's loop over a pool comes to its end although
+// only one node may be unavailable, and leaves no request behind.
+func TestDocumentedRotation(t *testing.T) {
+	shells.Each(t, func(t *testing.T, shell string) {
+		e := setup(t, 3)
+		e.start("--max-unavailable=1")
+		commands := shells.Documented(t, "../../docs/how-to/rotate-nodes.md", "rotate")
+		if !strings.Contains(commands, "-l pool=workers ") {
+			t.Fatalf("the guide does not select pool=workers, but\n%s", commands)
+		}
+		out := e.runDocumented(shell, "set -e\n"+strings.ReplaceAll(commands, "pool=workers", "pool="+e.pool))
+		for _, node := range e.nodes {
+			if n := strings.Count(out, "replacing the machine of "+node+"\n"); n != 1 {
+				t.Errorf("the machine of %s is replaced %d times, want once:\n%s", node, n, out)
+			}
+		}
+		e.awaitGivenBack(e.nodes, "")
+	})
+}
+
+// TestDocumentedScript: what the guide has in place of kubectl drain does its
+// work.
+func TestDocumentedScript(t *testing.T) {
+	shells.Each(t, func(t *testing.T, shell string) {
+		e := setup(t, 2)
+		e.start()
+		commands := shells.Documented(t, "../../docs/migration.md", "script")
+		e.runDocumented(shell, "set -e\n"+regexp.MustCompile(`\bn1\b`).ReplaceAllString(commands, e.nodes[0]))
+		e.awaitDrained(e.nodes[0], "reboot")
+	})
+}
+
 // TestDocumentedFailures: whatever command of the guide fails, the nodes are not
 // said to be released, and the next does not begin.
 func TestDocumentedFailures(t *testing.T) {
