@@ -42,7 +42,7 @@ func healthcheck() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&address, "url", "", "what to ask")
-	c.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to go on asking")
+	c.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to keep trying")
 	return c
 }
 

@@ -210,10 +210,10 @@ func askEvictionVersion(ctx context.Context, client discovery.ServerResourcesInt
 	for {
 		version, err := drain.EvictionVersion(ctx, client)
 		if err == nil {
-			klog.FromContext(ctx).Info("API server takes evictions", "version", "policy/"+version)
+			klog.FromContext(ctx).Info("Found the Eviction API", "version", "policy/"+version)
 			return version, nil
 		}
-		klog.FromContext(ctx).Error(err, "Could not find out how to evict, asking again")
+		klog.FromContext(ctx).Error(err, "Could not find out how to evict, will retry")
 		timer := time.NewTimer(backoff.Step())
 		select {
 		case <-ctx.Done():

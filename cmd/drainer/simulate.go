@@ -73,7 +73,7 @@ func (o *simulateOptions) add(f *pflag.FlagSet) {
 	f.DurationVar(&o.stopTime, "stop-time", o.stopTime, "how long pods take to stop, at most their grace period; 0 for the whole of it")
 	f.DurationVar(&o.apiLatency, "api-latency", o.apiLatency, "how long the API server takes to answer")
 	f.DurationVar(&o.controllerLags, "controller-delay", o.controllerLags, "how long each controller and the scheduler take to react")
-	f.DurationVar(&o.limit, "limit", o.limit, "how long a time is forecast at the most")
+	f.DurationVar(&o.limit, "limit", o.limit, "how far ahead to forecast")
 	o.addCluster(f)
 	o.addDrains(f)
 	o.addEvictions(f)

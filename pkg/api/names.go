@@ -25,7 +25,7 @@ const (
 	IgnoreWindowsAnnotation = Prefix + "ignore-windows"
 	// GracePeriodAnnotation overrides the pods' own grace period, in seconds.
 	GracePeriodAnnotation = Prefix + "grace-period"
-	// DryRunAnnotation asks what would become of each pod; nothing is cordoned
+	// DryRunAnnotation asks what would happen to each pod; nothing is cordoned
 	// or evicted. A request that began as a dry run stays one.
 	DryRunAnnotation = Prefix + "dry-run"
 )

@@ -94,11 +94,11 @@ func scheduleOf(text string, zone *time.Location) (plan.Schedule, error) {
 	}
 	schedule, is := parsed.(*cron.SpecSchedule)
 	if !is {
-		return nil, errors.New("this is no schedule by the clock")
+		return nil, errors.New("expected five fields, not a descriptor such as @hourly")
 	}
 	schedule.Location = zone
 	if schedule.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return nil, errors.New("there is no such date")
+		return nil, errors.New("the date never occurs")
 	}
 	return schedule, nil
 }

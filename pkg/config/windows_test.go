@@ -23,7 +23,7 @@ func TestValidateWindows(t *testing.T) {
 		"no schedule":          {`windows: [{duration: 1h}]`, []string{`windows[0].schedule: Invalid value: "": expected a cron schedule with five fields such as 0 1 * * 2-4`}},
 		"six fields":           {`windows: [{schedule: "0 0 1 * * 2", duration: 1h}]`, []string{"windows[0].schedule"}},
 		"no such hour":         {`windows: [{schedule: "0 24 * * *", duration: 1h}]`, []string{"windows[0].schedule"}},
-		"no such date":         {`windows: [{schedule: "0 0 30 2 *", duration: 1h}]`, []string{"there is no such date"}},
+		"no such date":         {`windows: [{schedule: "0 0 30 2 *", duration: 1h}]`, []string{"the date never occurs"}},
 		"a leap day":           {`windows: [{schedule: "0 0 29 2 *", duration: 1h}]`, nil},
 		"not by the clock":     {`windows: [{schedule: "@every 1h", duration: 1h}]`, []string{"windows[0].schedule"}},
 		"a word":               {`windows: [{schedule: "@daily", duration: 1h}]`, []string{"windows[0].schedule"}},

@@ -47,7 +47,7 @@ func (w *eventWriter) run(ctx context.Context) {
 				klog.FromContext(ctx).V(1).Info("Could not write an event", "reason", e.Reason, "note", e.Note, "err", err)
 			}
 			if n := w.dropped.Swap(0); n > 0 {
-				klog.FromContext(ctx).Info("Dropped events: the API server takes them too slowly", "events", n)
+				klog.FromContext(ctx).Info("Dropped events because the API server accepts them too slowly", "events", n)
 			}
 		}
 	}

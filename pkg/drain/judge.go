@@ -7,7 +7,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// judge asks the API server what would become of the pods of a dry run. One dry
+// judge asks the API server what would happen to the pods of a dry run. One dry
 // run at a time is under way: it takes as long as its pods' webhooks do, and what
 // else there is to do must not wait for it.
 func (c *Controller) judge(ctx context.Context, t task) (progress, error) {

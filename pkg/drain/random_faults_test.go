@@ -61,7 +61,7 @@ func listedNode(q apiserver.Request) (node string, listed bool) {
 	return node, listsPods(q) && selects && !q.Query.Has("resourceVersion")
 }
 
-// lag lets watches show what happens late, by as much at the most.
+// lag lets watches show what happens late, by as much at most.
 func (r *randomRun) lag(l scenario.Lag) {
 	pause := func(d time.Duration) bool {
 		timer := time.NewTimer(d)

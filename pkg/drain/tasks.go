@@ -163,7 +163,7 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 	case ctx.Err() != nil:
 	case err != nil:
 		if !apierrors.IsConflict(err) {
-			klog.FromContext(ctx).Error(err, "Task failed and is retried", "failures", failures+1)
+			klog.FromContext(ctx).Error(err, "Task failed, will retry", "failures", failures+1)
 			c.trouble(t, err)
 		}
 		c.tasks.AddRateLimited(t)

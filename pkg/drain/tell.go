@@ -51,7 +51,7 @@ func (c *Controller) tellPod(ctx context.Context, event plan.Event) {
 			return
 		}
 		if o.Asked > o.RetryAfter {
-			logger.Info("The API server asked for a longer wait than is kept", "node", e.Pod.Node, "pod", key(e.Pod),
+			logger.Info("Shortened the wait that the API server asked for", "node", e.Pod.Node, "pod", key(e.Pod),
 				"request", e.Request, "code", o.Code, "asked", o.Asked, "kept", o.RetryAfter)
 		}
 		logger.V(2).Info("Eviction was not admitted", "node", e.Pod.Node, "pod", key(e.Pod),
@@ -104,10 +104,10 @@ func tellControl(ctx context.Context, control plan.Control) {
 	logger := klog.FromContext(ctx).WithValues("configMap", api.ControlName)
 	switch {
 	case control.Mistaken:
-		logger.Error(nil, "Everything is paused until a mistake in a ConfigMap is corrected", "reason", control.Paused)
+		logger.Error(nil, "Everything is paused until the ConfigMap is fixed", "reason", control.Paused)
 	case control.Paused != "":
 		logger.Info("Everything is paused", "reason", control.Paused)
 	default:
-		logger.Info("Nothing is paused any more")
+		logger.Info("Resumed, nothing is paused")
 	}
 }

@@ -25,7 +25,7 @@ func ControlOf(c *corev1.ConfigMap) Control {
 	}
 	reason, err := api.PausedBy(data)
 	if err != nil {
-		return Control{Paused: cut("it has a mistake: "+err.Error(), mostControl), Mistaken: true}
+		return Control{Paused: cut("it is invalid: "+err.Error(), mostControl), Mistaken: true}
 	}
 	return Control{Paused: cut(reason, mostControl)}
 }

@@ -107,7 +107,7 @@ func (p *planner) spares(s *PodState) string {
 		return fmt.Sprintf("nothing is deleted in namespace %s", s.Pod.Namespace)
 	}
 	if len(s.budgets) == 1 && s.budgets[0].Allowed > 0 {
-		return "what the budget allows is on its way to other pods"
+		return "what the budget allows is reserved for other pods"
 	}
 	for _, b := range s.budgets {
 		switch {

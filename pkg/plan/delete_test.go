@@ -97,7 +97,7 @@ func TestDelete(t *testing.T) {
 		"a budget not processed":     {func(s scene, _ *Node, _ *Pod) { budget(s).Observed = false }, nil, nil, ""},
 		"a budget not computed":      {func(s scene, _ *Node, _ *Pod) { budget(s).SyncFailed = "no scale" }, nil, nil, ""},
 		"a budget with room":         {func(s scene, _ *Node, _ *Pod) { budget(s).Allowed = 1; s.Budgets["ns"].List[0].Free = 1 }, nil, nil, ""},
-		"room that is reserved":      {func(s scene, _ *Node, _ *Pod) { budget(s).Allowed = 1 }, nil, nil, "what the budget allows is on its way to other pods"},
+		"room that is reserved":      {func(s scene, _ *Node, _ *Pod) { budget(s).Allowed = 1 }, nil, nil, "what the budget allows is reserved for other pods"},
 		"a disruption not settled":   {func(s scene, _ *Node, _ *Pod) { budget(s).Disrupted = map[string]bool{"web-9": true} }, nil, nil, ""},
 		"a budget unknown to us": {func(s scene, _ *Node, p *Pod) {
 			s.Budgets = nil

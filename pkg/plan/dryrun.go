@@ -79,7 +79,7 @@ func (j *Judgement) Answer(o Outcome) {
 func (j *Judgement) Done(at time.Time) DryRun {
 	for _, pod := range j.Ask[j.answered:] {
 		j.run.Verdicts.Unanswered++
-		j.keep(pod, Unknown, "not asked about: the others took too long")
+		j.keep(pod, Unknown, "not checked: the other pods took too long")
 	}
 	j.answered = len(j.Ask)
 	j.run.Verdicts.At = &at
@@ -137,14 +137,14 @@ func (d *DryRun) counts() api.PodCounts {
 	return api.PodCounts{Eligible: v.Admitted, Blocked: v.Refused + v.Held + v.Unanswered, Ignored: v.Ignored}
 }
 
-// message says, for people, what would become of the pods.
+// message says, for people, what would happen to the pods.
 func (d *DryRun) message() string {
 	v := d.Verdicts
 	if v.At == nil {
 		return "dry run: asking the API server about each pod; nothing is cordoned or evicted"
 	}
 	all := v.Admitted + v.Refused + v.Held + v.Unanswered
-	text := fmt.Sprintf("dry run: %d of %d pods could be evicted now, each taken alone", v.Admitted, all)
+	text := fmt.Sprintf("dry run: %d of %d pods could be evicted now, each by itself", v.Admitted, all)
 	for _, part := range []struct {
 		count int
 		text  string

@@ -246,7 +246,7 @@ func TestRemoval(t *testing.T) {
 		},
 		"by an autoscaler": {
 			prepare: func(s scene) { s.spare(1); s.asked("a", func(n *Node) { n.RemovalTaint = "karpenter.sh/disrupted" }) },
-			waits:   QueuedForRemoval, says: "its taint karpenter.sh/disrupted says",
+			waits:   QueuedForRemoval, says: "an autoscaler is removing the node (taint karpenter.sh/disrupted)",
 		},
 	})
 	s := newScene()
@@ -269,7 +269,7 @@ func TestPendingPods(t *testing.T) {
 	checkLimits(t, map[string]limitTest{
 		"no limit": {prepare: pending(9, nil), begin: []string{"a"}},
 		"as many":  {prepare: pending(3, new(3)), begin: []string{"a"}},
-		"too many": {prepare: pending(4, new(3)), waits: QueuedForPods, says: "waits for pods to be scheduled, place 1 in the queue: there is no node for 4 pods, at most 3 may be without"},
+		"too many": {prepare: pending(4, new(3)), waits: QueuedForPods, says: "waits for pods to be scheduled, place 1 in the queue: 4 pods are unschedulable, and drains begin while there are at most 3"},
 		"none may": {prepare: pending(1, new(0)), waits: QueuedForPods, says: "at most 0"},
 	})
 	s := newScene()

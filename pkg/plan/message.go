@@ -148,7 +148,7 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 	case !w.cordoned:
 		parts = append(parts, "cordoning")
 	case !w.listed:
-		parts = append(parts, "reading the node's pods (if this takes long, the log says why)")
+		parts = append(parts, "reading the node's pods (if this takes long, see the log)")
 	}
 	if w.listed {
 		parts = append(parts, counted(status.Pods))
@@ -211,7 +211,9 @@ func (s *PodState) cause() string {
 			return "by PDB " + s.budgets[0].Key() + ", which cannot be computed: " + s.Message
 		}
 	case MultipleBudgets:
-		return "by PDBs " + budgetNames(s.budgets) + ": the eviction API refuses a pod under more than one, change their selectors"
+		return "by PDBs " + budgetNames(s.budgets) + ": the Eviction API refuses a pod under more than one, so change their selectors"
+	case BarePod, EmptyDirVolume:
+		return "because " + s.Message
 	case Throttled:
 		return "because the API server throttles evictions"
 	}

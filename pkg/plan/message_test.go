@@ -29,7 +29,7 @@ func TestMessage(t *testing.T) {
 	got := planOf(t, Make(s.Snapshot), "n").Report()
 	want := "38 of 45 pods gone, 3 terminating, 4 blocked; " +
 		"ns/web-0 (and 2 more) by PDB ns/web (needs 10 healthy, has 10) for 6m; " +
-		"ns/bare-0 by bare pod: no controller would create it again"
+		"ns/bare-0 because no controller would create it again"
 	if got.Message != want {
 		t.Errorf("the message is\n%s\nwant\n%s", got.Message, want)
 	}
@@ -85,7 +85,7 @@ func TestProgressMessage(t *testing.T) {
 		"one pod to send":    {func(s scene, _ *Node) { s.pod("n", "web-1") }, "0 of 1 pods gone"},
 		"not cordoned yet":   {uncordoned(0), "cordoning; 0 of 1 pods gone"},
 		"uncordoned":         {uncordoned(1), "somebody uncordoned the node: no pod is evicted until it is cordoned again; 0 of 1 pods gone"},
-		"pods not read":      {func(s scene, _ *Node) { delete(s.Pods, "n") }, "reading the node's pods (if this takes long, the log says why)"},
+		"pods not read":      {func(s scene, _ *Node) { delete(s.Pods, "n") }, "reading the node's pods (if this takes long, see the log)"},
 		"empty":              {func(scene, *Node) {}, "0 of 0 pods gone, checking that no other pod arrives"},
 		"within its grace":   {func(s scene, _ *Node) { s.pod("n", "web-1", func(p *Pod) { p.Deadline = noon.Add(time.Second) }) }, "0 of 1 pods gone, 1 terminating"},
 		"not ended":          {func(s scene, _ *Node) { s.pod("n", "web-1", overdue()) }, "0 of 1 pods gone, 1 terminating; ns/web-1 terminating, overdue: the kubelet has not finished it for 1m"},

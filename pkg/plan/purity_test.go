@@ -90,7 +90,7 @@ func TestDependencies(t *testing.T) {
 }
 
 // TestMakeWritesNothing: two plans of one snapshot can be made at a time, and
-// are the same. The race detector sees to it that neither writes to it.
+// are the same. The race detector makes sure that neither writes to it.
 func TestMakeWritesNothing(t *testing.T) {
 	s := fleet(noon, 20, 20, 10)
 	var plans [2]Plan

@@ -169,7 +169,7 @@ func (p *planner) start() {
 			continue
 		case n.node.RemovalTaint != "":
 			n.queued = QueuedForRemoval
-			n.detail = "does not start: an autoscaler removes the node, as its taint " + n.node.RemovalTaint + " says"
+			n.detail = "does not start: an autoscaler is removing the node (taint " + n.node.RemovalTaint + ")"
 			continue
 		}
 		if n.queued, n.detail = p.closed(n); n.queued == "" {
@@ -187,7 +187,7 @@ func (p *planner) startOrWait(n *nodeWork) {
 	case n.queued != "":
 	case most != nil && p.Pending > *most:
 		n.queued = QueuedForPods
-		n.detail = fmt.Sprintf("waits for pods to be scheduled, place %d in the queue: there is no node for %d pods, at most %d may be without",
+		n.detail = fmt.Sprintf("waits for pods to be scheduled, place %d in the queue: %d pods are unschedulable, and drains begin while there are at most %d",
 			p.limits.place(slots), p.Pending, *most)
 	case p.wouldBeLast(n.node):
 		n.queued = QueuedAsLast

@@ -77,7 +77,7 @@ func (w Written) stepAfter(at time.Time) time.Time {
 }
 
 // writes is true if the node's report differs from what the Node says and is to
-// be written now. Otherwise it sees to it that the next plan comes in time.
+// be written now. Otherwise it makes sure that the next plan comes in time.
 func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
 	w := &plan.Memory.Written
 	if at := p.Began.Add(progressInterval); w.Text == "" && n.memory.working() && !n.memory.Counted && p.Now.Before(at) {

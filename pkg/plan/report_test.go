@@ -133,7 +133,7 @@ func TestWords(t *testing.T) {
 }
 
 // TestPlaceInQueue: a change of nothing but the place in the queue is written
-// once a minute, and more seldom by a tenth of a second for each queued node.
+// once a minute, and later by a tenth of a second for each queued node.
 func TestPlaceInQueue(t *testing.T) {
 	for nodes, interval := range map[int]time.Duration{3: queueInterval, 1000: 100 * time.Second} {
 		s := newScene()

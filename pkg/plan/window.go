@@ -166,7 +166,7 @@ func (p *planner) finishes(n *nodeWork) bool {
 }
 
 // any is true if the condition holds for one of the node's windows. Otherwise it
-// sees to it that the next plan comes when that may be different.
+// makes sure that the next plan comes when that may be different.
 func (p *planner) any(n *nodeWork, holds func(window, *Window) bool) bool {
 	found := false
 	for _, i := range n.node.Windows {
@@ -210,7 +210,7 @@ func (p *planner) nextOpening(n *Node) string {
 		}
 		switch {
 		case next.IsZero():
-			return ", and none opens any more"
+			return ", and none opens again"
 		case p.frozen(next) == nil:
 			return ", the next opens at " + clock(next)
 		}

@@ -80,7 +80,7 @@ func TestClosed(t *testing.T) {
 		"too late in it":        {windows: []Window{latest20(opening(-30*time.Minute, day))}, says: "the next opens at 2030-02-01T12:00:00Z", queued: QueuedForWindow, wake: 30 * time.Minute},
 		"one of two":            {windows: []Window{opening(day), opening(0)}},
 		"the earlier of two":    {windows: []Window{opening(day), opening(time.Hour)}, says: "the next opens at 2030-01-31T13:00:00Z", queued: QueuedForWindow},
-		"none opens any more":   {windows: []Window{opening(-day)}, says: "none opens any more", queued: QueuedForWindow},
+		"none opens again":      {windows: []Window{opening(-day)}, says: "none opens again", queued: QueuedForWindow},
 		"another node's":        {windows: []Window{opening(day)}, change: func(n *Node) { n.Windows = nil }},
 		"for emergencies":       {windows: []Window{opening(day)}, freezes: []Freeze{holidays}, change: func(n *Node) { n.Annotations[api.IgnoreWindowsAnnotation] = "true" }},
 		"not for emergencies":   {windows: []Window{opening(day)}, change: func(n *Node) { n.Annotations[api.IgnoreWindowsAnnotation] = "false" }, says: "waits for a window", queued: QueuedForWindow},

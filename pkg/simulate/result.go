@@ -36,7 +36,7 @@ type Result struct {
 	Homeless int `json:"homeless"`
 	// StartTimes say how long new pods are taken to start.
 	StartTimes []StartTime `json:"startTimes"`
-	// Assumptions are what the forecast takes for granted besides.
+	// Assumptions are what the forecast assumes besides.
 	Assumptions []string `json:"assumptions"`
 }
 

@@ -14,7 +14,7 @@ import (
 	"drainer.dev/drainer/pkg/sim"
 )
 
-// scene is the model of the cluster, and what it takes for granted.
+// scene is the model of the cluster, and what it assumes.
 type scene struct {
 	cluster *sim.Cluster
 	starts  []StartTime

@@ -242,7 +242,7 @@ func TestNodeSelector(t *testing.T) {
 	if r.Complete || r.Homeless != 1 {
 		t.Fatalf("complete: %v, %d pods find no node", r.Complete, r.Homeless)
 	}
-	if out := text(t, r); !strings.Contains(out, "1 pods find no node") {
+	if out := text(t, r); !strings.Contains(out, "1 pods do not fit on any node") {
 		t.Errorf("the text is\n%s", out)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// assumptions are what the forecast takes for granted.
+// assumptions are what the forecast assumes.
 func (r *run) assumptions() []string {
 	o := r.options
 	stop := "each pod stops after its whole termination grace period"
@@ -69,7 +69,7 @@ func (t *textWriter) summary(f *Result) {
 	case f.Complete:
 		t.printf("%d of %d nodes are drained after %s.\n\n", drained, len(f.Nodes), clock(f.MakespanSeconds))
 	default:
-		t.printf("%d of %d nodes are drained; after %s nothing moves any more.\n\n", drained, len(f.Nodes), clock(f.MakespanSeconds))
+		t.printf("%d of %d nodes are drained; nothing changes after %s.\n\n", drained, len(f.Nodes), clock(f.MakespanSeconds))
 	}
 }
 
@@ -111,7 +111,7 @@ func (t *textWriter) blockers(f *Result) {
 		t.printf("* %s%s: %s\n  Fix: %s\n", b.Node, what, b.Message, b.Fix)
 	}
 	if f.Homeless > 0 {
-		t.printf("\n%d pods find no node: uncordon or add nodes.\n", f.Homeless)
+		t.printf("\n%d pods do not fit on any node: uncordon or add nodes.\n", f.Homeless)
 	}
 }
 

@@ -20,7 +20,7 @@ func (w *Watcher) budgetOf(pdb *policyv1.PodDisruptionBudget) budget {
 	b, err := plan.BudgetOf(pdb)
 	if err != nil {
 		// The API server, too, takes it as matching nothing.
-		klog.FromContext(w.ctx).Error(err, "A budget is ignored")
+		klog.FromContext(w.ctx).Error(err, "Ignoring a budget")
 		return seen
 	}
 	seen.Budget = b

@@ -56,7 +56,7 @@ func TestBudgetExhausted(t *testing.T) {
 	waited, least := posts[0].Received.Sub(e.budgetReturned("web-pdb")), bare.took()
 	t.Logf("the first eviction came %v after the budget's return, a bare reaction %v", waited, least)
 	if most := time.Second + 10*least; waited > most {
-		t.Errorf("the first eviction came %v after the budget's return, want %v at the most", waited, most)
+		t.Errorf("the first eviction came %v after the budget's return, want %v at most", waited, most)
 	}
 }
 

@@ -117,7 +117,7 @@ func TestRemoval(t *testing.T) {
 	e.start()
 	e.request(node, "r")
 	e.request(deleted, "r")
-	e.awaitQueued(node, "its taint ToBeDeletedByClusterAutoscaler says")
+	e.awaitQueued(node, "(taint ToBeDeletedByClusterAutoscaler)")
 	e.awaitQueued(deleted, "does not start: the Node is being deleted")
 	taints()
 	e.awaitDrained(node, "r")

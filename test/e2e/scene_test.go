@@ -16,7 +16,7 @@ func queuedTaint(n *corev1.Node) bool {
 }
 
 // leaveBehind lets drainer have a node in every state that it can leave one in:
-// blocked in the midst of a drain, drained, drained and cordoned by a person
+// blocked during a drain, drained, drained and cordoned by a person
 // before, and queued behind them.
 func (e *env) leaveBehind() (blocked, drained, cordoned, queued string) {
 	e.Helper()
