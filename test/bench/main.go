@@ -22,7 +22,7 @@ func main() {
 	cluster.KeeperMain()
 	var (
 		chosen = flag.String("scenarios", "", "comma-separated names of scenarios; all without it")
-		runs   = flag.Int("runs", 5, "how often each contender runs at the most; medians are shown")
+		runs   = flag.Int("runs", 5, "how often each contender runs at most; medians are shown")
 		out    = flag.String("out", "", "folder for benchmarks.json, benchmarks.md and plots, where scenarios that are not chosen stay as they were; none without it")
 	)
 	peers := flag.Bool("peers", true, "let drainer's peers run, too")

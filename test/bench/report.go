@@ -166,7 +166,7 @@ func (p *Probes) lines() map[string]string {
 			ms(r.Bare, .5), ms(r.Bare, .95), ms(r.Bare, .99))
 	}
 	if w := p.Watched; w != nil {
-		lines["watched"] = fmt.Sprintf("%.1f MiB resident at the most, with pods of %.1f KB as JSON; %.1f s of CPU until all were watched.",
+		lines["watched"] = fmt.Sprintf("%.1f MiB resident at most, with pods of %.1f KB as JSON; %.1f s of CPU until all were watched.",
 			w.RSS/(1<<20), float64(w.PodBytes)/1000, w.CPU)
 	}
 	if i := p.Idle; i != nil {

@@ -18,8 +18,8 @@ type Scenario struct {
 	Start, Stop time.Duration
 	// Gathered makes all pods start on the nodes that are drained.
 	Gathered bool
-	// Turns are the contenders, and how often each runs at the most: five times
-	// where a goal is a median of five, and so seldom otherwise that the whole
+	// Turns are the contenders, and how often each runs at most: five times
+	// where a goal is a median of five, and so rarely otherwise that the whole
 	// takes 40 minutes.
 	Turns []Turn
 }

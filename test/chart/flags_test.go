@@ -174,7 +174,7 @@ func TestFlagsNamed(t *testing.T) {
 }
 
 // TestFlagsAccepted: drainer finds nothing wrong with flags and file, and fails
-// only for want of a cluster.
+// only because there is no cluster.
 func TestFlagsAccepted(t *testing.T) {
 	t.Parallel()
 	onCluster(t)

@@ -95,7 +95,7 @@ func (e *AuditEvent) Permission() string {
 	return permission(e.Verb, e.ObjectRef.APIGroup, e.ObjectRef.Resource, e.ObjectRef.Subresource)
 }
 
-// Forbidden is true for a request that was refused for want of a permission.
+// Forbidden is true for a request that was refused for lack of a permission.
 func (e *AuditEvent) Forbidden() bool {
 	return e.Annotations["authorization.k8s.io/decision"] == "forbid"
 }

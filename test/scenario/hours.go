@@ -101,7 +101,7 @@ func (g *generator) pauseAll() {
 	}, "everything is paused, by the key %s", key)
 	g.step(at+g.between("goes on", time.Second, time.Minute), func(h Hands) {
 		h.Cluster(func(c *sim.Cluster) { c.Delete(sim.ConfigMaps, controlKey) })
-	}, "nothing is paused any more")
+	}, "nothing is paused now")
 }
 
 var controlKey = sim.Key{Namespace: "drainer", Name: api.ControlName}

@@ -35,7 +35,7 @@ const (
 	Timed = "timed"
 	// Waiting is queued until a time.
 	Waiting = "waiting"
-	// Paused is paused, and Mistaken has a mistake in its request.
+	// Paused is paused, and Mistaken has an invalid request.
 	Paused, Mistaken = "paused", "mistaken"
 	// Spare is where pods go.
 	Spare = "spare"
