@@ -15,7 +15,8 @@ import (
 // imports say which of our packages each of our packages may import. They point
 // one way.
 var imports = map[string][]string{
-	"cmd/drainer":       {"pkg/api", "pkg/config", "pkg/plan", "pkg/drain", "pkg/leader", "pkg/watcher", "pkg/metrics", "pkg/guard", "pkg/forecast", "pkg/simulate"},
+	"cmd/drainer":       {"pkg/api", "pkg/config", "pkg/plan", "pkg/cli", "pkg/drain", "pkg/leader", "pkg/watcher", "pkg/metrics", "pkg/guard", "pkg/forecast", "pkg/simulate"},
+	"pkg/cli":           {"pkg/api", "pkg/config", "pkg/plan", "pkg/simulate"},
 	"pkg/config":        {"pkg/api", "pkg/plan"},
 	"pkg/watcher":       {"pkg/api", "pkg/plan", "pkg/drain"},
 	"pkg/metrics":       {"pkg/api", "pkg/plan"},

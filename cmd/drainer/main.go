@@ -9,10 +9,16 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 	// The image has no time zones, which windows name.
 	_ "time/tzdata"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/cli"
 )
 
 // Set by the linker.
@@ -29,6 +35,11 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if args, is := cli.Arguments(os.Args); is {
+		status := cli.Run(ctx, plugin(), args)
+		stop()
+		os.Exit(status)
+	}
 	err := command().ExecuteContext(ctx)
 	stop()
 	if err == nil {
@@ -48,10 +59,24 @@ type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
-func command() *cobra.Command {
+// plugin is what the program is if it is invoked as kubectl-drainer.
+func plugin() cli.Options {
+	// What a library logs would be written into the tables.
+	klog.SetLogger(logr.Discard())
+	return cli.Options{
+		In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr,
+		Version: version, Commit: commit, Now: time.Now,
+		Commands: func(reach func() (*rest.Config, error)) []*cobra.Command {
+			return []*cobra.Command{simulation("kubectl drainer", reach), configuration()}
+		},
+	}
+}
+
+// daemonCommand is the command that drains nodes.
+func daemonCommand(use string) *cobra.Command {
 	o := defaults()
 	c := &cobra.Command{
-		Use:   "drainer",
+		Use:   use,
 		Short: "Drain the nodes that are annotated with drainer.dev/drain",
 		Long: "drainer cordons every node that is annotated with drainer.dev/drain, evicts its pods as fast as their\n" +
 			"PodDisruptionBudgets allow, says on the node what it waits for, and reports it Drained.",
@@ -69,7 +94,14 @@ func command() *cobra.Command {
 	}
 	o.add(c.Flags())
 	c.Flags().SortFlags = false
-	c.AddCommand(healthcheck(), simulation(), configuration(), &cobra.Command{
+	return c
+}
+
+// command is the daemon, also as the subcommand run, with what else its program
+// can do.
+func command() *cobra.Command {
+	c := daemonCommand("drainer")
+	c.AddCommand(daemonCommand("run"), healthcheck(), simulation("drainer", nil), configuration(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(c.OutOrStdout(), "drainer %s (%s)\n", version, commit)

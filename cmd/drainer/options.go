@@ -50,10 +50,15 @@ func (o *options) add(f *pflag.FlagSet) {
 
 // addCluster adds the flags that say where the cluster and the configuration are.
 func (o *options) addCluster(f *pflag.FlagSet) {
-	o.flags = f
-	f.StringVar(&o.file, "config", o.file, "configuration file; what it sets may not be set by a flag, too")
+	o.addFile(f)
 	f.StringVar(&o.ClientConnection.Kubeconfig, "kubeconfig", o.ClientConnection.Kubeconfig, "kubeconfig file; without it $KUBECONFIG, ~/.kube/config, or the service account of the pod")
 	f.StringVar(&o.context, "context", o.context, "context of the kubeconfig; without it the current one")
+}
+
+// addFile adds the flag that says where the configuration is.
+func (o *options) addFile(f *pflag.FlagSet) {
+	o.flags = f
+	f.StringVar(&o.file, "config", o.file, "configuration file; what it sets may not be set by a flag, too")
 }
 
 // addDrains adds the flags that say which nodes and pods drainer drains, and how

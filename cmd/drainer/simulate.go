@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/rest"
 
 	"drainer.dev/drainer/pkg/forecast"
 	"drainer.dev/drainer/pkg/simulate"
@@ -22,6 +23,8 @@ import (
 type simulateOptions struct {
 	// options are those of the daemon; only some of them are flags here.
 	*options
+	// reach is how to reach the API server; nil for the way of the flags.
+	reach    func() (*rest.Config, error)
 	file     string
 	nodes    []string
 	selector string
@@ -39,16 +42,19 @@ func simulationDefaults() *simulateOptions {
 	}
 }
 
-func simulation() *cobra.Command {
+// simulation is the command simulate of the program. Without reach it has flags
+// that say how to reach the API server.
+func simulation(program string, reach func() (*rest.Config, error)) *cobra.Command {
 	o := simulationDefaults()
+	o.reach = reach
 	c := &cobra.Command{
 		Use:   "simulate [-f DUMP] {--drain NODE,NODE | -l SELECTOR}",
 		Short: "Forecast how nodes would be drained, and write nothing",
 		Long: "simulate reads a cluster, or a dump of one, and forecasts how drainer would drain nodes of it: when each node\n" +
 			"is drained, which budgets bound the time, and what cannot finish and how to fix it. It only lists objects.\n" +
 			"A dump is the output of:\n\n  " + simulate.Command,
-		Example: "  drainer simulate --drain node-1,node-2\n" +
-			"  " + simulate.Command + " | drainer simulate -f - -l pool=workers --max-draining=3",
+		Example: "  " + program + " simulate --drain node-1,node-2\n" +
+			"  " + simulate.Command + " | " + program + " simulate -f - -l pool=workers --max-draining=3",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.complete(); err != nil {
@@ -74,7 +80,11 @@ func (o *simulateOptions) add(f *pflag.FlagSet) {
 	f.DurationVar(&o.apiLatency, "api-latency", o.apiLatency, "how long the API server takes to answer")
 	f.DurationVar(&o.controllerLags, "controller-delay", o.controllerLags, "how long each controller and the scheduler take to react")
 	f.DurationVar(&o.limit, "limit", o.limit, "how far ahead to forecast")
-	o.addCluster(f)
+	if o.reach == nil {
+		o.addCluster(f)
+	} else {
+		o.addFile(f)
+	}
 	o.addDrains(f)
 	o.addEvictions(f)
 }

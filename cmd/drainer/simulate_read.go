@@ -15,7 +15,11 @@ import (
 
 // read lists the objects of the cluster. It changes nothing.
 func (o *simulateOptions) read(ctx context.Context) (*simulate.Objects, error) {
-	config, err := o.base()
+	reach := o.reach
+	if reach == nil {
+		reach = o.base
+	}
+	config, err := reach()
 	if err != nil {
 		return nil, fmt.Errorf("reading the cluster (without --filename): %w", err)
 	}

@@ -41,8 +41,7 @@ type Request struct {
 // nothing else of it may be acted on.
 func RequestOf(annotations map[string]string) (r Request, asked bool, err error) {
 	id := annotations[DrainAnnotation]
-	switch strings.ToLower(id) {
-	case "", "false", "no", "off", "0":
+	if !IsRequestID(id) {
 		return Request{}, false, nil
 	}
 	var problems []error

@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// change is what to do to a node's annotations: what to set, and what to remove
+// as nil. Without any the node stays as it is.
+type change struct {
+	annotations map[string]*string
+	// says is what became of the node, for people.
+	says string
+}
+
+// set adds an annotation to set, unless the node has it.
+func (c *change) set(node *corev1.Node, key, value string) {
+	if was, is := node.Annotations[key]; !is || was != value {
+		c.put(key, &value)
+	}
+}
+
+// remove adds an annotation to remove, if the node has it.
+func (c *change) remove(node *corev1.Node, key string) {
+	if _, is := node.Annotations[key]; is {
+		c.put(key, nil)
+	}
+}
+
+func (c *change) put(key string, value *string) {
+	if c.annotations == nil {
+		c.annotations = map[string]*string{}
+	}
+	c.annotations[key] = value
+}
+
+// ask asks for the drain of a node: want are the annotations to write, among them
+// that of the request. Another request is replaced, and settings without a
+// request are removed, only with overwrite. A node that has the request already
+// gets the settings that are given, and keeps the others.
+func ask(node *corev1.Node, want map[string]string, overwrite bool) (change, error) {
+	id := want[api.DrainAnnotation]
+	var c change
+	live, asked := requestOf(node)
+	same := asked && live == id
+	left := settingsOf(node)
+	switch {
+	case asked && !same && !overwrite:
+		return c, fmt.Errorf("node %s has the request %q already (%s): cancel it, give its ID with --id to change its settings, or replace it with --overwrite",
+			node.Name, live, phaseOf(node))
+	case !asked && len(left) > 0 && !overwrite:
+		return c, fmt.Errorf("node %s has settings without a request, which would hold for yours: %s: remove them, or let --overwrite remove them",
+			node.Name, strings.Join(left, ", "))
+	}
+	for _, key := range api.UserAnnotations() {
+		if value, given := want[key]; given {
+			c.set(node, key, value)
+		} else if !same {
+			c.remove(node, key)
+		}
+	}
+	switch {
+	case same && len(c.annotations) == 0:
+		c.says = "has this request already: " + phaseOf(node)
+	case same:
+		c.says = "request changed: " + id
+	case asked:
+		c.says = fmt.Sprintf("drain requested: %s, instead of %s", id, live)
+	default:
+		c.says = "drain requested: " + id
+	}
+	return c, nil
+}
+
+// cancel takes the request off a node whose drain is not finished.
+func cancel(node *corev1.Node, id string) (change, error) {
+	live, asked := requestOf(node)
+	if err := expected(node, live, asked, id); err != nil {
+		return change{}, err
+	}
+	if asked && isDrained(node) {
+		return change{}, fmt.Errorf("node %s is drained, and cancelling would uncordon it: use kubectl drainer release %s if you want that", node.Name, node.Name)
+	}
+	c := withdraw(node)
+	switch {
+	case asked:
+		c.says = "drain cancelled: " + live
+	case len(c.annotations) > 0:
+		c.says = "settings removed, there was no request"
+	default:
+		c.says = "has no request"
+	}
+	return c, nil
+}
+
+// release takes the request off a node that is drained.
+func release(node *corev1.Node, id string) (change, error) {
+	live, asked := requestOf(node)
+	if err := expected(node, live, asked, id); err != nil {
+		return change{}, err
+	}
+	if !asked {
+		return change{says: "has no request"}, nil
+	}
+	if !isDrained(node) {
+		return change{}, fmt.Errorf("node %s is not drained (%s): wait for it, or use kubectl drainer cancel %s", node.Name, phaseOf(node), node.Name)
+	}
+	c := withdraw(node)
+	c.says = "released: " + live
+	return c, nil
+}
+
+// withdraw removes everything that users write.
+func withdraw(node *corev1.Node) change {
+	var c change
+	for _, key := range api.UserAnnotations() {
+		c.remove(node, key)
+	}
+	return c
+}
+
+// pause holds the request of a node.
+func pause(node *corev1.Node, id string) (change, error) {
+	live, asked := requestOf(node)
+	if err := expected(node, live, asked, id); err != nil {
+		return change{}, err
+	}
+	switch {
+	case !asked:
+		return change{}, fmt.Errorf("node %s has no request that could be paused: kubectl drainer status lists those that there are", node.Name)
+	case isDrained(node):
+		return change{says: "is drained already"}, nil
+	}
+	var c change
+	c.set(node, api.PausedAnnotation, "true")
+	if c.says = "paused: " + live; len(c.annotations) == 0 {
+		c.says = "is paused already"
+	}
+	return c, nil
+}
+
+// resume lets the request of a node continue.
+func resume(node *corev1.Node, id string) (change, error) {
+	live, asked := requestOf(node)
+	if err := expected(node, live, asked, id); err != nil {
+		return change{}, err
+	}
+	var c change
+	c.remove(node, api.PausedAnnotation)
+	if c.says = "resumed: " + live; len(c.annotations) == 0 {
+		c.says = "is not paused"
+	}
+	return c, nil
+}
+
+// expected is an error if the node has another request than the one meant. An
+// empty ID means any.
+func expected(node *corev1.Node, live string, asked bool, id string) error {
+	switch {
+	case id == "" || asked && live == id:
+		return nil
+	case !asked:
+		return fmt.Errorf("node %s has no request, expected %q", node.Name, id)
+	default:
+		return fmt.Errorf("node %s has the request %q, expected %q", node.Name, live, id)
+	}
+}
+
+// requestOf is the ID of the node's request, if it has one.
+func requestOf(node *corev1.Node) (id string, asked bool) {
+	id = node.Annotations[api.DrainAnnotation]
+	return id, api.IsRequestID(id)
+}
+
+// settingsOf are the annotations that users write besides the request.
+func settingsOf(node *corev1.Node) []string {
+	var list []string
+	for _, key := range slices.Sorted(maps.Keys(node.Annotations)) {
+		if key != api.DrainAnnotation && slices.Contains(api.UserAnnotations(), key) {
+			list = append(list, key+"="+node.Annotations[key])
+		}
+	}
+	return list
+}
+
+// isDrained is true if drainer says that the node is drained for its request.
+func isDrained(node *corev1.Node) bool {
+	id, asked := requestOf(node)
+	return asked && node.Annotations[api.DrainedAnnotation] == id
+}
+
+// statusOfNode is what drainer says about the node's request; nil if it has not
+// said anything about it yet.
+func statusOfNode(node *corev1.Node) *api.Status {
+	s, err := api.ParseStatus(node.Annotations[api.StatusAnnotation])
+	if id, _ := requestOf(node); err != nil || s.Request != id {
+		return nil
+	}
+	return &s
+}
+
+// phaseOf names the phase of the node's request, for messages.
+func phaseOf(node *corev1.Node) string {
+	if s := statusOfNode(node); s != nil {
+		return string(s.Phase)
+	}
+	return unanswered
+}
+
+// unanswered stands for the phase of a request that drainer has not answered.
+const unanswered = "no answer from drainer yet"

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// dryRun is whether and how a write is only tried.
+type dryRun string
+
+// As kubectl's --dry-run.
+const (
+	noDryRun     dryRun = "none"
+	clientDryRun dryRun = "client"
+	serverDryRun dryRun = "server"
+)
+
+func (d dryRun) check() error {
+	switch d {
+	case noDryRun, clientDryRun, serverDryRun:
+		return nil
+	default:
+		return usagef("--dry-run=%q: expected none, client or server", string(d))
+	}
+}
+
+// mark is what is added to a line about a write that was only tried.
+func (d dryRun) mark() string {
+	switch d {
+	case clientDryRun:
+		return " (dry run)"
+	case serverDryRun:
+		return " (server dry run)"
+	default:
+		return ""
+	}
+}
+
+func (d dryRun) options() metav1.PatchOptions {
+	o := metav1.PatchOptions{FieldManager: fieldManager}
+	if d == serverDryRun {
+		o.DryRun = []string{metav1.DryRunAll}
+	}
+	return o
+}
+
+// conflicts is how often a node is read again because somebody wrote to it
+// between our reading and our writing.
+const conflicts = 20
+
+// write decides about each node and writes that, one after the other. A node that
+// has changed since it was read is read and decided about again. All are tried;
+// the error names those that failed.
+func (s *session) write(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, try dryRun, decide func(*corev1.Node) (change, error)) error {
+	var problems []error
+	for _, node := range nodes {
+		c, err := s.writeOne(ctx, client, node, try, decide)
+		if err != nil {
+			problems = append(problems, err)
+			if ctx.Err() != nil {
+				break
+			}
+			continue
+		}
+		s.printf("node/%s %s%s\n", node.Name, c.says, try.mark())
+	}
+	return errors.Join(problems...)
+}
+
+func (s *session) writeOne(ctx context.Context, client kubernetes.Interface, node *corev1.Node, try dryRun, decide func(*corev1.Node) (change, error)) (change, error) {
+	for attempt := 0; ; attempt++ {
+		c, err := decide(node)
+		if err != nil || len(c.annotations) == 0 || try == clientDryRun {
+			return c, err
+		}
+		patch, err := patchOf(node, c)
+		if err != nil {
+			return c, err
+		}
+		_, err = client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, try.options())
+		if err == nil {
+			return c, nil
+		}
+		if !apierrors.IsConflict(err) || attempt == conflicts {
+			return c, fmt.Errorf("writing to node %s: %w", node.Name, err)
+		}
+		fresh, err := client.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
+		if err != nil {
+			return c, fmt.Errorf("reading node %s again: %w", node.Name, err)
+		}
+		if fresh.UID != node.UID {
+			return c, fmt.Errorf("node %s was deleted and created again meanwhile: nothing was written", node.Name)
+		}
+		if was, is := node.Annotations[api.DrainAnnotation], fresh.Annotations[api.DrainAnnotation]; was != is {
+			return c, fmt.Errorf("the request of node %s changed from %q to %q meanwhile: nothing was written", node.Name, was, is)
+		}
+		node = fresh
+	}
+}
+
+// patchOf is the merge patch of a change. The API server refuses it if the node
+// is another one, or has changed.
+func patchOf(node *corev1.Node, c change) ([]byte, error) {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": node.UID, "resourceVersion": node.ResourceVersion, "annotations": c.annotations,
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("writing the patch of node %s: %w", node.Name, err)
+	}
+	return patch, nil
+}

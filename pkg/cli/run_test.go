@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+var noon = time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
+
+// clock shows noon when a run begins.
+func clock() func() time.Time {
+	begun := time.Now()
+	return func() time.Time { return noon.Add(time.Since(begun).Truncate(time.Second)) }
+}
+
+// terminal is what a run wrote, and its exit status.
+type terminal struct {
+	out, err string
+	status   int
+}
+
+// run runs the plugin on a cluster of the objects.
+func run(t *testing.T, client kubernetes.Interface, args ...string) terminal {
+	t.Helper()
+	return runIn(t.Context(), client, args...)
+}
+
+func runIn(ctx context.Context, client kubernetes.Interface, args ...string) terminal {
+	var out, errOut bytes.Buffer
+	status := Run(ctx, Options{
+		In: strings.NewReader(""), Out: &out, ErrOut: &errOut, Version: "v1.2.3", Commit: "abc",
+		Now: clock(), User: func() string { return `CORP\jane doe` },
+		Connect: func() (kubernetes.Interface, error) { return client, nil },
+	}, args)
+	return terminal{out.String(), errOut.String(), status}
+}
+
+// named is a node of the name with annotations.
+func named(name string, n *corev1.Node) *corev1.Node {
+	n.Name, n.UID = name, ""
+	return n
+}
+
+func fleet(n int) []runtime.Object {
+	var nodes []runtime.Object
+	for i := range n {
+		nodes = append(nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n" + string(rune('a'+i)), Labels: map[string]string{"pool": "x"}}})
+	}
+	return nodes
+}
+
+func annotation(t *testing.T, client kubernetes.Interface, node, key string) string {
+	t.Helper()
+	n, err := client.CoreV1().Nodes().Get(t.Context(), node, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.Annotations[key]
+}
+
+// TestDrainUsage: what is wrong with a command line is named with the value and
+// what was expected, and nothing is asked for.
+func TestDrainUsage(t *testing.T) {
+	for line, want := range map[string]string{
+		"drain":              "no node is given",
+		"drain na -l pool=x": "nodes are named and selected",
+		"drain -l ,":         `--selector=",": expected a label selector`,
+		"drain pod/na":       `"pod/na" is not the name of a node`,
+		"drain na --id=no":   `--id="no" means that there is no request`,
+		"drain na --id=" + strings.Repeat("x", 129): "--id is 129 bytes long, at most 128",
+		"drain na --drain-timeout=soon":             `--drain-timeout="soon" is not a duration above 0 such as 90m`,
+		"drain na --on-timeout=wait":                `--on-timeout="wait" is not Wait, Stop, Release or Delete`,
+		"drain na --grace-period=0":                 `--grace-period="0" is not a whole number of seconds`,
+		"drain na --not-before=tomorrow":            `--not-before="tomorrow" is not an RFC 3339 time`,
+		"drain na --priority=high":                  `--priority="high" is not an integer`,
+		"drain na --ignore-windows=1":               `--ignore-windows="1" is not "true" or "false"`,
+		"drain na --dry-run=yes":                    `--dry-run="yes": expected none, client or server`,
+		"drain na --wait --dry-run=client":          "--wait and --dry-run=client",
+		"drain na --speed=9":                        "unknown flag: --speed",
+		"drain na nb nc":                            "3 nodes are asked for, and by default drainer drains 1 of 3 at once (--max-draining=10%)",
+		"cancel na --dry-run=yes":                   "expected none, client or server",
+		"pause --all":                               "--all needs --reason=TEXT",
+		"pause --all --reason=off":                  `--reason="off" is not a reason`,
+		"pause na --all --reason=x":                 "use it without names",
+		"pause na --reason=x":                       "--reason and --overwrite are for --all",
+		"resume na --all":                           "use it without names",
+		"frobnicate":                                `unknown command "frobnicate" for "kubectl drainer"`,
+	} {
+		client := fake.NewClientset(fleet(3)...)
+		got := run(t, client, strings.Fields(line)...)
+		if got.status != ExitUsage || !strings.Contains(got.err, want) || !strings.Contains(got.err, "--help'.") || got.out != "" {
+			t.Errorf("%s: exit status %d\n%s%s\nwant %q", line, got.status, got.out, got.err, want)
+		}
+		for _, a := range client.Actions() {
+			if a.GetVerb() != "get" && a.GetVerb() != "list" {
+				t.Errorf("%s: it sends %s %s", line, a.GetVerb(), a.GetResource().Resource)
+			}
+		}
+	}
+}
+
+// TestDrain: the flags become annotations.
+func TestDrain(t *testing.T) {
+	client := fake.NewClientset(fleet(3)...)
+	got := run(t, client, "drain", "node/na", "nb", "--id=CHG-1", "--yes", "--drain-timeout=90m", "--on-timeout=Release", "--grace-period=30",
+		"--not-before=2h", "--priority=-3", "--ignore-windows=true")
+	if got.status != 0 || got.out != "node/na drain requested: CHG-1\nnode/nb drain requested: CHG-1\n" || got.err != "" {
+		t.Fatalf("it says %+v", got)
+	}
+	for key, want := range map[string]string{
+		api.DrainAnnotation: "CHG-1", api.TimeoutAnnotation: "90m", api.OnTimeoutAnnotation: "Release", api.GracePeriodAnnotation: "30",
+		api.NotBeforeAnnotation: "2030-01-31T14:00:00Z", api.PriorityAnnotation: "-3", api.IgnoreWindowsAnnotation: "true",
+	} {
+		for _, node := range []string{"na", "nb"} {
+			if value := annotation(t, client, node, key); value != want {
+				t.Errorf("%s of %s is %q, want %q", key, node, value, want)
+			}
+		}
+	}
+	if value := annotation(t, client, "nc", api.DrainAnnotation); value != "" {
+		t.Errorf("nc has the request %q", value)
+	}
+}
+
+// TestDrainID: without --id the request says who asked and when, and all nodes
+// have the same.
+func TestDrainID(t *testing.T) {
+	client := fake.NewClientset(fleet(2)...)
+	if got := run(t, client, "drain", "-l", "pool=x", "--yes"); got.status != 0 {
+		t.Fatalf("it says %+v", got)
+	}
+	id := annotation(t, client, "na", api.DrainAnnotation)
+	if !regexp.MustCompile(`^CORP-jane-doe-20300131-120000-[0-9a-f]{4}$`).MatchString(id) || annotation(t, client, "nb", api.DrainAnnotation) != id {
+		t.Errorf("the IDs are %q and %q", id, annotation(t, client, "nb", api.DrainAnnotation))
+	}
+}
+
+// TestDrainDryRun: nothing is written, and the lines say so.
+func TestDrainDryRun(t *testing.T) {
+	client := fake.NewClientset(fleet(1)...)
+	if got := run(t, client, "drain", "na", "--id=r", "--dry-run"); got.out != "node/na drain requested: r (dry run)\n" || annotation(t, client, "na", api.DrainAnnotation) != "" {
+		t.Errorf("it says %+v", got)
+	}
+}
+
+// TestDrainSome: one node that cannot be asked for does not keep the others from
+// it, and is an error.
+func TestDrainSome(t *testing.T) {
+	client := fake.NewClientset(append(fleet(3), named("nx", in(api.Draining)))...)
+	got := run(t, client, "drain", "na", "nx", "--id=x", "--yes", "--wait")
+	if got.status != ExitFailure || got.out != "node/na drain requested: x\n" || !strings.Contains(got.err, `node nx has the request "r" already`) {
+		t.Errorf("it says %+v", got)
+	}
+}
+
+// control is the ConfigMap.
+func control(pairs ...string) *corev1.ConfigMap {
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "drainer", Name: api.ControlName}, Data: map[string]string{}}
+	for i := 0; i < len(pairs); i += 2 {
+		m.Data[pairs[i]] = pairs[i+1]
+	}
+	return m
+}
+
+// TestAll: the pause of everything is written where drainer reads it, belongs to
+// whoever made it, and its end is certain.
+func TestAll(t *testing.T) {
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "drainer", Name: "drainer"}}
+	for name, test := range map[string]struct {
+		objects []runtime.Object
+		args    string
+		status  int
+		says    string
+		paused  string // What the ConfigMap says afterwards; "-" if there is none.
+	}{
+		"pause":                     {[]runtime.Object{lease}, "pause --all --reason=INC-42", 0, "everything is paused: INC-42", "INC-42"},
+		"pause with an empty one":   {[]runtime.Object{lease, control()}, "pause --all --reason=INC-42", 0, "everything is paused: INC-42", "INC-42"},
+		"pause again":               {[]runtime.Object{lease, control("paused", "INC-42")}, "pause --all --reason=INC-42", 0, "everything is paused: INC-42", "INC-42"},
+		"another's pause":           {[]runtime.Object{lease, control("paused", "INC-1")}, "pause --all --reason=INC-42", ExitFailure, `paused already: "INC-1"`, "INC-1"},
+		"another's, overwritten":    {[]runtime.Object{lease, control("paused", "INC-1")}, "pause --all --reason=INC-42 --overwrite", 0, "everything is paused: INC-42", "INC-42"},
+		"only tried":                {[]runtime.Object{lease}, "pause --all --reason=INC-42 --dry-run=client", 0, "INC-42 (dry run)", "-"},
+		"no drainer there":          {nil, "pause --all --reason=INC-42", ExitFailure, "NOTHING IS PAUSED", "INC-42"},
+		"resume":                    {[]runtime.Object{control("paused", "INC-42")}, "resume --all", 0, "everything is resumed", ""},
+		"resume nothing":            {nil, "resume --all", 0, "nothing is paused", "-"},
+		"resume in spite of a typo": {[]runtime.Object{control("paused", "INC-42", "pause", "x")}, "resume --all", ExitFailure, `because of a mistake in the ConfigMap drainer/drainer-control: "pause"`, ""},
+		"resume in another, a typo": {[]runtime.Object{control("pause", "x")}, "resume --all", ExitFailure, "because of a mistake", ""},
+		"resume in another's place": {[]runtime.Object{control("paused", "INC-42")}, "resume --all -n other", 0, "nothing is paused", "INC-42"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := fake.NewClientset(test.objects...)
+			got := run(t, client, strings.Fields(test.args)...)
+			if got.status != test.status || !strings.Contains(got.out+got.err, test.says) {
+				t.Errorf("exit status %d\n%s%s\nwant %d and %q", got.status, got.out, got.err, test.status, test.says)
+			}
+			is := "-"
+			if m, err := client.CoreV1().ConfigMaps("drainer").Get(t.Context(), api.ControlName, metav1.GetOptions{}); err == nil {
+				is = m.Data[api.ControlPaused]
+			}
+			if is != test.paused {
+				t.Errorf("the ConfigMap says %q, want %q", is, test.paused)
+			}
+		})
+	}
+}
+
+// TestArguments: the name of the program decides what it is.
+func TestArguments(t *testing.T) {
+	for invoked, want := range map[string]string{
+		"/usr/bin/kubectl-drainer drain n1":        "drain n1",
+		"kubectl-drainer.exe status":               "status",
+		"./kubectl_complete-drainer drain n":       "__complete drain n",
+		"drainer --v=3":                            "-",
+		"/kubectl-drainer/drainer kubectl-drainer": "-",
+	} {
+		args, is := Arguments(strings.Fields(invoked))
+		if got := strings.Join(args, " "); is != (want != "-") || is && got != want {
+			t.Errorf("%s: %v, %q", invoked, is, got)
+		}
+	}
+}
+
+// TestComplete: names of nodes are completed, those that a command is for.
+func TestComplete(t *testing.T) {
+	client := fake.NewClientset(append(fleet(2), named("busy", in(api.Draining)), named("done", in(api.Drained, "drained", "r")))...)
+	for line, want := range map[string]string{
+		"drain na ": "nb",
+		"drain ":    "na nb",
+		"cancel ":   "busy",
+		"pause ":    "busy",
+		"release ":  "done",
+		"resume ":   "",
+	} {
+		got := run(t, client, append([]string{"__complete"}, strings.Split(line, " ")...)...)
+		lines := strings.Split(strings.TrimSpace(got.out), "\n")
+		if names := strings.Join(lines[:len(lines)-1], " "); names != want || got.status != 0 {
+			t.Errorf("%s: completed %q, status %d, %s, want %q", line, names, got.status, got.err, want)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// silence is after how long somebody who waits is told that drainer has not
+// answered.
+const silence = 15 * time.Second
+
+// errWaited is why a wait ends by its own timeout.
+var errWaited = errors.New("the time to wait is over")
+
+// wait waits until the request of the ID has ended on all nodes, and shows how
+// far they are. The error has the exit status.
+func (s *session) wait(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, id string, timeout time.Duration) error {
+	waiting := ctx
+	if timeout > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, timeout, errWaited)
+		defer cancel()
+		waiting = limited
+	}
+	name := ""
+	if len(nodes) == 1 {
+		name = nodes[0].Name
+	}
+	watch, err := watchNodes(waiting, client, name, "", func(err error) { s.notef("Warning: watching nodes: %v; trying again\n", err) })
+	if err != nil {
+		return s.interrupted(waiting, nodes, err)
+	}
+	defer watch.stop()
+	w := &waiter{session: s, id: id, screen: newScreen(s.Out), begun: s.Now()}
+	for _, n := range nodes {
+		w.names = append(w.names, n.Name)
+	}
+	done := false
+	watch.follow(waiting, func() bool {
+		done = w.look(watch)
+		return done
+	})
+	if !done {
+		return s.interrupted(waiting, nodes, nil)
+	}
+	return w.result()
+}
+
+// interrupted is the error of a wait that has not come to its end, and says how
+// to go on.
+func (s *session) interrupted(ctx context.Context, nodes []*corev1.Node, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.Name)
+	}
+	args := strings.Join(names, " ")
+	status, what := ExitInterrupted, "interrupted"
+	if errors.Is(context.Cause(ctx), errWaited) {
+		status, what = ExitWaited, errWaited.Error()
+	}
+	return exit{status, fmt.Errorf("%s, and the drain continues\nFollow it with: kubectl drainer status -w\nCancel it with: kubectl drainer cancel %s", what, args)}
+}
+
+// waiter waits for the end of one request on some nodes.
+type waiter struct {
+	*session
+	*screen
+	names  []string
+	id     string
+	begun  time.Time
+	warned bool
+	// ended is how the request has ended, by node.
+	ended map[string]ending
+}
+
+// look shows how far the nodes are, and is true once the request has ended on
+// all of them. What somebody fixes meanwhile counts: all are looked at again.
+func (w *waiter) look(watch *nodeWatch) bool {
+	w.ended = map[string]ending{}
+	var rows []row
+	silent := 0
+	for _, name := range w.names {
+		node := watch.get(name)
+		e, over := endingOf(name, node, w.id)
+		if over {
+			w.ended[name] = e
+		}
+		r := row{Node: name}
+		if node != nil {
+			if known, is := rowOf(node); is {
+				r = known
+			}
+		}
+		if !over && r.Status == nil {
+			silent++
+		}
+		if !w.live && !over {
+			w.tell(name, r.summary())
+		}
+		rows = append(rows, r)
+	}
+	if w.live {
+		w.draw(statusTable(rows, w.Now(), false, w.width()))
+	}
+	if silent > 0 && !w.warned && w.Now().Sub(w.begun) >= silence {
+		w.warned = true
+		w.drawn = 0
+		w.notef("drainer has not answered for %d of %d nodes: does it run? kubectl get pods -n %s\n", silent, len(w.names), w.controlNamespace())
+	}
+	return len(w.ended) == len(w.names)
+}
+
+// result says how each node ended. The worst counts.
+func (w *waiter) result() error {
+	var problems []error
+	status := 0
+	for _, name := range w.names {
+		e := w.ended[name]
+		if e.status == 0 {
+			w.printf("node/%s drained: %s\n", name, w.id)
+			continue
+		}
+		problems = append(problems, errors.New(e.says))
+		if status == 0 || severity(e.status) > severity(status) {
+			status = e.status
+		}
+	}
+	if status == 0 {
+		return nil
+	}
+	return exit{status, errors.Join(problems...)}
+}
+
+// severity orders the endings of several nodes: what somebody has to fix counts
+// most.
+func severity(status int) int {
+	switch status {
+	case ExitCannotFinish:
+		return 3
+	case ExitTimedOut:
+		return 2
+	default:
+		return 1
+	}
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+// replace puts another node in the place of the one of its name.
+func replace(t *testing.T, client kubernetes.Interface, n *corev1.Node) {
+	t.Helper()
+	if _, err := client.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWait: whoever waits is told how far the nodes are, and how they end.
+func TestWait(t *testing.T) {
+	for name, test := range map[string]struct {
+		args   []string
+		happen func(t *testing.T, client kubernetes.Interface, interrupt func())
+		status int
+		says   []string
+	}{
+		"drained": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+			replace(t, client, named("na", in(api.Draining)))
+			time.Sleep(time.Second)
+			replace(t, client, named("na", in(api.Drained, "drained", "r")))
+		}, 0, []string{"node/na Requested: no answer from drainer yet", "node/na Draining", "node/na drained: r"}},
+		"cannot finish, until somebody fixes it": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+			replace(t, client, named("na", in(api.InvalidRequest)))
+		}, ExitCannotFinish, []string{"node na: the request is invalid"}},
+		"timed out": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+			replace(t, client, named("na", in(api.TimedOut)))
+		}, ExitTimedOut, []string{"node na: "}},
+		"cancelled": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+			replace(t, client, named("na", nodeWith()))
+		}, ExitEnded, []string{"the request r of node na was removed"}},
+		"deleted": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+			_ = client.CoreV1().Nodes().Delete(t.Context(), "na", metav1.DeleteOptions{})
+		}, ExitEnded, []string{"node na was deleted"}},
+		"no drainer": {
+			[]string{"--timeout=1m"},
+			func(*testing.T, kubernetes.Interface, func()) {},
+			ExitWaited,
+			[]string{"drainer has not answered for 1 of 1 nodes", "the drain continues", "kubectl drainer cancel na"},
+		},
+		"interrupted": {
+			nil, func(_ *testing.T, _ kubernetes.Interface, interrupt func()) { interrupt() },
+			ExitInterrupted,
+			[]string{"interrupted, and the drain continues", "kubectl drainer cancel na"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := fake.NewClientset(fleet(1)...)
+				ctx, interrupt := context.WithCancel(t.Context())
+				defer interrupt()
+				ended := make(chan terminal)
+				go func() {
+					ended <- runIn(ctx, client, append([]string{"drain", "na", "--id=r", "--wait"}, test.args...)...)
+				}()
+				time.Sleep(2 * time.Second)
+				test.happen(t, client, interrupt)
+				got := <-ended
+				for _, want := range test.says {
+					if got.status != test.status || !strings.Contains(got.out+got.err, want) {
+						t.Errorf("exit status %d\n%s%s\nwant %d and %q", got.status, got.out, got.err, test.status, want)
+					}
+				}
+				if test.status != ExitEnded && annotation(t, client, "na", api.DrainAnnotation) != "r" {
+					t.Error("the request is gone")
+				}
+			})
+		})
+	}
+}
+
+// TestWorst: of several nodes the one counts that somebody has to fix.
+func TestWorst(t *testing.T) {
+	w := &waiter{session: &session{}, names: []string{"a", "b", "c"}, ended: map[string]ending{
+		"a": {ExitEnded, "gone"}, "b": {ExitCannotFinish, "stuck"}, "c": {ExitTimedOut, "late"},
+	}}
+	err := w.result()
+	if statusOf(t.Context(), err) != ExitCannotFinish || err.Error() != "gone\nstuck\nlate" {
+		t.Errorf("the error is %v with %d", err, statusOf(t.Context(), err))
+	}
+}

@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/cli"
+	"drainer.dev/drainer/test/cluster/workload"
+	"drainer.dev/drainer/test/suite"
+)
+
+// plugin is the path of kubectl-drainer.
+func (e *env) plugin() string {
+	e.Helper()
+	path := filepath.Join(e.TempDir(), "kubectl-drainer")
+	if err := os.Symlink(shared.Drainer, path); err != nil {
+		e.Fatal(err)
+	}
+	return path
+}
+
+// ran is what a run of the plugin came to.
+type ran struct {
+	out, err string
+	status   int
+}
+
+// tryPlugin runs the plugin to its end as an administrator. It may be called from
+// any goroutine.
+func (e *env) tryPlugin(program string, args ...string) (r ran, err error) {
+	var out, errOut bytes.Buffer
+	command := append(args, "--kubeconfig="+shared.Cluster.Kubeconfig())
+	err = suite.While(e, "kubectl drainer "+strings.Join(args, " "), func(ctx context.Context) error {
+		c := exec.CommandContext(ctx, program, command...)
+		c.Stdout, c.Stderr = &out, &errOut
+		err := c.Run()
+		r.status = c.ProcessState.ExitCode()
+		return err
+	})
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		err = nil
+	}
+	r.out, r.err = out.String(), errOut.String()
+	return r, err
+}
+
+// expect runs the plugin, and fails the test unless it ends with the status and
+// says the texts.
+func (e *env) expect(status int, says []string, args ...string) ran {
+	e.Helper()
+	r, err := e.tryPlugin(e.plugin(), args...)
+	if err != nil {
+		e.Fatal(err)
+	}
+	for _, want := range append(says, "") {
+		if r.status != status || !strings.Contains(r.out+r.err, want) {
+			e.Fatalf("kubectl drainer %s ended with %d, want %d and %q:\n%s%s", strings.Join(args, " "), r.status, status, want, r.out, r.err)
+		}
+	}
+	return r
+}
+
+// TestPluginDrain: a person drains, pauses, cancels and releases nodes by the
+// plugin, which does nothing to a node that is not in the state for it.
+func TestPluginDrain(t *testing.T) {
+	e := setup(t, 4)
+	node, other := e.nodes[0], e.nodes[1]
+	e.twoOfTen(node)
+	e.start()
+	e.expect(0, []string{"node/" + node + " drain requested: r (server dry run)"}, "drain", node, "--id=r", "--dry-run=server")
+	if e.node(node).Annotations[api.DrainAnnotation] != "" {
+		t.Fatal("a dry run has asked for a drain")
+	}
+	e.expect(0, []string{"node/" + node + " drain requested: r\n"}, "drain", node, "--id=r")
+	e.awaitLeaving(node, "web", 10, 2)
+	e.expect(0, []string{"node/" + node + " paused: r"}, "pause", node)
+	e.awaitPhase(node, api.Paused)
+	e.expect(1, []string{`has the request "r" already (Paused)`}, "drain", node, "--id=x")
+	e.expect(1, []string{"is not drained (Paused)"}, "release", node)
+	e.checkNothingSent(node)
+	e.expect(1, []string{`node ` + other + ` is drained`, "kubectl drainer release " + other}, "cancel", other)
+	e.expect(0, []string{"released: other"}, "release", other)
+	e.awaitReleased(other)
+	e.expect(0, []string{"drain cancelled: r"}, "cancel", node, "--id=r")
+	e.awaitReleased(node)
+	e.awaitSchedulable(node)
+	for key := range e.node(node).Annotations {
+		if strings.HasPrefix(key, api.Prefix) {
+			t.Errorf("the annotation %s stays", key)
+		}
+	}
+	r := e.expect(0, []string{"node/" + node + " drained: "}, "drain", node, "--wait")
+	if id := regexp.MustCompile(`drain requested: (\S+)`).FindStringSubmatch(r.out); id == nil || e.node(node).Annotations[api.DrainedAnnotation] != id[1] {
+		t.Errorf("the node is drained for %q, the plugin says\n%s", e.node(node).Annotations[api.DrainedAnnotation], r.out)
+	}
+}
+
+// TestPluginWait: a wait ends with the status that says how the drain ended, and
+// the drain does not depend on it.
+func TestPluginWait(t *testing.T) {
+	e := setup(t, 4)
+	never, timed, slow := e.nodes[0], e.nodes[1], e.nodes[2]
+	for _, node := range []string{never, timed} {
+		e.create(workload.Deployment(on(e.spec("db-"+node, 1), node)), workload.MaxUnavailable(e.namespace, "pdb-"+node, "db-"+node, "0"))
+		e.awaitReady("db-"+node, 1)
+	}
+	e.start()
+	e.expect(cli.ExitCannotFinish, []string{"cannot be drained by waiting", e.namespace + "/pdb-" + never}, "drain", never, "--id=w", "--wait")
+	e.expect(cli.ExitTimedOut, []string{"node " + timed + ": timed out"}, "drain", timed, "--id=w", "--drain-timeout=1s", "--wait")
+	e.expect(cli.ExitWaited, []string{"the drain continues", "kubectl drainer cancel " + slow}, "drain", slow, "--id=w", "--not-before=1h", "--wait", "--timeout=2s")
+	if s := e.status(slow); s.Phase != api.Queued || s.Request != "w" {
+		t.Errorf("after the wait the node says %+v", s)
+	}
+	e.expect(0, []string{"request changed: w", "drained: w"}, "drain", slow, "--id=w", "--not-before=-1h", "--wait")
+	e.expect(cli.ExitUsage, []string{"4 nodes are asked for", "--yes"}, "drain", "-l", poolLabel+"="+e.pool, "--id=x")
+}
+
+// TestPluginOverwrite: of two who replace a request at the same time, one is told
+// that somebody else did.
+func TestPluginOverwrite(t *testing.T) {
+	e := setup(t, 1)
+	node := e.nodes[0]
+	e.request(node, "first")
+	const racers = 4
+	ends := make(chan ran, racers)
+	program := e.plugin()
+	for i := range racers {
+		go func() {
+			r, err := e.tryPlugin(program, "drain", node, "--overwrite", "--id=racer-"+string(rune('a'+i)))
+			if err != nil {
+				t.Error(err)
+			}
+			ends <- r
+		}()
+	}
+	lost := 0
+	for range racers {
+		switch r := suite.Receive(t, "a racer ends", ends); {
+		case r.status == 0:
+		case strings.Contains(r.err, "meanwhile: nothing was written"):
+			lost++
+		default:
+			t.Errorf("a racer ended with %+v", r)
+		}
+	}
+	t.Logf("%d of %d racers were told that somebody was faster", lost, racers)
+}
+
+// TestPluginPauseAll: everything is paused and resumed, in drainer's namespace.
+func TestPluginPauseAll(t *testing.T) {
+	e := setup(t, 2)
+	node := e.slowWeb(1)
+	drainer := e.start()
+	poll(t, "it leads", drainer.leads)
+	e.expect(1, []string{"NOTHING IS PAUSED"}, "pause", "--all", "--reason=INC-42", "-n", "default", "--dry-run=server")
+	e.expect(0, []string{"everything is paused: INC-42"}, "pause", "--all", "--reason=INC-42", "-n", e.namespace)
+	e.request(node, "all")
+	e.awaitSays(node, "INC-42")
+	watchFor(t, 2*time.Second, "nothing is done", func() bool { return !e.cordoned(node) })
+	e.expect(0, []string{"everything is resumed"}, "resume", "--all", "-n", e.namespace)
+	e.awaitDrained(node, "all")
+}
