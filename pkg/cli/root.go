@@ -57,7 +57,8 @@ func Arguments(invoked []string) ([]string, bool) {
 // Run runs the plugin and returns its exit status. Errors are written to ErrOut.
 func Run(ctx context.Context, o Options, args []string) int {
 	c := command(o)
-	c.SetArgs(args)
+	// Without any, cobra would take those of the process.
+	c.SetArgs(append([]string{}, args...))
 	ran, err := c.ExecuteContextC(ctx)
 	status := statusOf(ctx, err)
 	if err != nil && err.Error() != "" {
@@ -100,7 +101,7 @@ func command(o Options) *cobra.Command {
 	c.SetErr(o.ErrOut)
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit{ExitUsage, err} })
 	s.cluster.add(c.PersistentFlags())
-	c.AddCommand(s.drain(), s.cancel(), s.release(), s.pause(), s.resume())
+	c.AddCommand(s.status(), s.drain(), s.cancel(), s.release(), s.pause(), s.resume())
 	if o.Commands != nil {
 		c.AddCommand(o.Commands(s.config)...)
 	}

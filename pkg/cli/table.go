@@ -88,3 +88,26 @@ func fit(text string, width int) string {
 	}
 	return string(runes[:width-1]) + "…"
 }
+
+// wrap breaks a text into lines of a width, between words, each after the
+// indent. 0 is no limit.
+func wrap(text, indent string, width int) []string {
+	if width <= 0 {
+		return []string{indent + text}
+	}
+	room := max(20, width-len(indent))
+	var lines []string
+	now := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case now == "":
+			now = word
+		case utf8.RuneCountInString(now)+1+utf8.RuneCountInString(word) <= room:
+			now += " " + word
+		default:
+			lines = append(lines, indent+now)
+			now = word
+		}
+	}
+	return append(lines, indent+now)
+}

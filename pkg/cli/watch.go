@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,6 +81,18 @@ func (w *nodeWatch) tell() {
 	case w.changed <- struct{}{}:
 	default:
 	}
+}
+
+// all are the nodes as they are, sorted by name.
+func (w *nodeWatch) all() []*corev1.Node {
+	var nodes []*corev1.Node
+	for _, object := range w.nodes.List() {
+		if node, is := object.(*corev1.Node); is {
+			nodes = append(nodes, node)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
+	return nodes
 }
 
 // get is the node of the name as it is; nil if there is none.

@@ -84,21 +84,26 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 
 // fixOf says how to let a pod leave.
 func fixOf(s *plan.PodState) string {
-	budgets := s.Budgets()
 	var names []string
-	for _, b := range budgets {
+	for _, b := range s.Budgets() {
 		names = append(names, b.Key())
 	}
-	switch s.Reason {
+	return Fix(s.Reason, strings.Join(names, ", "))
+}
+
+// Fix says how to let a pod leave that is still there for the reason. Budgets are
+// the names of those that select it, separated by commas.
+func Fix(reason plan.Reason, budgets string) string {
+	switch reason {
 	case plan.BudgetNeverAllows:
 		return fmt.Sprintf("let PDB %s allow a disruption while all its pods are healthy (raise maxUnavailable or lower minAvailable), or add replicas",
-			strings.Join(names, ", "))
+			budgets)
 	case plan.BudgetExhausted:
-		return fmt.Sprintf("make the pods under PDB %s Ready, or add replicas", strings.Join(names, ", "))
+		return fmt.Sprintf("make the pods under PDB %s Ready, or add replicas", budgets)
 	case plan.MultipleBudgets:
-		return fmt.Sprintf("change the selectors so that only one of the PDBs %s selects the pod", strings.Join(names, ", "))
+		return fmt.Sprintf("change the selectors so that only one of the PDBs %s selects the pod", budgets)
 	case plan.BudgetSyncFailed, plan.BudgetUnsynced:
-		return fmt.Sprintf("correct PDB %s: the disruption controller cannot compute it", strings.Join(names, ", "))
+		return fmt.Sprintf("correct PDB %s: the disruption controller cannot compute it", budgets)
 	case plan.BarePod:
 		return "delete the pod yourself, or use --bare-pods=Evict"
 	case plan.EmptyDirVolume:

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -169,4 +170,72 @@ func TestPluginPauseAll(t *testing.T) {
 	watchFor(t, 2*time.Second, "nothing is done", func() bool { return !e.cordoned(node) })
 	e.expect(0, []string{"everything is resumed"}, "resume", "--all", "-n", e.namespace)
 	e.awaitDrained(node, "all")
+}
+
+// TestPluginStatus: what drainer says about a node is shown, to people and to
+// programs, with what to do about it; in a pipe line by line.
+func TestPluginStatus(t *testing.T) {
+	e := setup(t, 3)
+	node := e.nodes[0]
+	e.create(workload.Deployment(on(e.spec("db", 1), node)), workload.MaxUnavailable(e.namespace, "db", "db", "0"))
+	e.awaitReady("db", 1)
+	e.start()
+	e.request(node, "r")
+	e.awaitPhase(node, api.Blocked)
+	e.expect(0, []string{"PHASE", node, "Blocked", "0/1", "budget_never_allows"}, "status", "-l", poolLabel+"="+e.pool)
+	e.expect(0, []string{
+		"Held up by:", e.namespace + "/db-", "Why: by PDB " + e.namespace + "/db (needs 1 healthy, has 1)", "Fix: let PDB " + e.namespace + "/db allow",
+	}, "status", node)
+	r := e.expect(0, nil, "status", node, "-o", "json")
+	var one struct {
+		Phase  api.Phase
+		Status api.Status
+	}
+	if err := json.Unmarshal([]byte(r.out), &one); err != nil || one.Phase != api.Blocked || one.Status.Pods.Blocked != 1 {
+		t.Errorf("error %v, the status is %+v", err, one)
+	}
+	if r := e.expect(0, nil, "status", "-l", poolLabel+"="+e.pool, "-o", "name"); r.out != "node/"+node+"\n" {
+		t.Errorf("the name is %q", r.out)
+	}
+	lines := e.runPiped("status", "-w", node)
+	e.awaitText(lines, "node/"+node+" Blocked: ")
+	e.editBudget("db", "1")
+	e.awaitText(lines, "node/"+node+" Drained: ")
+	e.cancel(node)
+	e.awaitText(lines, "node/"+node+" released")
+}
+
+// piped is a run of the plugin whose output goes to a file.
+type piped string
+
+// runPiped starts the plugin, which ends with the test.
+func (e *env) runPiped(args ...string) piped {
+	e.Helper()
+	path := filepath.Join(e.TempDir(), "out")
+	out, err := os.Create(path)
+	if err != nil {
+		e.Fatal(err)
+	}
+	c := exec.CommandContext(e.Context(), e.plugin(), append(args, "--kubeconfig="+shared.Cluster.Kubeconfig())...)
+	c.Stdout, c.Stderr = out, out
+	if err := c.Start(); err != nil {
+		e.Fatal(err)
+	}
+	e.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		out.Close()
+	})
+	return piped(path)
+}
+
+func (e *env) awaitText(p piped, text string) {
+	e.Helper()
+	poll(e.T, "it says "+text, func() bool {
+		all, err := os.ReadFile(string(p))
+		if err != nil {
+			e.Fatal(err)
+		}
+		return strings.Contains(string(all), text)
+	})
 }

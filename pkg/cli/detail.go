@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/simulate"
+)
+
+// detail is all that a node says about its request. A width of 0 is no limit.
+func detail(r *row, node *corev1.Node, now time.Time, width int) []string {
+	var lines []string
+	field := func(name, value string) {
+		if value != "" {
+			lines = append(lines, fit(fmt.Sprintf("%-10s %s", name+":", value), width))
+		}
+	}
+	field("Node", r.Node)
+	field("Pool", r.pool())
+	field("Request", r.Request)
+	field("Phase", r.phase())
+	field("Settings", strings.Join(shortSettings(node), " "))
+	if s := r.Status; s != nil {
+		field("Asked", ago(s.RequestedAt, now))
+		field("Started", ago(s.StartedAt, now))
+		field("Finished", ago(s.FinishedAt, now))
+		field("Idle", span(s.IdleSince, now))
+		field("Pods", r.pods())
+	}
+	lines = append(lines, wrap(cmp.Or(r.message(), "-"), "  ", width)...)
+	if r.Status != nil {
+		lines = append(lines, blockers(r.Status, now, width)...)
+	}
+	return lines
+}
+
+func shortSettings(node *corev1.Node) []string {
+	var list []string
+	for _, one := range settingsOf(node) {
+		list = append(list, strings.TrimPrefix(one, api.Prefix))
+	}
+	return list
+}
+
+func ago(t *time.Time, now time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return age(t, now) + " ago"
+}
+
+func span(t *time.Time, now time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return "for " + age(t, now)
+}
+
+// pods counts the pods by state.
+func (r *row) pods() string {
+	if _, _, known := r.counts(); !known {
+		return ""
+	}
+	p := r.Status.Pods
+	return fmt.Sprintf("%s %s gone, %d terminating, %d eligible, %d blocked; %d stay", r.bar(), r.gone(), p.Terminating, p.Eligible, p.Blocked, p.Ignored)
+}
+
+// blockers are the pods that hold a node up: since when, why, and how to fix it.
+// What follows from a budget is said once for all its pods.
+func blockers(s *api.Status, now time.Time, width int) []string {
+	var lines []string
+	if len(s.Blockers) > 0 {
+		lines = append(lines, "", "Held up by:")
+	}
+	for i := range s.Blockers {
+		b := &s.Blockers[i]
+		lines = append(lines, fit(fmt.Sprintf("  %s: %s for %s (%s)", b.Pod, b.State, age(&b.Since, now), b.Reason), width))
+		last := i == len(s.Blockers)-1
+		if !last && sameCause(b, &s.Blockers[i+1]) {
+			continue
+		}
+		if b.Message != "" {
+			lines = append(lines, wrap("Why: "+b.Message, "    ", width)...)
+		}
+		lines = append(lines, wrap("Fix: "+simulate.Fix(plan.Reason(b.Reason), b.Budget), "    ", width)...)
+	}
+	for _, m := range s.MoreBlockers {
+		lines = append(lines, fit(fmt.Sprintf("  and %d more (%s)", m.Count, m.Reason), width))
+	}
+	for _, d := range s.Deletions {
+		lines = append(lines, fit(fmt.Sprintf("  %d deleted past %s", d.Count, d.Budget), width))
+	}
+	for _, w := range s.Warnings {
+		lines = append(lines, wrap("Warning: "+w, "  ", width)...)
+	}
+	return lines
+}
+
+// sameCause is true for two pods that the same thing holds up.
+func sameCause(a, b *api.Blocker) bool {
+	return a.State == b.State && a.Reason == b.Reason && a.Budget == b.Budget && a.Message == b.Message
+}

@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"drainer.dev/drainer/pkg/api"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing them")
+
+// golden compares a text with a file of testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != string(want) {
+		t.Errorf("%s is\n%s\nwant\n%s\nIf that is meant: go test ./pkg/cli -update", path, text, want)
+	}
+}
+
+func before(d time.Duration) *time.Time {
+	t := noon.Add(-d)
+	return &t
+}
+
+// asks is a node with a request and what drainer says about it.
+func asks(name, id, message string, s *api.Status) *corev1.Node {
+	n := named(name, nodeWith("drain", id, "timeout", "2h"))
+	if s != nil {
+		s.Request = id
+		n.Annotations[api.StatusAnnotation] = s.Format()
+		n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeDrainInProgress, Message: message}}
+	}
+	return n
+}
+
+// gallery are nodes in all kinds of states.
+func gallery() []runtime.Object {
+	byBudget := func(pod string, since time.Duration) api.Blocker {
+		return api.Blocker{
+			Pod: pod, State: api.BlockedState, Reason: "budget_exhausted", Budget: "shop/web",
+			Message: "by PDB shop/web (needs 10 healthy, has 10)", Since: *before(since),
+		}
+	}
+	drained := asks("gpu-2", "CHG-1234", "all 12 pods gone, 5 ignored", &api.Status{
+		Phase: api.Drained, Pool: "gpu", RequestedAt: before(26 * time.Hour), StartedAt: before(25 * time.Hour), FinishedAt: before(20 * time.Minute),
+		Pods: api.PodCounts{Gone: 12, Ignored: 5},
+	})
+	drained.Annotations[api.DrainedAnnotation] = "CHG-1234"
+	return []runtime.Object{
+		asks("n1", "CHG-1234", "2 of 10 pods gone, 1 terminating, 5 blocked; shop/web-1 (and 2 more) by PDB shop/web (needs 10 healthy, has 10) for 6m", &api.Status{
+			Phase: api.Blocked, Reason: "budget_exhausted", RequestedAt: before(12 * time.Minute), StartedAt: before(11 * time.Minute), IdleSince: before(time.Minute),
+			Pods: api.PodCounts{Gone: 2, Terminating: 1, Eligible: 2, Blocked: 5, Ignored: 4},
+			Blockers: []api.Blocker{
+				byBudget("shop/web-1", 6*time.Minute), byBudget("shop/web-2", 5*time.Minute),
+				{Pod: "shop/bare", State: api.BlockedState, Reason: "bare_pod", Message: "by bare pod: no controller would create it again", Since: *before(4 * time.Minute)},
+				{Pod: "ci/job-1", State: "terminating", Reason: "finalizer", Message: "terminating, overdue: finalizers example.com/wait", Since: *before(3 * time.Minute)},
+			},
+			MoreBlockers: []api.MoreBlockers{{Reason: "budget_exhausted", Count: 2, Since: *before(time.Minute)}},
+			Warnings:     []string{"ignored the annotation drainer.dev/pod-action of pod shop/web-1: annotations of pods do not count in namespaces that are not declared trusted"},
+		}),
+		drained,
+		asks("n3", "alice-20300131-115500-3f2a", "waits for a slot: 3 of 3 nodes are being drained; 2 are before it", &api.Status{Phase: api.Queued, RequestedAt: before(5 * time.Minute)}),
+		asks("n4", "CHG-1235", "", nil),
+		named("n5", nodeWith()),
+		named("n6", nodeWith("status", "{}")),
+	}
+}
+
+// TestStatusGolden: what people see, with and without room.
+func TestStatusGolden(t *testing.T) {
+	client := fake.NewClientset(gallery()...)
+	for name, args := range map[string]string{
+		"status": "status", "status-wide": "status -o wide", "status-n1": "status n1", "status-gpu-2": "status gpu-2", "status-n4": "status n4",
+		"status-name": "status -o name", "status-json": "status n3 -o json", "status-yaml": "status n3 n4 -o yaml", "status-none": "status n5",
+	} {
+		got := run(t, client, strings.Fields(args)...)
+		if got.status != 0 || got.err != "" {
+			t.Errorf("%s: %+v", args, got)
+		}
+		golden(t, name, got.out)
+	}
+	if got := run(t, fake.NewClientset(), "status"); got.out != "No node has a request. Ask for one with: kubectl drainer drain NODE\n" {
+		t.Errorf("without requests it says %+v", got)
+	}
+}
+
+// TestNarrow: on a narrow terminal columns are left out and texts wrapped, so that
+// no line is longer than it.
+func TestNarrow(t *testing.T) {
+	var nodes []*corev1.Node
+	for _, o := range gallery() {
+		nodes = append(nodes, o.(*corev1.Node))
+	}
+	s := &session{Options: Options{Now: func() time.Time { return noon }}}
+	for _, width := range []int{100, 60, 40, 20} {
+		for _, o := range []*statusFlags{{output: "wide"}, {target: target{names: []string{"n1"}}}} {
+			shown := nodes
+			if len(o.names) > 0 {
+				shown = nodes[:1]
+			}
+			lines := s.statusLines(shown, o, width)
+			for _, l := range lines {
+				if n := len([]rune(l)); n > width && width >= 40 || n > 24 && width == 20 {
+					t.Errorf("at %d columns a line has %d: %s", width, n, l)
+				}
+			}
+			if width == 60 && len(o.names) == 0 {
+				golden(t, "status-narrow", strings.Join(lines, "\n")+"\n")
+			}
+			if width == 60 && len(o.names) == 1 {
+				golden(t, "status-n1-narrow", strings.Join(lines, "\n")+"\n")
+			}
+		}
+	}
+}
+
+// TestHelpGolden: the help of each command.
+func TestHelpGolden(t *testing.T) {
+	for _, c := range command(Options{}).Commands() {
+		if !c.Hidden && c.Name() != "completion" {
+			got := run(t, fake.NewClientset(), c.Name(), "--help")
+			golden(t, "help-"+c.Name(), got.out)
+		}
+	}
+	golden(t, "help", run(t, fake.NewClientset()).out)
+}
+
+// TestStatusUsage: mistakes are named.
+func TestStatusUsage(t *testing.T) {
+	for args, want := range map[string]string{
+		"status -o table":   `--output="table": expected json, yaml, name or wide`,
+		"status -w -o json": "--watch and --output=json",
+		"status n1 -l a=b":  "either names or --selector",
+	} {
+		if got := run(t, fake.NewClientset(), strings.Fields(args)...); got.status != ExitUsage || !strings.Contains(got.err, want) {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+}

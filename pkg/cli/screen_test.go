@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// TestDraw: lines are drawn over those before, as many as there is room for, and
+// none is so long that the terminal would break it.
+func TestDraw(t *testing.T) {
+	var out bytes.Buffer
+	s := &screen{out: &out, live: true, size: func() (int, int) { return 10, 4 }}
+	s.draw([]string{"one", "two two two two"})
+	if got := out.String(); got != "one\x1b[K\r\ntwo two t…\x1b[K\r\n\x1b[J" {
+		t.Errorf("first it draws %q", got)
+	}
+	out.Reset()
+	s.draw([]string{"1", "2", "3", "4", "5"})
+	if got := out.String(); got != "\x1b[2A\r1\x1b[K\r\n2\x1b[K\r\n… and 3 m…\x1b[K\r\n\x1b[J" {
+		t.Errorf("then it draws %q", got)
+	}
+	if s.drawn != 3 {
+		t.Errorf("it has drawn %d lines, want 3", s.drawn)
+	}
+}
+
+// TestTell: in a pipe a line comes once.
+func TestTell(t *testing.T) {
+	var out bytes.Buffer
+	s := newScreen(&out)
+	for _, line := range []string{"a", "a", "b", "a"} {
+		s.tell("n1", line)
+	}
+	s.tell("n2", "a")
+	if got := strings.ReplaceAll(out.String(), "\n", " "); s.live || s.color || got != "a b a a " {
+		t.Errorf("live %v, color %v: it tells %q", s.live, s.color, got)
+	}
+}
+
+// TestPaint: a phase is colored, and only where colors are wanted.
+func TestPaint(t *testing.T) {
+	s := &screen{}
+	if got := s.paint("n1   Blocked   r"); got != "n1   Blocked   r" {
+		t.Errorf("without colors: %q", got)
+	}
+	s.color = true
+	if got := s.paint("n1   Blocked   r"); got != "n1   \x1b[33mBlocked\x1b[0m   r" {
+		t.Errorf("with colors: %q", got)
+	}
+}

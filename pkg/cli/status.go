@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
+)
+
+// statusFlags are the flags of status.
+type statusFlags struct {
+	target
+	watch  bool
+	output string
+}
+
+func (s *session) status() *cobra.Command {
+	o := &statusFlags{}
+	c := &cobra.Command{
+		Use:   "status [NODE... | -l SELECTOR]",
+		Short: "Show how far drains are, and what they wait for",
+		Long: "status lists the nodes with a request: how many of their pods have left, how many are blocked, and the worst\n" +
+			"reason. Of one node that you name it shows all: each pod that holds it up, since when, why, and how to fix it.\n\n" +
+			"With --watch it shows every change until you press Ctrl-C: on a terminal in place, in a pipe as one line for\n" +
+			"each change. Colors are off if NO_COLOR is set.",
+		Example: example(
+			"# See all drains", "status",
+			"# Follow those of a pool", "status -l pool=workers -w",
+			"# See what a node waits for", "status n1",
+			"# See the status for a program", "status n1 -o json",
+		),
+		ValidArgsFunction: s.completeNodes(func(n *corev1.Node) bool { _, is := rowOf(n); return is }),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.check(args); err != nil {
+				return err
+			}
+			return s.runStatus(c.Context(), o)
+		},
+	}
+	o.add(c.Flags())
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "follow the changes")
+	c.Flags().StringVarP(&o.output, "output", "o", "", "json, yaml, name or wide")
+	c.Flags().SortFlags = false
+	return c
+}
+
+func (o *statusFlags) check(args []string) error {
+	if o.names = nil; len(args) > 0 || o.selector != "" {
+		if err := o.take(args); err != nil {
+			return err
+		}
+	}
+	switch o.output {
+	case "", "wide":
+	case "json", "yaml", "name":
+		if o.watch {
+			return usagef("--watch and --output=%s: use one of them", o.output)
+		}
+	default:
+		return usagef("--output=%q: expected json, yaml, name or wide", o.output)
+	}
+	return nil
+}
+
+// shows is true for a node that was meant.
+func (o *statusFlags) shows(n *corev1.Node) bool {
+	return len(o.names) == 0 || slices.Contains(o.names, n.Name)
+}
+
+func (s *session) runStatus(ctx context.Context, o *statusFlags) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	if o.watch {
+		return s.watchStatus(ctx, client, o)
+	}
+	nodes, err := o.read(ctx, client)
+	if err != nil {
+		return err
+	}
+	screen := newScreen(s.Out)
+	switch o.output {
+	case "json", "yaml":
+		return s.printStatus(rowsOf(nodes), o)
+	case "name":
+		for _, r := range rowsOf(nodes) {
+			s.printf("node/%s\n", r.Node)
+		}
+		return nil
+	}
+	for _, l := range s.statusLines(nodes, o, screen.width()) {
+		s.printf("%s\n", screen.paint(l))
+	}
+	return nil
+}
+
+// read reads the nodes meant, in order; all of the cluster if none is named or
+// selected.
+func (o *statusFlags) read(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, error) {
+	if len(o.names) > 0 || o.selector != "" {
+		return o.nodes(ctx, client)
+	}
+	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing nodes: %w", err)
+	}
+	return sortedNodes(list.Items), nil
+}
+
+func rowsOf(nodes []*corev1.Node) []row {
+	rows := []row{}
+	for _, n := range nodes {
+		if r, is := rowOf(n); is {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// statusLines are what status shows.
+func (s *session) statusLines(nodes []*corev1.Node, o *statusFlags, width int) []string {
+	rows := rowsOf(nodes)
+	switch {
+	case len(o.names) == 1 && len(rows) == 1 && o.output == "":
+		return detail(&rows[0], nodes[0], s.Now(), width)
+	case len(rows) == 0 && len(o.names) > 0:
+		return []string{"No request: " + strings.Join(o.names, ", ") + "."}
+	case len(rows) == 0:
+		return []string{"No node has a request. Ask for one with: kubectl drainer drain NODE"}
+	}
+	return statusTable(rows, s.Now(), o.output == "wide", width)
+}
+
+func (s *session) printStatus(rows []row, o *statusFlags) error {
+	var what any = map[string]any{"items": rows}
+	if len(o.names) == 1 && len(rows) == 1 {
+		what = rows[0]
+	}
+	text, err := json.MarshalIndent(what, "", "  ")
+	if err == nil && o.output == "yaml" {
+		text, err = yaml.JSONToYAML(text)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	s.printf("%s\n", strings.TrimSuffix(string(text), "\n"))
+	return nil
+}
+
+// watchStatus shows every change until ctx ends.
+func (s *session) watchStatus(ctx context.Context, client kubernetes.Interface, o *statusFlags) error {
+	name := ""
+	if len(o.names) == 1 {
+		name = o.names[0]
+	}
+	watch, err := watchNodes(ctx, client, name, o.selector, func(err error) { s.notef("Warning: watching nodes: %v; trying again\n", err) })
+	if err != nil {
+		return err
+	}
+	defer watch.stop()
+	screen := newScreen(s.Out)
+	watch.follow(ctx, func() bool {
+		nodes := slices.DeleteFunc(watch.all(), func(n *corev1.Node) bool { return !o.shows(n) })
+		if screen.live {
+			screen.draw(s.statusLines(nodes, o, screen.width()))
+			return false
+		}
+		s.tellStatus(screen, rowsOf(nodes))
+		return false
+	})
+	// Ctrl-C is how it is meant to end.
+	return nil
+}
+
+// tellStatus writes a line for each node that says something else than before.
+func (s *session) tellStatus(screen *screen, rows []row) {
+	is := map[string]bool{}
+	for i := range rows {
+		is[rows[i].Node] = true
+		screen.tell(rows[i].Node, rows[i].summary())
+	}
+	for node := range screen.said {
+		if !is[node] {
+			delete(screen.said, node)
+			s.printf("node/%s released\n", node)
+		}
+	}
+}
