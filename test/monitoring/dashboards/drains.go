@@ -15,8 +15,8 @@ const (
 	// Progress is that of the pods, and all of it once the node is drained: its pods
 	// are not counted any more.
 	progress = `sum by (cluster, node) (` + podsGone + `) / (sum by (cluster, node) (` + podsLeaving + `) > 0) or max by (cluster, node) (drainer_node_phase{$target, phase="Drained"})`
-	// A node's time to go, if its pods go on leaving as they have so far; not of
-	// one with stuck pods, for which nobody can know.
+	// A node's time to go, if its pods keep leaving at the present pace; not of
+	// one with stuck pods, for which it is unknown.
 	timeToGo = `(sum by (cluster, node) (` + podsToGo + `) * ` + inDrain + ` / (sum by (cluster, node) (` + podsGone + `) > 0)) unless on (cluster, node) (sum by (cluster, node) (` + stuckPods + `) > 0)`
 )
 
@@ -41,7 +41,7 @@ func drainsNow() []Panel {
 			now(`avg(`+progress+`) or (`+zero+` - 1)`, "done")).size(3, 4).idle("no drain"),
 		stat("Longest drain", "How long ago the oldest drain began that is not done.", "s",
 			now(`max(`+inDrain+`) or (`+zero+` - 1)`, "longest")).size(3, 4).idle("no drain"),
-		stat("Time to go", "When the slowest node will be done, if its pods go on leaving as they have so far. Nodes that no pod has left yet, and nodes with stuck pods, are not counted: nobody can know.", "s",
+		stat("Time to go", "When the slowest node will be done, if its pods keep leaving at the present pace. Nodes that no pod has left yet, and nodes with stuck pods, do not count: their time is unknown.", "s",
 			now(`max(`+timeToGo+`) or (`+zero+` - 1)`, "to go")).size(3, 4).idle("unknown"),
 	}
 }
@@ -52,7 +52,7 @@ func progressByNode() Panel {
 	byNode := func(state string) string {
 		return `max by (cluster, node) (drainer_node_pods{$target, state="` + state + `"})`
 	}
-	return table("Progress by node", "Every node whose drain has begun, the slowest first, and those that are done. Time to go is a guess from its pace so far; a node with stuck pods has none.", "short", "Since",
+	return table("Progress by node", "Every node whose drain has begun, the slowest first, and those that are done. Time to go is estimated from its pace so far; a node with stuck pods has none.", "short", "Since",
 		[]named{
 			{"cluster", "Cluster"},
 			{"node", "Node"},
@@ -96,7 +96,7 @@ func drainsNodes() []Panel {
 		graph("Time in drain by node", "The 15 nodes of the time shown whose drains began first.", "s",
 			query(inDrain+` and on (cluster, node) bottomk(15, `+
 				`min by (cluster, node) (min_over_time(drainer_node_drain_start_timestamp_seconds{$target}[$__range] @ end())))`, "{{cluster}} {{node}}")).runbooks("DrainerDrainTimedOut"),
-		graph("Queued nodes", "Nodes that are queued, by what they wait for: their time, a slot of --max-draining, their group, or other nodes.", "short",
+		graph("Queued nodes", "Nodes that are queued, by reason: their time, a slot of --max-draining, their group, or other nodes.", "short",
 			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_queued_nodes{$target}))`, "{{reason}}")).stacked().size(24, 6).runbooks("DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode"),
 	}
 }
@@ -130,10 +130,10 @@ func drainsEnded() []Panel {
 		return now(`histogram_quantile(`+q+`, sum by (le) (increase(`+took+`[$__range]))) >= 0 or (0 * sum(increase(drainer_drains_total{$target}[$__range])) - 1)`, legend)
 	}
 	return []Panel{
-		stat("Ended in this time", "How many drains ended in the time shown, and how. One that timed out and went on counts for both.", "short",
+		stat("Ended in this time", "How many drains ended in the time shown, and how. One that timed out and continued counts for both.", "short",
 			now(`sum by (result) (increase(drainer_drains_total{$target}[$__range]))`, "{{result}}")).decimals(0).size(14, 4),
 		stat("How long drains took", "Of the drains done in the time shown, without the time queued or paused. From the histogram's buckets, so not exact.", "s",
-			over("0.5", "half of them"), over("0.95", "95 of 100")).size(10, 4).idle("no drain"),
+			over("0.5", "p50"), over("0.95", "p95")).size(10, 4).idle("no drain"),
 		graph("Drains that ended", "How many drains ended in each interval, and how.", "short",
 			query(`sum by (result) (increase(drainer_drains_total{$target}[$__interval]))`, "{{result}}")).bars().
 			override("drained", colour("green")).override("timed_out", colour("dark-red")).override("cancelled", colour("purple")).

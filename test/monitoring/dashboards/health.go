@@ -4,7 +4,7 @@ package dashboards
 const replica = "{{cluster}} {{namespace}} {{pod}} {{instance}}"
 
 func health() Dashboard {
-	return board("drainer-health", "drainer / Health", "Whether drainer itself is well: its replicas, the leader, its requests, queues and memory.",
+	return board("drainer-health", "drainer / Health", "The health of drainer itself: its replicas, the leader, its requests, queues and memory.",
 		row("Now", healthNow()...),
 		row("Leader and scrapes", healthReplicas()...),
 		row("Requests to the API server", healthRequests()...),
@@ -46,7 +46,7 @@ func healthRequests() []Panel {
 		graph("Requests by code", "All requests to the API server, evictions and watches included.", "reqps",
 			query(`sum by (code) (rate(rest_client_requests_total{$target}[$__rate_interval]) $ours)`, "{{code}}")).stacked().
 			overrideLike("^2.*", colour("green")).overrideLike("^4.*", colour("yellow")).overrideLike("^5.*", colour("red")),
-		graph("How long requests took", "95 of 100 were faster, by verb.", "s",
+		graph("How long requests took", "p95, by verb.", "s",
 			query(`histogram_quantile(0.95, sum by (le, verb) (rate(rest_client_request_duration_seconds_bucket{$target}[$__rate_interval]) $ours))`, "{{verb}}")),
 		graph("Requests by method", "All requests to the API server, evictions and watches included.", "reqps",
 			query(`sum by (method) (rate(rest_client_requests_total{$target}[$__rate_interval]) $ours)`, "{{method}}")).stacked(),
@@ -57,7 +57,7 @@ func healthRequests() []Panel {
 
 func healthWork() []Panel {
 	return []Panel{
-		graph("How long work takes", "An eviction is one request, a task a few; 95 of 100 were faster.", "s",
+		graph("How long work takes", "p95. An eviction is one request, a task a few.", "s",
 			query(`histogram_quantile(0.95, sum by (le, name) (rate(workqueue_work_duration_seconds_bucket{$target, name=~"evictions|tasks"}[$__rate_interval]) $ours))`, "{{name}}")),
 		graph("Oldest work under way", "How long the oldest item has been worked on. More than --eviction-timeout means that a worker hangs.", "s",
 			query(`max by (name) (workqueue_longest_running_processor_seconds{$target, name=~"evictions|tasks"} $ours)`, "{{name}}")),
