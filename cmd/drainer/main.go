@@ -9,14 +9,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 	// The image has no time zones, which windows name.
 	_ "time/tzdata"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 
 	"drainer.dev/drainer/pkg/cli"
 )
@@ -58,19 +54,6 @@ func main() {
 type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
-
-// plugin is what the program is if it is invoked as kubectl-drainer.
-func plugin() cli.Options {
-	// What a library logs would be written into the tables.
-	klog.SetLogger(logr.Discard())
-	return cli.Options{
-		In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr,
-		Version: version, Commit: commit, Now: time.Now,
-		Commands: func(reach func() (*rest.Config, error)) []*cobra.Command {
-			return []*cobra.Command{simulation("kubectl drainer", reach), configuration()}
-		},
-	}
-}
 
 // daemonCommand is the command that drains nodes.
 func daemonCommand(use string) *cobra.Command {

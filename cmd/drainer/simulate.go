@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"drainer.dev/drainer/pkg/cli"
 	"drainer.dev/drainer/pkg/forecast"
 	"drainer.dev/drainer/pkg/simulate"
 )
@@ -74,6 +76,12 @@ func (o *simulateOptions) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.nodes, "drain", o.nodes, "names of the nodes to drain")
 	f.StringVarP(&o.selector, "selector", "l", o.selector, "label selector of the nodes to drain")
 	f.StringVarP(&o.output, "output", "o", o.output, "text or json")
+	o.addForecast(f)
+}
+
+// addForecast adds the flags that say what is taken for granted, those of the
+// daemon among them.
+func (o *simulateOptions) addForecast(f *pflag.FlagSet) {
 	f.DurationVar(&o.startTime, "start-time", o.startTime, "how long pods take from their creation until they are Ready; 0 to take it from their history")
 	f.StringToStringVar(&o.startTimes, "start-time-of", o.startTimes, "the same for the pods of a namespace or a controller, such as shop=20s,shop/web=5s")
 	f.DurationVar(&o.stopTime, "stop-time", o.stopTime, "how long pods take to stop, at most their grace period; 0 for the whole of it")
@@ -194,4 +202,21 @@ func (o *simulateOptions) objects(ctx context.Context, in io.Reader) (*simulate.
 		in = file
 	}
 	return simulate.ReadDump(in)
+}
+
+// read lists the objects of the cluster. It changes nothing.
+func (o *simulateOptions) read(ctx context.Context) (*simulate.Objects, error) {
+	reach := o.reach
+	if reach == nil {
+		reach = o.base
+	}
+	config, err := reach()
+	if err != nil {
+		return nil, fmt.Errorf("reading the cluster (without --filename): %w", err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client to read the cluster: %w", err)
+	}
+	return cli.ReadObjects(ctx, client)
 }

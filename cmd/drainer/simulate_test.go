@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"drainer.dev/drainer/pkg/cli"
 	"drainer.dev/drainer/pkg/simulate"
 )
 
@@ -88,7 +89,7 @@ func TestSimulateErrors(t *testing.T) {
 // TestSimulateReads: a live cluster is only listed, each kind once.
 func TestSimulateReads(t *testing.T) {
 	client := fake.NewClientset()
-	if _, err := list(t.Context(), client); err != nil {
+	if _, err := cli.ReadObjects(t.Context(), client); err != nil {
 		t.Fatal(err)
 	}
 	read := map[string]bool{}

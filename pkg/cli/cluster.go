@@ -40,6 +40,15 @@ func (o *clusterFlags) loader() clientcmd.ClientConfig {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &o.overrides)
 }
 
+// namespace is that of the flag or of the kubeconfig's context.
+func (o *clusterFlags) namespace() (string, error) {
+	namespace, _, err := o.loader().Namespace()
+	if err != nil {
+		return "", fmt.Errorf("finding out the namespace: %w", err)
+	}
+	return namespace, nil
+}
+
 // config is how to reach the API server.
 func (s *session) config() (*rest.Config, error) {
 	config, err := s.cluster.loader().ClientConfig()

@@ -58,6 +58,9 @@ func (e exit) Error() string {
 
 func (e exit) Unwrap() error { return e.err }
 
+// UsageError is an error of the command line, for Options.Commands.
+func UsageError(err error) error { return exit{ExitUsage, err} }
+
 // usagef is an error of the command line.
 func usagef(format string, args ...any) error {
 	return exit{ExitUsage, fmt.Errorf(format, args...)}

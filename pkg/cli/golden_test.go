@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -137,7 +138,7 @@ func TestNarrow(t *testing.T) {
 
 // TestHelpGolden: the help of each command.
 func TestHelpGolden(t *testing.T) {
-	for _, c := range command(Options{}).Commands() {
+	for _, c := range command(Options{Daemon: func(func() (*rest.Config, error)) Daemon { return defaultDaemon{} }}).Commands() {
 		if !c.Hidden && c.Name() != "completion" {
 			got := run(t, fake.NewClientset(), c.Name(), "--help")
 			golden(t, "help-"+c.Name(), got.out)

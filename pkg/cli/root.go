@@ -9,8 +9,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/simulate"
 )
 
 const (
@@ -39,7 +43,27 @@ type Options struct {
 	// Commands are commands of the daemon's program that are of use here, too.
 	// They reach the API server by kubectl's flags.
 	Commands func(reach func() (*rest.Config, error)) []*cobra.Command
+	// Daemon is how the daemon is taken to be configured: its defaults, which flags
+	// change. Nil to leave the commands out that need it.
+	Daemon func(reach func() (*rest.Config, error)) Daemon
+	// Judge makes what asks the API server for verdicts on evictions.
+	Judge func(context.Context, *rest.Config) (JudgeFunc, error)
 }
+
+// Daemon is how the daemon is taken to be configured.
+type Daemon interface {
+	// Add adds its flags.
+	Add(*pflag.FlagSet)
+	// Complete reads the configuration file and checks everything.
+	Complete() error
+	// Simulation is what to simulate, but for the nodes. It is valid once
+	// Complete has returned nil.
+	Simulation() simulate.Options
+}
+
+// JudgeFunc asks whether an eviction would be admitted, and returns the HTTP
+// status, 0 without an answer, and the error that was made of it.
+type JudgeFunc func(ctx context.Context, pod *plan.Pod, gracePeriod *int64) (code int, err error)
 
 // Arguments are the arguments of the plugin if the program was invoked as the
 // plugin, by its name, and false if it was not.
@@ -101,7 +125,10 @@ func command(o Options) *cobra.Command {
 	c.SetErr(o.ErrOut)
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit{ExitUsage, err} })
 	s.cluster.add(c.PersistentFlags())
-	c.AddCommand(s.status(), s.drain(), s.cancel(), s.release(), s.pause(), s.resume())
+	c.AddCommand(s.status(), s.drain(), s.cancel(), s.release(), s.pause(), s.resume(), s.version())
+	if o.Daemon != nil {
+		c.AddCommand(s.plan(), s.why())
+	}
 	if o.Commands != nil {
 		c.AddCommand(o.Commands(s.config)...)
 	}

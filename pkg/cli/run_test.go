@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -44,6 +45,8 @@ func runIn(ctx context.Context, client kubernetes.Interface, args ...string) ter
 		In: strings.NewReader(""), Out: &out, ErrOut: &errOut, Version: "v1.2.3", Commit: "abc",
 		Now: clock(), User: func() string { return `CORP\jane doe` },
 		Connect: func() (kubernetes.Interface, error) { return client, nil },
+		Daemon:  func(func() (*rest.Config, error)) Daemon { return defaultDaemon{} },
+		Judge:   func(context.Context, *rest.Config) (JudgeFunc, error) { return answers, nil },
 	}, args)
 	return terminal{out.String(), errOut.String(), status}
 }

@@ -39,9 +39,9 @@ type ran struct {
 // any goroutine.
 func (e *env) tryPlugin(program string, args ...string) (r ran, err error) {
 	var out, errOut bytes.Buffer
-	command := append(args, "--kubeconfig="+shared.Cluster.Kubeconfig())
 	err = suite.While(e, "kubectl drainer "+strings.Join(args, " "), func(ctx context.Context) error {
-		c := exec.CommandContext(ctx, program, command...)
+		c := exec.CommandContext(ctx, program, args...)
+		c.Env = append(os.Environ(), "KUBECONFIG="+shared.Cluster.Kubeconfig())
 		c.Stdout, c.Stderr = &out, &errOut
 		err := c.Run()
 		r.status = c.ProcessState.ExitCode()

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -13,25 +13,9 @@ import (
 	"drainer.dev/drainer/pkg/simulate"
 )
 
-// read lists the objects of the cluster. It changes nothing.
-func (o *simulateOptions) read(ctx context.Context) (*simulate.Objects, error) {
-	reach := o.reach
-	if reach == nil {
-		reach = o.base
-	}
-	config, err := reach()
-	if err != nil {
-		return nil, fmt.Errorf("reading the cluster (without --filename): %w", err)
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("making a client to read the cluster: %w", err)
-	}
-	return list(ctx, client)
-}
-
-// list lists every kind of object that a forecast is made from.
-func list(ctx context.Context, client kubernetes.Interface) (*simulate.Objects, error) {
+// ReadObjects lists every kind of object that a forecast is made from. It changes
+// nothing.
+func ReadObjects(ctx context.Context, client kubernetes.Interface) (*simulate.Objects, error) {
 	o, core, apps := &simulate.Objects{}, client.CoreV1(), client.AppsV1()
 	for _, read := range []func() error{
 		func() error {

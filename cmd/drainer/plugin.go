@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/cli"
+	"drainer.dev/drainer/pkg/drain"
+	"drainer.dev/drainer/pkg/simulate"
+)
+
+// plugin is what the program is if it is invoked as kubectl-drainer.
+func plugin() cli.Options {
+	// What a library logs would be written into the tables.
+	klog.SetLogger(logr.Discard())
+	return cli.Options{
+		In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr,
+		Version: version, Commit: commit, Now: time.Now,
+		Commands: func(reach func() (*rest.Config, error)) []*cobra.Command {
+			return []*cobra.Command{asPlugin(simulation("kubectl drainer", reach)), asPlugin(configuration())}
+		},
+		Daemon: func(reach func() (*rest.Config, error)) cli.Daemon {
+			o := simulationDefaults()
+			o.reach = reach
+			return planning{o}
+		},
+		Judge: judge,
+	}
+}
+
+// asPlugin lets errors of a command and of its subcommands mean in the plugin what
+// they mean here: any is one of usage that is no failure.
+func asPlugin(c *cobra.Command) *cobra.Command {
+	check := func(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
+		if run == nil {
+			return nil
+		}
+		return func(c *cobra.Command, args []string) error {
+			err := run(c, args)
+			if failed := (failure{}); err == nil || errors.As(err, &failed) {
+				return err
+			}
+			return cli.UsageError(err)
+		}
+	}
+	c.Args, c.RunE = check(c.Args), check(c.RunE)
+	for _, sub := range c.Commands() {
+		asPlugin(sub)
+	}
+	return c
+}
+
+// planning is how the daemon is taken to be configured by whoever plans.
+type planning struct{ *simulateOptions }
+
+// Add implements cli.Daemon.
+func (p planning) Add(f *pflag.FlagSet) { p.addForecast(f) }
+
+// Complete implements cli.Daemon.
+func (p planning) Complete() error { return p.complete() }
+
+// Simulation implements cli.Daemon.
+func (p planning) Simulation() simulate.Options { return p.simulation() }
+
+// judge is how to ask the API server for the verdict on an eviction.
+func judge(ctx context.Context, config *rest.Config) (cli.JudgeFunc, error) {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for dry runs: %w", err)
+	}
+	evictions, err := drain.EvictionVersion(ctx, client.Discovery())
+	if err != nil {
+		return nil, err
+	}
+	return cli.JudgeFunc(drain.NewDryRunFunc(client.CoreV1().RESTClient(), evictions)), nil
+}

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/simulate"
+)
+
+// planFlags are the flags of plan.
+type planFlags struct {
+	target
+	output string
+	// ask is false to leave the API server's verdicts out.
+	ask bool
+}
+
+func (s *session) plan() *cobra.Command {
+	o, daemon := &planFlags{ask: true, output: "text"}, s.Daemon(s.config)
+	c := &cobra.Command{
+		Use:   "plan {NODE... | -l SELECTOR}",
+		Short: "Show what a drain would do, before you ask for it",
+		Long: "plan shows which pods would leave the nodes, which stay and which block, by drainer's rules and by the API\n" +
+			"server's own verdicts on their evictions (dry runs, one at a time: budgets that several pods share admit fewer).\n" +
+			"Then it forecasts the drain: how long it takes, which budgets bound the time, and what cannot finish and how to\n" +
+			"fix it. It writes nothing, and needs no drainer in the cluster: flags and --config say how it is configured.\n\n" +
+			"Exit statuses:\n" + statusText(0, ExitFailure, ExitUsage, ExitCannotFinish),
+		Example: example(
+			"# See what a drain of two nodes would do", "plan n1 n2",
+			"# The same with the configuration of your drainer", "plan -l pool=workers --config=drainer.yaml",
+		),
+		ValidArgsFunction: s.completeNodes(func(*corev1.Node) bool { return true }),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.take(args); err != nil {
+				return err
+			}
+			if o.output != "text" && o.output != "json" {
+				return usagef("--output=%q: expected text or json", o.output)
+			}
+			if err := daemon.Complete(); err != nil {
+				return exit{ExitUsage, err}
+			}
+			return s.runPlan(c.Context(), o, daemon.Simulation())
+		},
+	}
+	o.target.add(c.Flags())
+	c.Flags().StringVarP(&o.output, "output", "o", o.output, "text or json")
+	c.Flags().BoolVar(&o.ask, "verdicts", o.ask, "ask the API server for a verdict on each pod; needs the permission to create pods/eviction")
+	daemon.Add(c.Flags())
+	c.Flags().SortFlags = false
+	return c
+}
+
+// planned is what plan shows.
+type planned struct {
+	Pods     []verdict        `json:"pods"`
+	Forecast *simulate.Result `json:"forecast"`
+}
+
+func (s *session) runPlan(ctx context.Context, o *planFlags, simulation simulate.Options) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	nodes, err := o.nodes(ctx, client)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		simulation.Nodes = append(simulation.Nodes, n.Name)
+	}
+	objects, err := ReadObjects(ctx, client)
+	if err != nil {
+		return err
+	}
+	judge, err := s.judge(ctx, o.ask)
+	if err != nil {
+		return err
+	}
+	p := planned{Pods: s.verdicts(ctx, objects, simulation.Nodes, simulation.Daemon.Config, judge)}
+	if p.Forecast, err = simulate.Run(objects, simulation); err != nil {
+		return fmt.Errorf("forecasting the drain: %w", err)
+	}
+	if err := s.printPlan(&p, o); err != nil {
+		return err
+	}
+	if bad := slices.ContainsFunc(p.Pods, func(v verdict) bool { return v.bad() }); bad || !p.Forecast.Complete {
+		return exit{ExitCannotFinish, nil}
+	}
+	return nil
+}
+
+// judge is what asks the API server; nil if it is not to be asked.
+func (s *session) judge(ctx context.Context, ask bool) (JudgeFunc, error) {
+	if !ask {
+		return nil, nil
+	}
+	if s.Connect != nil {
+		return s.Judge(ctx, nil)
+	}
+	config, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	return s.Judge(ctx, config)
+}
+
+// verdicts are those on the pods of the nodes, by node and pod.
+func (s *session) verdicts(ctx context.Context, objects *simulate.Objects, nodes []string, config plan.Config, judge JudgeFunc) []verdict {
+	daemonSets := map[types.UID]bool{}
+	for i := range objects.DaemonSets {
+		daemonSets[objects.DaemonSets[i].UID] = true
+	}
+	list := []verdict{}
+	for i := range objects.Pods {
+		if pod := plan.PodOf(&objects.Pods[i]); slices.Contains(nodes, pod.Node) {
+			list = append(list, judgePod(ctx, pod, daemonSets, config, judge, s.Now()))
+		}
+	}
+	slices.SortFunc(list, func(a, b verdict) int { return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Pod, b.Pod)) })
+	return list
+}
+
+func (s *session) printPlan(p *planned, o *planFlags) error {
+	if o.output == "json" {
+		text, err := json.MarshalIndent(p, "", "  ")
+		if err != nil {
+			return fmt.Errorf("writing the plan: %w", err)
+		}
+		s.printf("%s\n", text)
+		return nil
+	}
+	screen := newScreen(s.Out)
+	for _, l := range verdictTable(p.Pods, screen.width()) {
+		s.printf("%s\n", l)
+	}
+	s.printf("\nForecast: ")
+	return p.Forecast.WriteText(s.Out)
+}

@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/config"
+	"drainer.dev/drainer/pkg/forecast"
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/simulate"
+)
+
+// defaultDaemon is a daemon with its defaults.
+type defaultDaemon struct{}
+
+func (defaultDaemon) Add(*pflag.FlagSet) {}
+func (defaultDaemon) Complete() error    { return nil }
+
+func (defaultDaemon) Simulation() simulate.Options {
+	c := config.Default("drainer")
+	return simulate.Options{
+		Daemon:  forecast.Options{Config: c.Plan(), Selectors: c.Selectors(), QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: time.Minute},
+		Latency: 10 * time.Millisecond, ControllerDelay: 20 * time.Millisecond, Limit: 24 * time.Hour,
+	}
+}
+
+// answers are those of an API server, by the beginning of the pod's name.
+func answers(_ context.Context, pod *plan.Pod, _ *int64) (int, error) {
+	switch name, _, _ := strings.Cut(pod.Name, "-"); name {
+	case "full":
+		err := apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0)
+		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: policyv1.DisruptionBudgetCause, Message: "The disruption budget full needs 2 healthy pods and has 2 currently"}}
+		return 429, err
+	case "hook":
+		return 400, &apierrors.StatusError{ErrStatus: metav1.Status{Code: 400, Message: `admission webhook "no.example.com" denied the request: no`}}
+	case "secret":
+		return 403, apierrors.NewForbidden(corev1.Resource("pods"), pod.Name, nil)
+	default:
+		return 201, nil
+	}
+}
+
+// pod is a ready pod of a ReplicaSet of its name on node na.
+func pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
+	controller := true
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour)), Labels: map[string]string{"app": name},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: name, UID: types.UID("rs-" + name), Controller: &controller}},
+		},
+		Spec:   corev1.PodSpec{NodeName: "na"},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(noon.Add(-time.Hour + 5*time.Second))}}},
+	}
+	for _, c := range change {
+		c(p)
+	}
+	return p
+}
+
+func bare(p *corev1.Pod) { p.OwnerReferences = nil }
+
+func ofDaemonSet(p *corev1.Pod) {
+	p.OwnerReferences[0].Kind, p.OwnerReferences[0].Name, p.OwnerReferences[0].UID = "DaemonSet", "agent", "ds"
+}
+
+func readyNode(name string, pairs ...string) *corev1.Node {
+	n := named(name, nodeWith(pairs...))
+	n.UID = types.UID("node-" + name)
+	n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.NewTime(noon)})
+	return n
+}
+
+func small(pods ...*corev1.Pod) []runtime.Object {
+	objects := []runtime.Object{readyNode("na"), readyNode("nb"), readyNode("nc"), &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "agent", UID: "ds"}}}
+	for _, p := range pods {
+		objects = append(objects, p)
+	}
+	return objects
+}
+
+// TestPlan: it says of each pod what would happen to it and why, and its exit
+// status whether the drain would finish.
+func TestPlan(t *testing.T) {
+	client := fake.NewClientset(small(pod("web"), pod("agent-1", ofDaemonSet), pod("other", func(p *corev1.Pod) { p.Spec.NodeName = "nb" }))...)
+	got := run(t, client, "plan", "na")
+	if got.status != 0 {
+		t.Errorf("%+v", got)
+	}
+	golden(t, "plan", got.out)
+	for _, a := range client.Actions() {
+		if v := a.GetVerb(); v != "list" && v != "get" {
+			t.Errorf("it sends %s %s", v, a.GetResource().Resource)
+		}
+	}
+	bad := small(pod("bare", bare), pod("full-1"), pod("hook-1"), pod("secret-1"))
+	got = run(t, fake.NewClientset(bad...), "plan", "na")
+	if got.status != ExitCannotFinish {
+		t.Errorf("%+v", got)
+	}
+	golden(t, "plan-blocked", got.out)
+	got = run(t, fake.NewClientset(bad[:len(bad)-1]...), "plan", "na", "-o=json")
+	var p planned
+	if err := json.Unmarshal([]byte(got.out), &p); err != nil || len(p.Pods) != 3 || p.Forecast == nil || p.Forecast.Complete {
+		t.Errorf("error %v in %s", err, got.out)
+	}
+}
+
+// TestPlanStatus: what the API server refuses for another reason than a budget
+// cannot finish; what a budget refuses now, or nobody says, may.
+func TestPlanStatus(t *testing.T) {
+	for name, want := range map[string]int{"web": 0, "full-1": 0, "secret-1": 0, "hook-1": ExitCannotFinish} {
+		if got := run(t, fake.NewClientset(small(pod(name))...), "plan", "na"); got.status != want {
+			t.Errorf("%s: exit status %d, want %d\n%s%s", name, got.status, want, got.out, got.err)
+		}
+		if got := run(t, fake.NewClientset(small(pod(name))...), "plan", "na", "--verdicts=false"); got.status != 0 || !strings.Contains(got.out, "was not asked") {
+			t.Errorf("%s without verdicts: %+v", name, got)
+		}
+	}
+}
+
+// TestWhy: it says what drainer and the API server say about a pod, and how to let
+// it leave.
+func TestWhy(t *testing.T) {
+	blockedNode := func() *corev1.Node {
+		n := asks("na", "r", "0 of 1 pods gone", &api.Status{Phase: api.Blocked, Blockers: []api.Blocker{{
+			Pod: "shop/full-1", State: api.BlockedState, Reason: "budget_exhausted", Budget: "shop/full", Message: "by PDB shop/full (needs 2 healthy, has 2)", Since: *before(6 * time.Minute),
+		}}})
+		return n
+	}
+	deleted := metav1.NewTime(noon.Add(-2 * time.Minute))
+	for name, test := range map[string]struct {
+		node *corev1.Node
+		pod  *corev1.Pod
+		says []string
+	}{
+		"no request":  {readyNode("na"), pod("web"), []string{"The node has no request", "the API server would admit it"}},
+		"no answer":   {readyNode("na", "drain", "r"), pod("web"), []string{"drainer has not answered yet"}},
+		"blocked":     {blockedNode(), pod("full-1"), []string{"Blocked for the request r", "drainer says: blocked for 6m, by PDB shop/full", "it waits: The disruption budget full needs 2", "Fix: make the pods under PDB shop/full Ready"}},
+		"bare":        {readyNode("na"), pod("bare", bare), []string{"it is blocked: no controller would create it again", "Fix: delete the pod yourself"}},
+		"stays":       {readyNode("na"), pod("x", ofDaemonSet), []string{"it stays: DaemonSet agent would create it again"}},
+		"terminating": {readyNode("na"), pod("x", func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = &deleted, []string{"example.com/wait"} }), []string{"its grace period ended 2m ago; its finalizers are example.com/wait"}},
+		"on no node":  {readyNode("na"), pod("x", func(p *corev1.Pod) { p.Spec.NodeName = "" }), []string{"is on no node"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := fake.NewClientset(test.node, test.pod, &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "agent", UID: "ds"}})
+			for _, args := range [][]string{{"why", "shop/" + test.pod.Name}, {"why", "-n", "shop", "pod/" + test.pod.Name}} {
+				got := run(t, client, args...)
+				for _, want := range test.says {
+					if got.status != 0 || !strings.Contains(got.out, want) {
+						t.Errorf("%v: exit status %d, want %q:\n%s%s", args, got.status, want, got.out, got.err)
+					}
+				}
+			}
+		})
+	}
+	if got := run(t, fake.NewClientset(), "why", "shop/none"); got.status != ExitFailure || !strings.Contains(got.err, "reading pod shop/none") {
+		t.Errorf("of no pod: %+v", got)
+	}
+}
+
+// TestVersion: both versions are said.
+func TestVersion(t *testing.T) {
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "d", Labels: map[string]string{"app.kubernetes.io/name": "drainer"}}}
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Image: "ghcr.io/drainer-dev/drainer:v1.2.2"}}
+	client := fake.NewClientset(d)
+	for args, want := range map[string]string{
+		"version --client": "Client: v1.2.3 (abc)\n",
+		"version -n ops":   "Client: v1.2.3 (abc)\nDaemon: ghcr.io/drainer-dev/drainer:v1.2.2 (deployment/d in ops)\n",
+		"version":          "Client: v1.2.3 (abc)\nDaemon: none found in the namespace drainer; --namespace says where it runs\n",
+	} {
+		if got := run(t, client, strings.Fields(args)...); got.status != 0 || got.out != want {
+			t.Errorf("%s: %+v, want %q", args, got, want)
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/simulate"
+)
+
+func (s *session) why() *cobra.Command {
+	ask, daemon := true, s.Daemon(s.config)
+	c := &cobra.Command{
+		Use:   "why {POD | NAMESPACE/POD}",
+		Short: "Show why a pod has not left its node yet",
+		Long: "why shows what drainer says about a pod and about its node, and asks the API server whether it would admit the\n" +
+			"eviction of the pod now (a dry run). It writes nothing.",
+		Example: example(
+			"# See why a pod is still there", "why -n shop web-7f",
+			"# The same, as status names the pod", "why shop/web-7f",
+		),
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := daemon.Complete(); err != nil {
+				return exit{ExitUsage, err}
+			}
+			return s.runWhy(c.Context(), args[0], ask, daemon.Simulation().Daemon.Config)
+		},
+	}
+	c.Flags().BoolVar(&ask, "verdict", ask, "ask the API server for a verdict; needs the permission to create pods/eviction")
+	daemon.Add(c.Flags())
+	// Only what drainer's own rules need is of interest here.
+	for _, name := range []string{"start-time", "start-time-of", "stop-time", "api-latency", "controller-delay", "limit"} {
+		_ = c.Flags().MarkHidden(name)
+	}
+	c.Flags().SortFlags = false
+	return c
+}
+
+func (s *session) runWhy(ctx context.Context, name string, ask bool, config plan.Config) error {
+	namespace, pod, named := strings.Cut(strings.TrimPrefix(name, "pod/"), "/")
+	if !named {
+		pod = namespace
+		var err error
+		if namespace, err = s.cluster.namespace(); err != nil {
+			return err
+		}
+	}
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	p, err := client.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("reading pod %s/%s: %w", namespace, pod, err)
+	}
+	if p.Spec.NodeName == "" {
+		s.printf("Pod %s/%s is on no node.\n", namespace, pod)
+		return nil
+	}
+	node, err := client.CoreV1().Nodes().Get(ctx, p.Spec.NodeName, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("reading node %s: %w", p.Spec.NodeName, err)
+	}
+	judge, err := s.judge(ctx, ask)
+	if err != nil {
+		return err
+	}
+	daemonSets, err := daemonSetsOf(ctx, client, namespace)
+	if err != nil {
+		return err
+	}
+	v := judgePod(ctx, plan.PodOf(p), daemonSets, config, judge, s.Now())
+	width := newScreen(s.Out).width()
+	for _, l := range explain(p, node, v, s.Now(), width) {
+		s.printf("%s\n", l)
+	}
+	return nil
+}
+
+// daemonSetsOf are the DaemonSets of a namespace.
+func daemonSetsOf(ctx context.Context, client kubernetes.Interface, namespace string) (map[types.UID]bool, error) {
+	list, err := client.AppsV1().DaemonSets(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing the DaemonSets of the namespace %s: %w", namespace, err)
+	}
+	uids := map[types.UID]bool{}
+	for i := range list.Items {
+		uids[list.Items[i].UID] = true
+	}
+	return uids, nil
+}
+
+// explain says why a pod is still on its node.
+func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width int) []string {
+	key := pod.Namespace + "/" + pod.Name
+	lines := []string{fit(fmt.Sprintf("Pod %s on node %s", key, node.Name), width)}
+	say := func(text string) { lines = append(lines, wrap(text, "  ", width)...) }
+	r, asked := rowOf(node)
+	switch {
+	case !asked || r.Request == "":
+		say("The node has no request: drainer evicts nothing from it.")
+	case r.Status == nil:
+		say("The node has the request " + r.Request + ", and drainer has not answered yet.")
+	default:
+		say(fmt.Sprintf("The node is %s for the request %s: %s", r.Phase, r.Request, r.Message))
+	}
+	if pod.DeletionTimestamp != nil {
+		say("The pod is terminating: " + terminating(pod, now))
+	}
+	fix := ""
+	if b := blockerOf(r.Status, key); b != nil {
+		say(fmt.Sprintf("drainer says: %s for %s, %s", b.State, age(&b.Since, now), b.Message))
+		fix = simulate.Fix(plan.Reason(b.Reason), b.Budget)
+	}
+	switch v.Verdict {
+	case leaves:
+		say("If it were evicted now: " + orText(v.Message, "the API server would admit it."))
+	case going:
+	default:
+		say(fmt.Sprintf("If it were evicted now: it %s: %s", strings.Replace(v.Verdict, blocked, "is blocked", 1), v.Message))
+	}
+	if fix == "" && v.Verdict == blocked {
+		fix = simulate.Fix(plan.Reason(v.Reason), "that the message names")
+	}
+	if fix != "" {
+		say("Fix: " + fix)
+	}
+	return lines
+}
+
+func orText(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
+// terminating is how far a pod's end is.
+func terminating(pod *corev1.Pod, now time.Time) string {
+	text := "its grace period ends in " + age(&now, pod.DeletionTimestamp.Time)
+	if pod.DeletionTimestamp.Time.Before(now) {
+		text = "its grace period ended " + age(&pod.DeletionTimestamp.Time, now) + " ago"
+	}
+	if len(pod.Finalizers) > 0 {
+		text += "; its finalizers are " + strings.Join(pod.Finalizers, ", ")
+	}
+	return text
+}
+
+// blockerOf is what a status says about a pod; nil if it says nothing.
+func blockerOf(s *api.Status, key string) *api.Blocker {
+	if s == nil {
+		return nil
+	}
+	for i := range s.Blockers {
+		if s.Blockers[i].Pod == key {
+			return &s.Blockers[i]
+		}
+	}
+	return nil
+}
