@@ -2,6 +2,7 @@ package cli
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,5 +158,43 @@ func TestStatusUsage(t *testing.T) {
 		if got := run(t, fake.NewClientset(), strings.Fields(args)...); got.status != ExitUsage || !strings.Contains(got.err, want) {
 			t.Errorf("%s: %+v", args, got)
 		}
+	}
+}
+
+// TestDocument compares docs/kubectl-drainer.md with the commands: the part after
+// its heading of the exit statuses is made from them.
+func TestDocument(t *testing.T) {
+	const path, heading = "../../docs/kubectl-drainer.md", "\n## Exit statuses\n"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, after, found := strings.Cut(string(text), heading)
+	if !found {
+		t.Fatalf("%s has no heading %q", path, heading)
+	}
+	var b strings.Builder
+	b.WriteString("\nScripts can rely on them.\n\n| status | |\n| --- | --- |\n")
+	for _, e := range exitStatuses {
+		fmt.Fprintf(&b, "| %d | %s |\n", e.status, e.meaning)
+	}
+	b.WriteString("\n## Commands\n\nEach command also takes kubectl's flags that say which cluster is meant.\n")
+	for _, c := range command(Options{Daemon: func(func() (*rest.Config, error)) Daemon { return defaultDaemon{} }}).Commands() {
+		if c.Hidden || c.Name() == "completion" || c.Name() == "help" {
+			continue
+		}
+		help, _, _ := strings.Cut(run(t, fake.NewClientset(), c.Name(), "--help").out, "\nGlobal Flags:")
+		fmt.Fprintf(&b, "\n### kubectl drainer %s\n\n```text\n%s\n```\n", c.Name(), strings.TrimSpace(help))
+	}
+	b.WriteString("\n`plan` and `why` also take the flags of [simulate](simulate.md) and of the daemon that decide about drains.\n" +
+		"`kubectl drainer simulate` and `kubectl drainer config` are those of [drainer](simulate.md).\n")
+	if *update {
+		if err := os.WriteFile(path, []byte(written+heading+b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if after != b.String() {
+		t.Errorf("%s differs from the commands: go test ./pkg/cli -update", path)
 	}
 }

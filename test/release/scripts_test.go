@@ -75,7 +75,7 @@ func TestReleaseNotes(t *testing.T) {
 // TestScriptsAreClean checks the scripts that are files of their own; without
 // shellcheck at least their syntax.
 func TestScriptsAreClean(t *testing.T) {
-	for _, path := range []string{".ci/run", ".github/check-pins", ".github/pin-images", ".github/release-notes", "test/compile", "test/parts"} {
+	for _, path := range []string{".ci/run", ".github/check-pins", ".github/pin-images", ".github/plugin-archives", ".github/release-notes", "test/compile", "test/parts"} {
 		if shellcheck, err := exec.LookPath("shellcheck"); err == nil {
 			run(t, checkout, nil, shellcheck, path)
 		} else {
