@@ -106,6 +106,9 @@ type Blocker struct {
 	Reason string `json:"reason"`
 	// Budget is the PodDisruptionBudget, or several separated by commas.
 	Budget string `json:"budget,omitempty"`
+	// Rule is the rule of the configuration that keeps the pod from being evicted;
+	// empty if something else does.
+	Rule string `json:"rule,omitempty"`
 	// Message says more, for people.
 	Message string `json:"message,omitempty"`
 	// Since is when the pod began to be in this state.

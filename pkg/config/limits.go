@@ -144,7 +144,7 @@ func (c *DrainerConfiguration) Selectors() plan.Selectors {
 	for _, g := range c.Groups {
 		s.Groups = append(s.Groups, g.Label)
 	}
-	s.Windows = c.planWindows()
+	s.Windows, s.Rules = c.planWindows(), c.planRules()
 	return s
 }
 

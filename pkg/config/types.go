@@ -63,6 +63,11 @@ type DrainerConfiguration struct {
 	// the windows say, and of drains that have begun, too.
 	Freezes []Freeze `json:"freezes,omitempty"`
 
+	// rules say what happens to pods, by what they are. The first rule that matches a
+	// pod decides; for a pod that none matches, barePods and emptyDir do. Static pods,
+	// and those of a DaemonSet that exists, stay whatever the rules say. A pod that
+	// has finished is evicted, unless its rule says Ignore.
+	Rules []Rule `json:"rules,omitempty"`
 	// barePods is what to do with pods that have no controller: Block, Evict or
 	// Ignore.
 	BarePods plan.BarePods `json:"barePods"`

@@ -23,6 +23,7 @@ func (c *DrainerConfiguration) Validate() field.ErrorList {
 	v.drains(c)
 	v.limits(c)
 	v.windows(c)
+	v.rules(c)
 	v.evictions(&c.Eviction)
 	v.connection(c)
 	v.leaderElection(c)
@@ -191,7 +192,7 @@ func (c *DrainerConfiguration) Plan() plan.Config {
 	return plan.Config{
 		MaxDraining: shareOf(&c.MaxDraining), MaxUnavailable: c.maxUnavailable(), PendingPods: c.PendingPods, YieldAfter: c.YieldAfter.Duration,
 		Pools: c.pools(), Groups: c.groups(), AllowLastNode: c.AllowLastNode, Settle: c.Settle.Duration, StuckAfter: c.StuckAfter.Duration,
-		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir,
+		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir, Rules: c.planRules(),
 		Windows: c.planWindows(), Freezes: c.planFreezes(),
 		AllowDelete: c.AllowDelete, NeverDelete: c.NeverDelete.Namespaces,
 	}

@@ -43,6 +43,7 @@ type flags struct {
 	selectors plan.Selectors
 	windows   []plan.Window
 	freezes   []plan.Freeze
+	rules     *plan.Rules
 	// planning is how long a plan takes, which in a bubble takes no time at all.
 	planning time.Duration
 }
@@ -190,7 +191,7 @@ func (p *process) config() plan.Config {
 	c := plan.Config{
 		AllowLastNode: p.allowLastNode, Settle: settle, StuckAfter: stuckAfter,
 		Timeout: p.drainTimeout, OnTimeout: p.onTimeout, BarePods: p.barePods, EmptyDir: p.emptyDir,
-		Windows: p.windows, Freezes: p.freezes,
+		Windows: p.windows, Freezes: p.freezes, Rules: p.rules,
 		AllowDelete: p.allowDelete, NeverDelete: p.neverDelete,
 	}
 	var err error
@@ -205,7 +206,7 @@ func (p *process) config() plan.Config {
 // nodes say what a node is by its labels.
 func (p *process) nodes() plan.Selectors {
 	s := p.selectors
-	s.Windows = p.windows
+	s.Windows, s.Rules = p.windows, p.rules
 	if p.nodeSelector != "" {
 		served, err := labels.Parse(p.nodeSelector)
 		if err != nil {

@@ -29,7 +29,7 @@ func (c *Controller) judge(ctx context.Context, t task) (progress, error) {
 	if err != nil {
 		return done, err
 	}
-	j := plan.NewJudgement(pods, c.View.DaemonSets(), c.Config, time.Now())
+	j := plan.NewJudgement(pods, c.around(n.Node), &c.Config, time.Now())
 	for _, pod := range j.Ask {
 		if ctx.Err() != nil {
 			break

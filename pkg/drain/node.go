@@ -154,10 +154,10 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 	if err != nil {
 		return err
 	}
-	daemonSets := c.View.DaemonSets()
+	around := c.around(n.Node)
 	now := time.Now()
 	for _, pod := range pods {
-		if plan.IsTarget(pod, daemonSets, c.Config) {
+		if c.Config.IsTarget(pod, around) {
 			c.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
 			return nil
 		}
@@ -165,6 +165,11 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 	report := n.Report().Done(now)
 	version, err := c.writer.report(ctx, n.Node, report, n.Node.ResourceVersion, now)
 	return c.wrote(n.Node, &report, version, err, plan.NodeDrained{Node: n.Node.UID, Request: n.Request.ID, At: now})
+}
+
+// around is what decides about the pods of a node besides the pods themselves.
+func (c *Controller) around(n *plan.Node) plan.Surroundings {
+	return plan.Surroundings{Pool: n.Pool, DaemonSets: c.View.DaemonSets(), Budgets: c.Ledger.View()}
 }
 
 // podsOn are the pods of a node, by the API server itself.
@@ -177,7 +182,7 @@ func (c *Controller) podsOn(ctx context.Context, node string) ([]*plan.Pod, erro
 	}
 	pods := make([]*plan.Pod, len(list.Items))
 	for i := range list.Items {
-		pods[i] = plan.PodOf(&list.Items[i])
+		pods[i] = c.Config.Rules.PodOf(&list.Items[i])
 	}
 	return pods, nil
 }

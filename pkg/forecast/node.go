@@ -164,8 +164,10 @@ func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 		return nil
 	}), follow(func() {
 		now := d.loop.Now()
+		config := &d.loop.options.Config
+		around := plan.Surroundings{Pool: n.Node.Pool, DaemonSets: d.view.daemonSets, Budgets: d.ledger.View()}
 		for _, o := range there {
-			if plan.IsTarget(plan.PodOf(o.(*corev1.Pod)), d.view.daemonSets, d.loop.options.Config) {
+			if config.IsTarget(config.Rules.PodOf(o.(*corev1.Pod)), around) {
 				d.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
 				end(nil)
 				return

@@ -170,7 +170,7 @@ func (v *view) showPod(o *corev1.Pod, version uint64, gone bool) {
 		v.daemon.wakeSoon()
 		return
 	}
-	pod := plan.PodOf(o)
+	pod := v.daemon.loop.options.Selectors.PodOf(o)
 	if reflect.DeepEqual(p.pods[o.UID], pod) {
 		return
 	}
@@ -210,7 +210,7 @@ func (v *view) listPods(name string) {
 			}
 			p.listed = version
 			for _, o := range there {
-				p.pods[o.GetUID()] = plan.PodOf(o.(*corev1.Pod))
+				p.pods[o.GetUID()] = l.options.Selectors.PodOf(o.(*corev1.Pod))
 			}
 			v.daemon.wake()
 		})

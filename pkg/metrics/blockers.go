@@ -34,11 +34,13 @@ var (
 		"PodDisruptionBudgets that block pods and that drainer_budget_blocked_pods does not name.", nil, nil)
 	namespaceBlockers = prometheus.NewDesc("drainer_namespace_blockers",
 		"Pods of a namespace that are blocked, or overdue in terminating, on all nodes being drained; the 50 namespaces with the most.", []string{"pod_namespace"}, nil)
+	ruleBlocked = prometheus.NewDesc("drainer_rule_blocked_pods",
+		"Pods that a rule of the configuration keeps from being evicted now, of all nodes being drained.", []string{"rule"}, nil)
 	namespacesOmitted = prometheus.NewDesc("drainer_namespaces_omitted",
 		"Namespaces with blockers that drainer_namespace_blockers does not name.", nil, nil)
 
 	blockerDescs = []*prometheus.Desc{
-		stuckSeconds, stuckOmitted, budgetBlocked, budgetHeadroom, budgetsOmitted, namespaceBlockers, namespacesOmitted,
+		stuckSeconds, stuckOmitted, budgetBlocked, budgetHeadroom, budgetsOmitted, namespaceBlockers, namespacesOmitted, ruleBlocked,
 	}
 )
 
@@ -47,6 +49,8 @@ type blockers struct {
 	stuck      []stuckPod
 	budgets    map[string]*blockingBudget
 	namespaces map[string]int
+	// rules counts the pods that each rule holds.
+	rules map[string]int
 }
 
 type stuckPod struct {
@@ -61,17 +65,20 @@ type blockingBudget struct {
 }
 
 func newBlockers() *blockers {
-	return &blockers{budgets: map[string]*blockingBudget{}, namespaces: map[string]int{}}
+	return &blockers{budgets: map[string]*blockingBudget{}, namespaces: map[string]int{}, rules: map[string]int{}}
 }
 
 // add counts the pods of a node.
 func (b *blockers) add(n *plan.NodePlan, now time.Time, stuckAfter time.Duration) {
 	for i := range n.Pods {
 		s := &n.Pods[i]
-		if !s.Stuck(now, 0) {
+		if since := s.StuckFrom(); since.IsZero() || now.Before(since) {
 			continue
 		}
 		b.namespaces[s.Pod.Namespace]++
+		if rule := s.Rule(); rule != "" {
+			b.rules[rule]++
+		}
 		for _, budget := range s.BlockedBy() {
 			key := budget.Key()
 			if b.budgets[key] == nil {
@@ -109,6 +116,9 @@ func (b *blockers) collect(ch chan<- prometheus.Metric) {
 		ch <- gauge(namespaceBlockers, float64(b.namespaces[name]), name)
 	}
 	ch <- gauge(namespacesOmitted, float64(len(b.namespaces)-len(namespaces)))
+	for name, pods := range b.rules {
+		ch <- gauge(ruleBlocked, float64(pods), name)
+	}
 }
 
 // most are the keys of the largest values, at most limit of them. Of equal ones

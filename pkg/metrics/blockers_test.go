@@ -18,7 +18,7 @@ import (
 // guarded are the plans of a node under drain with pods of budgets that have
 // no room: budget i of namespace i%3 has i+1 pods, and wants one healthy pod
 // more than it has.
-func guarded(budgets int) func() map[types.UID]plan.NodePlan {
+func guarded(budgets int, rules ...*plan.Rule) func() map[types.UID]plan.NodePlan {
 	all, _ := plan.ParseShare("100%")
 	node := &plan.Node{
 		Name: "n", UID: "uid-n", Served: true, Ready: true, Unschedulable: true, OwnCordon: true,
@@ -46,8 +46,8 @@ func guarded(budgets int) func() map[types.UID]plan.NodePlan {
 			})
 		}
 	}
-	// No budget holds this one.
-	pods = append(pods, &plan.Pod{Namespace: "shell", Name: "debug", UID: "debug", Node: "n", Phase: corev1.PodRunning, Ready: true})
+	// No budget holds this one, but the rules may.
+	pods = append(pods, &plan.Pod{Namespace: "shell", Name: "debug", UID: "debug", Node: "n", Phase: corev1.PodRunning, Ready: true, Rules: rules})
 	p, _ := s.Memory.Plan(s, map[string][]*plan.Pod{"n": pods})
 	return plansOf(p.Nodes...)
 }
@@ -81,6 +81,15 @@ func TestBudgets(t *testing.T) {
 		if strings.Contains(text, `budget="app-001"`) {
 			t.Error("app-001 is named, and blocks only 2 pods")
 		}
+	})
+}
+
+// TestRules: what a rule of the configuration holds is counted by its name.
+func TestRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := New("v", "c")
+		m.RegisterPlans(guarded(1, &plan.Rule{Name: "keep", Action: plan.BlockPod}), time.Hour)
+		wantLines(t, exported(t, m), `drainer_rule_blocked_pods{rule="keep"} 1`, `drainer_namespace_blockers{pod_namespace="shell"} 1`)
 	})
 }
 

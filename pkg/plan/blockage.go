@@ -115,7 +115,7 @@ func (all *blockage) listed() []api.Blocker {
 	var list []api.Blocker
 	for _, s := range all.oldest {
 		list = append(list, api.Blocker{
-			Pod: s.Pod.Key(), State: string(s.State), Reason: string(s.Reason),
+			Pod: s.Pod.Key(), State: string(s.State), Reason: string(s.Reason), Rule: s.Rule(),
 			Budget: budgetNames(s.budgets), Message: cut(s.explanation(), mostWords), Since: s.Since,
 		})
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -38,6 +37,10 @@ type PodState struct {
 	// Until is when the pod may be sent again, if that is known.
 	Until time.Time
 
+	// rule decides about the pod; nil for one that no rule moves. order is when its
+	// turn comes.
+	rule  *Rule
+	order int
 	// budgets are those that select the pod, sorted by name; none for pods that
 	// no budget applies to.
 	budgets []*budgetWork
@@ -65,7 +68,7 @@ const (
 // least after.
 func (s *PodState) Stuck(now time.Time, after time.Duration) bool {
 	since := s.StuckFrom()
-	return !since.IsZero() && now.Sub(since) >= after
+	return !since.IsZero() && now.Sub(since) >= s.stuckAfter(after)
 }
 
 // StuckFrom is the time from which being stuck is counted: the block's
@@ -103,29 +106,16 @@ func (s *PodState) BlockedBy() []*Budget {
 // Explanation says, for people, what holds the pod up.
 func (s *PodState) Explanation() string { return s.explanation() }
 
-// IsTarget is true if the pod has to leave its node when that is drained.
-func IsTarget(pod *Pod, daemonSets map[types.UID]bool, config Config) bool {
-	switch {
-	case pod.Static:
-		return false
-	case pod.OfDaemonSet() && daemonSets[pod.Controller.UID]:
-		return false
-	case pod.Controller.Kind == "" && config.BarePods == IgnoreBarePods && !pod.Finished():
-		return false
-	default:
-		return true
-	}
-}
-
 // daemonSetGrace is how long the DaemonSet of a pod may be missing from the
 // cache before it counts as gone: the two are watched apart.
 const daemonSetGrace = 10 * time.Second
 
-// classify decides about one pod, without looking at any other.
+// classify decides about one pod, whose rule is known, without looking at any
+// other.
 func (p *planner) classify(n *nodeWork, s *PodState) {
 	pod, memory := s.Pod, &s.entry.Memory
-	if !IsTarget(pod, p.DaemonSets, p.Config) {
-		s.State = Ignored
+	budgets := s.budgets
+	if s.budgets = nil; s.State == Ignored {
 		return
 	}
 	s.State, s.Since = Eligible, memory.FirstSeen
@@ -138,7 +128,9 @@ func (p *planner) classify(n *nodeWork, s *PodState) {
 		return
 	}
 	if budgetApplies(pod) {
-		s.budgets = p.matching(s.entry)
+		if s.budgets = budgets; budgets == nil {
+			s.budgets = p.matching(s.entry)
+		}
 	}
 	if p.underway(n, s) {
 		return
@@ -147,7 +139,7 @@ func (p *planner) classify(n *nodeWork, s *PodState) {
 		p.wakeAt(memory.FirstSeen.Add(daemonSetGrace))
 		return
 	}
-	if reason, message := p.policy(n, pod); reason != "" {
+	if reason, message := p.policy(n, s); reason != "" {
 		p.block(n, s, reason, message)
 		return
 	}
@@ -199,28 +191,14 @@ func (p *planner) terminating(s *PodState) {
 }
 
 // policy is why drainer itself does not send the pod.
-func (p *planner) policy(n *nodeWork, pod *Pod) (Reason, string) {
-	if reason, message := p.Config.holds(pod); reason != "" {
+func (p *planner) policy(n *nodeWork, s *PodState) (Reason, string) {
+	if reason, message := p.ruled(n, s); reason != "" {
 		return reason, message
 	}
-	if pod.UID == p.Config.OwnPod && !pod.Finished() {
-		return p.ownPod(n, pod)
+	if s.Pod.UID == p.Config.OwnPod && !s.Pod.Finished() {
+		return p.ownPod(n, s.Pod)
 	}
 	return "", ""
-}
-
-// holds is why a pod that has to leave is not evicted, whatever else there is.
-func (c *Config) holds(pod *Pod) (Reason, string) {
-	switch {
-	case pod.Finished():
-		return "", ""
-	case pod.Controller.Kind == "" && c.BarePods != EvictBarePods:
-		return BarePod, "no controller would create it again"
-	case pod.EmptyDir && c.EmptyDir == BlockEmptyDir:
-		return EmptyDirVolume, "it would lose its emptyDir volume"
-	default:
-		return "", ""
-	}
 }
 
 // returning is true for a pod that came back after one of its controller was

@@ -48,6 +48,8 @@ type Config struct {
 	BarePods BarePods
 	// EmptyDir is what to do with pods that have an emptyDir volume.
 	EmptyDir EmptyDir
+	// Rules come before these two.
+	Rules *Rules
 	// Windows are when nodes may be drained. One that none selects may be at any
 	// time.
 	Windows []Window

@@ -100,11 +100,12 @@ func holds(raw []byte, path []string) bool {
 	return ok && (len(path) == 1 || holds(below, path[1:]))
 }
 
-// PodOf makes a plan's Pod of the API's.
+// PodOf makes a plan's Pod of the API's, to which no rule of the configuration
+// applies.
 func PodOf(pod *corev1.Pod) *Pod {
 	p := &Pod{
 		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Node: pod.Spec.NodeName,
-		Labels: pod.Labels, Phase: pod.Status.Phase, Finalizers: pod.Finalizers,
+		Labels: pod.Labels, Phase: pod.Status.Phase, Finalizers: pod.Finalizers, Created: pod.CreationTimestamp.Unix(),
 	}
 	p.OwnGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second
 	if seconds := pod.Spec.TerminationGracePeriodSeconds; seconds != nil {

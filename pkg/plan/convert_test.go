@@ -93,7 +93,7 @@ func TestNodeOf(t *testing.T) {
 func TestPodOf(t *testing.T) {
 	yes, seconds := true, int64(30)
 	deadline := metav1.NewTime(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
-	ownGrace := int64(7)
+	ownGrace, created := int64(7), metav1.NewTime(deadline.Add(-time.Hour))
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "ns", Name: "x", UID: "u", Labels: map[string]string{"app": "web"}, Finalizers: []string{"a/b"},
@@ -104,7 +104,7 @@ func TestPodOf(t *testing.T) {
 				{Kind: "Owner", Name: "no controller"},
 				{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "ds", UID: "d", Controller: &yes},
 			},
-			DeletionTimestamp: &deadline, DeletionGracePeriodSeconds: &seconds,
+			DeletionTimestamp: &deadline, DeletionGracePeriodSeconds: &seconds, CreationTimestamp: created,
 		},
 		Spec: corev1.PodSpec{NodeName: "n", TerminationGracePeriodSeconds: &ownGrace, Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}},
 		Status: corev1.PodStatus{
@@ -117,7 +117,7 @@ func TestPodOf(t *testing.T) {
 		Namespace: "ns", Name: "x", UID: "u", Node: "n", Labels: map[string]string{"app": "web"}, Phase: corev1.PodRunning, Ready: true,
 		Deadline: deadline.Time, Grace: 30 * time.Second, Finalizers: []string{"a/b"}, Stopped: true, Static: true, EmptyDir: true, OwnGrace: 7 * time.Second,
 		Controller:   Owner{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "ds", UID: "d"},
-		Instructions: []string{"drainer.dev/drain", "drainer.dev/drain-order"},
+		Instructions: []string{"drainer.dev/drain", "drainer.dev/drain-order"}, Created: created.Unix(),
 	}
 	got := PodOf(pod)
 	pod.Spec.TerminationGracePeriodSeconds = nil

@@ -41,15 +41,16 @@ type Judgement struct {
 	answered int
 }
 
-// NewJudgement judges a node's pods by drainer's own rules, at the time.
-func NewJudgement(pods []*Pod, daemonSets map[types.UID]bool, config Config, at time.Time) *Judgement {
+// NewJudgement judges a node's pods by drainer's own rules, at the time. Their
+// order does not matter: each verdict stands alone.
+func NewJudgement(pods []*Pod, around Surroundings, config *Config, at time.Time) *Judgement {
 	j := &Judgement{at: at}
 	for _, pod := range pods {
-		if !IsTarget(pod, daemonSets, config) {
+		if !config.IsTarget(pod, around) {
 			j.run.Verdicts.Ignored++
 			continue
 		}
-		if reason, message := config.holds(pod); reason != "" {
+		if reason, message, _ := config.ruleOf(pod, around).holds(pod, at, at); reason != "" {
 			j.run.Verdicts.Held++
 			j.keep(pod, reason, "held: "+message)
 			continue

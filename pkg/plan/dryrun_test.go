@@ -26,7 +26,7 @@ func TestJudgement(t *testing.T) {
 		{Name: "web-4", Controller: rs},
 	}
 	config := Config{BarePods: BlockBarePods, EmptyDir: BlockEmptyDir}
-	j := NewJudgement(pods, map[types.UID]bool{"ds": true}, config, noon)
+	j := NewJudgement(pods, Surroundings{DaemonSets: map[types.UID]bool{"ds": true}}, &config, noon)
 	var asked []string
 	for _, pod := range j.Ask {
 		asked = append(asked, pod.Name)
@@ -57,7 +57,7 @@ func TestJudgementOfMany(t *testing.T) {
 	for i := range pods {
 		pods[i] = &Pod{Name: "bare"}
 	}
-	run := NewJudgement(pods, nil, Config{BarePods: BlockBarePods}, noon).Done(noon)
+	run := NewJudgement(pods, Surroundings{}, &Config{BarePods: BlockBarePods}, noon).Done(noon)
 	if len(run.Kept) != api.MaxBlockers || len(run.More) != 1 || run.More[0].Count != 50-api.MaxBlockers || run.More[0].Reason != string(BarePod) {
 		t.Errorf("listed are %d, counted %+v", len(run.Kept), run.More)
 	}
@@ -84,7 +84,7 @@ func TestDryRun(t *testing.T) {
 	if b := planOf(t, Make(s.Snapshot), "b"); b.Phase != api.Draining {
 		t.Errorf("the other node is %s: a dry run holds a slot", b.Phase)
 	}
-	run := NewJudgement([]*Pod{{Name: "bare"}}, nil, s.Config, noon).Done(noon)
+	run := NewJudgement([]*Pod{{Name: "bare"}}, Surroundings{}, &s.Config, noon).Done(noon)
 	s.Memory.Apply(NodeJudged{Node: dry.UID, Request: "another", DryRun: run})
 	if p = planOf(t, Make(s.Snapshot), "a"); !p.Judge {
 		t.Error("the verdicts of another request count")

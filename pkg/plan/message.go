@@ -216,6 +216,10 @@ func (s *PodState) cause() string {
 		return "because " + s.Message
 	case Throttled:
 		return "because the API server throttles evictions"
+	case Policy, Completion, Order:
+		if s.Rule() != "" {
+			return "because " + s.Message
+		}
 	}
 	return "by " + strings.ReplaceAll(string(s.Reason), "_", " ") + ": " + s.Message
 }

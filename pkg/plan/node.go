@@ -15,23 +15,21 @@ func (p *planner) assess(n *nodeWork) {
 	if n.listed = listed; !listed {
 		return
 	}
-	for _, e := range entries {
-		if IsTarget(e.Pod, p.DaemonSets, p.Config) && e.UID != p.Config.OwnPod {
-			n.others = true
-			break
-		}
-	}
 	n.pods = make([]PodState, len(entries))
 	for i, e := range entries {
 		state := &n.pods[i]
 		state.Pod, state.entry = e.Pod, e
+		p.rule(n, state)
+	}
+	for i := range n.pods {
+		state := &n.pods[i]
 		p.classify(n, state)
 		if state.State == Ignored {
 			continue
 		}
 		p.lookUp(state)
-		if len(e.Instructions) > 0 {
-			n.ignoredAnnotations = append(n.ignoredAnnotations, e.Pod)
+		if len(state.Pod.Instructions) > 0 {
+			n.ignoredAnnotations = append(n.ignoredAnnotations, state.Pod)
 		}
 	}
 }

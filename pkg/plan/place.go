@@ -18,6 +18,8 @@ type Selectors struct {
 	Groups []string
 	// Windows are those of Config.
 	Windows []Window
+	// Rules are those of Config; they are about pods.
+	Rules *Rules
 }
 
 // PoolSelector selects the nodes of the pool of a name.
@@ -43,6 +45,9 @@ func (s *Selectors) NodeOf(node *corev1.Node) *Node {
 	n.Windows = WindowsOf(s.Windows, n.Pool, set)
 	return n
 }
+
+// PodOf makes a plan's Pod of the API's.
+func (s *Selectors) PodOf(pod *corev1.Pod) *Pod { return s.Rules.PodOf(pod) }
 
 // Serves is true for the labels of a node that drainer serves.
 func (s *Selectors) Serves(set labels.Set) bool { return s.Served == nil || s.Served.Matches(set) }

@@ -196,8 +196,10 @@ type nodeWork struct {
 	gathering bool
 	pods      []PodState
 	counts    api.PodCounts
-	// others is true while pods other than drainer's own have to leave.
+	// others is true while pods other than drainer's own have to leave, turn says
+	// whose turn it is.
 	others bool
+	turn   turn
 	// active is true if something terminates or is being sent, or waits for
 	// nobody but drainer itself.
 	active bool

@@ -54,7 +54,7 @@ func (p *planner) probe() {
 }
 
 func (p *planner) probeOne(b *budgetWork) {
-	due := b.oldest.Since.Add(p.Config.StuckAfter)
+	due := b.oldest.Since.Add(b.oldest.stuckAfter(p.Config.StuckAfter))
 	if probed := p.Memory.Budgets[b.UID].ProbedAt; !probed.IsZero() && probed.Add(probeInterval).After(due) {
 		due = probed.Add(probeInterval)
 	}

@@ -31,6 +31,7 @@ const (
 	EmptyDirVolume    Reason = "empty_dir"
 	Policy            Reason = "policy"
 	Order             Reason = "order"
+	Completion        Reason = "completion"
 	Returning         Reason = "returning"
 )
 
@@ -46,7 +47,7 @@ func BlockedReasons() []Reason {
 	return []Reason{
 		BudgetExhausted, BudgetNeverAllows, MultipleBudgets, BudgetUnsynced, BudgetSyncFailed,
 		Throttled, Webhook, Forbidden, NamespaceTerminating, BarePod, EmptyDirVolume,
-		Policy, Order, Returning, ServerError,
+		Policy, Order, Completion, Returning, ServerError,
 	}
 }
 

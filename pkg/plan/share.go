@@ -107,8 +107,12 @@ func (p *planner) grant(n *nodeWork, s *PodState) {
 
 func (n *nodeWork) grantOf(s *PodState) Grant {
 	memory := &s.entry.Memory
+	grace := n.request.GracePeriod
+	if grace == nil {
+		grace = s.rule.GracePeriod
+	}
 	return Grant{
-		Pod: s.Pod, GracePeriod: n.request.GracePeriod, Request: n.request.ID,
+		Pod: s.Pod, GracePeriod: grace, Request: n.request.ID,
 		Repeated: memory.Refusals > 0 && !memory.Outcome.Reason.byBudget(),
 		Budgets:  setOf(s.budgets), Versions: versionsOf(s.budgets),
 	}

@@ -119,24 +119,31 @@ type Pod struct {
 	Node            string
 	Labels          labels.Set
 	Phase           corev1.PodPhase
-	Ready           bool
 	// Deadline is the deletion timestamp: when the grace period ends. Zero
 	// for a pod that is not terminating.
 	Deadline time.Time
 	// Grace is the grace period that the deletion was given.
 	Grace      time.Duration
 	Finalizers []string
-	// Stopped is true once no container runs any more.
-	Stopped bool
-	// Static is true for the mirror of a static pod.
-	Static bool
 	// Controller is the controlling owner, zero if there is none.
 	Controller Owner
-	EmptyDir   bool
 	// OwnGrace is the grace period that the pod itself asks for.
 	OwnGrace time.Duration
 	// Instructions are the annotations under api.Prefix, sorted.
 	Instructions []string
+	// Rules are those of the configuration that match the pod itself, in order, up
+	// to the first that nothing else decides about.
+	Rules []*Rule
+	// Created is when the pod was created, in Unix time.
+	Created int64
+	// These stand together since there may be very many pods.
+
+	Ready bool
+	// Stopped is true once no container runs any more.
+	Stopped bool
+	// Static is true for the mirror of a static pod.
+	Static   bool
+	EmptyDir bool
 }
 
 // Owner is a pod's controller.

@@ -108,6 +108,11 @@ func Fix(reason plan.Reason, budgets string) string {
 		return "delete the pod yourself, or use --bare-pods=Evict"
 	case plan.EmptyDirVolume:
 		return "delete the pod yourself, or use --empty-dir=Evict"
+	case plan.Policy, plan.Completion, plan.Order:
+		if rule := s.Rule(); rule != "" {
+			return fmt.Sprintf("change rule %s of the configuration file, or remove what it waits for", rule)
+		}
+		return "see the message"
 	case plan.Finalizer:
 		return "let the controller of the pod's finalizers remove them"
 	case plan.Kubelet:

@@ -32,10 +32,12 @@ type Field struct {
 
 // choices are the values of types that have few.
 var choices = map[reflect.Type][]string{
-	reflect.TypeFor[plan.BarePods](): {string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods)},
-	reflect.TypeFor[plan.EmptyDir](): {string(plan.EvictEmptyDir), string(plan.BlockEmptyDir)},
-	reflect.TypeFor[config.AtEnd]():  {string(config.Finish), string(config.Pause)},
-	reflect.TypeFor[api.OnTimeout](): {string(api.Wait), string(api.Stop), string(api.Release), string(api.Delete)},
+	reflect.TypeFor[plan.BarePods]():    {string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods)},
+	reflect.TypeFor[plan.EmptyDir]():    {string(plan.EvictEmptyDir), string(plan.BlockEmptyDir)},
+	reflect.TypeFor[plan.Action]():      {string(plan.EvictPod), string(plan.IgnorePod), string(plan.AwaitPod), string(plan.BlockPod)},
+	reflect.TypeFor[plan.BudgetMatch](): {string(plan.NoBudget), string(plan.NeverAllowingBudget)},
+	reflect.TypeFor[config.AtEnd]():     {string(config.Finish), string(config.Pause)},
+	reflect.TypeFor[api.OnTimeout]():    {string(api.Wait), string(api.Stop), string(api.Release), string(api.Delete)},
 }
 
 // embedded describes what the types of k8s.io/component-base mean for drainer.
@@ -126,6 +128,9 @@ func kind(t reflect.Type) kindOf {
 	case "LabelSelector":
 		return kindOf{"LabelSelector", map[string]any{"type": "object"}}
 	}
+	if t == reflect.TypeFor[map[string]string]() {
+		return kindOf{"mapping of texts", map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}}}
+	}
 	if t == reflect.TypeFor[[]string]() {
 		return kindOf{"list of texts", map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}
 	}
@@ -152,13 +157,20 @@ func (r *reader) comment(t reflect.Type, name string) string {
 	return strings.TrimPrefix(text, "is ")
 }
 
-// newReader reads the comments of all fields in a file.
-func newReader(file string) (*reader, error) {
-	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
-	if err != nil {
-		return nil, fmt.Errorf("reading the types: %w", err)
-	}
+// newReader reads the comments of all fields in some files.
+func newReader(files ...string) (*reader, error) {
 	r := &reader{comments: map[string]string{}}
+	for _, file := range files {
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+		if err != nil {
+			return nil, fmt.Errorf("reading the types: %w", err)
+		}
+		r.read(tree)
+	}
+	return r, nil
+}
+
+func (r *reader) read(tree *ast.File) {
 	ast.Inspect(tree, func(n ast.Node) bool {
 		spec, isType := n.(*ast.TypeSpec)
 		if !isType {
@@ -173,5 +185,4 @@ func newReader(file string) (*reader, error) {
 		}
 		return false
 	})
-	return r, nil
 }

@@ -1,0 +1,217 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"drainer.dev/drainer/pkg/plan"
+)
+
+// Rule says what happens to the pods that it matches.
+type Rule struct {
+	// name is shown in messages, in the status and in metrics; a DNS label.
+	Name string `json:"name"`
+	// match says which pods the rule is for: those to which everything applies that
+	// it sets.
+	Match PodMatch `json:"match"`
+	// action is what happens to them: Evict evicts them, Ignore lets them stay on the
+	// drained node, WaitCompleted waits until they have completed, Block waits until
+	// somebody else removes them.
+	Action plan.Action `json:"action"`
+	// order is when they are evicted: lower orders first, and a higher one once all
+	// pods of the node with a lower order are gone. Pods without a rule have order 0.
+	Order int `json:"order,omitempty"`
+	// gracePeriod overrides the pods' own grace period, in whole seconds. The
+	// annotation drainer.dev/grace-period of the node overrides it.
+	GracePeriod *metav1.Duration `json:"gracePeriod,omitempty"`
+	// stuckAfter overrides stuckAfter for these pods. Without it, pods that wait for
+	// their completion, or for their order, never count as stuck.
+	StuckAfter *metav1.Duration `json:"stuckAfter,omitempty"`
+	// atMost is for how long WaitCompleted waits, from the beginning of the drain, or
+	// from the creation of the pod if that is later. Then the pod is evicted. Without
+	// it there is no limit.
+	AtMost *metav1.Duration `json:"atMost,omitempty"`
+}
+
+// PodMatch says which pods a rule is for.
+type PodMatch struct {
+	// namespaces are names of namespaces, of which one has to match; * stands for any
+	// characters.
+	Namespaces []string `json:"namespaces,omitempty"`
+	// podSelector selects pods by their labels.
+	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
+	// podAnnotations are annotations that a pod has to have, with their values.
+	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
+	// controllers are the kinds of what controls a pod, with their version, such as
+	// batch/v1/Job or apps/*/StatefulSet; None for pods without a controller.
+	Controllers []string `json:"controllers,omitempty"`
+	// minPriority is the lowest priority of these pods.
+	MinPriority *int32 `json:"minPriority,omitempty"`
+	// maxPriority is the highest.
+	MaxPriority *int32 `json:"maxPriority,omitempty"`
+	// resources are names of resources, such as nvidia.com/gpu, of which a pod has to
+	// ask for one.
+	Resources []string `json:"resources,omitempty"`
+	// emptyDir is whether a pod has an emptyDir volume.
+	EmptyDir *bool `json:"emptyDir,omitempty"`
+	// pools are names of pools, of which the node has to be in one.
+	Pools []string `json:"pools,omitempty"`
+	// budget is what the PodDisruptionBudgets of a pod are like: None if there is
+	// none, NeverAllows if one of them allows no disruption even when all its pods are
+	// healthy.
+	Budget plan.BudgetMatch `json:"budget,omitempty"`
+}
+
+// builtInRules are the names of the rules that come after all others.
+var builtInRules = []string{"bare-pods", "empty-dir", "default"}
+
+// mostOrder bounds orders, in both directions.
+const mostOrder = 1_000_000
+
+// rules validates the rules for pods.
+func (v *validator) rules(c *DrainerConfiguration) {
+	named := map[string]int{}
+	for i := range c.Rules {
+		r, path := &c.Rules[i], fmt.Sprintf("rules[%d]", i)
+		v.rule(path, r)
+		v.match(path+".match", &r.Match, c.Pools)
+		if first, twice := named[r.Name]; twice {
+			v.bad(path+".name", r.Name, fmt.Sprintf("expected another name than that of rules[%d]", first))
+		} else {
+			named[r.Name] = i
+		}
+	}
+}
+
+func (v *validator) rule(path string, r *Rule) {
+	if problems := validation.IsDNS1123Label(r.Name); len(problems) > 0 {
+		v.bad(path+".name", r.Name, "expected a DNS label such as databases-last: "+strings.Join(problems, "; "))
+	}
+	if slices.Contains(builtInRules, r.Name) {
+		v.bad(path+".name", r.Name, "expected another name than that of a built-in rule: "+strings.Join(builtInRules, ", "))
+	}
+	v.oneOf(path+".action", string(r.Action), string(plan.EvictPod), string(plan.IgnorePod), string(plan.AwaitPod), string(plan.BlockPod))
+	if r.Order < -mostOrder || r.Order > mostOrder {
+		v.bad(path+".order", r.Order, fmt.Sprintf("expected a number from %d to %d", -mostOrder, mostOrder))
+	}
+	if g := r.GracePeriod; g != nil && (g.Duration < time.Second || g.Duration%time.Second != 0 || g.Duration/time.Second > math.MaxInt32) {
+		v.bad(path+".gracePeriod", g.Duration, "expected whole seconds, at least 1s")
+	}
+	for _, d := range []struct {
+		name  string
+		value *metav1.Duration
+	}{{".stuckAfter", r.StuckAfter}, {".atMost", r.AtMost}} {
+		if d.value != nil {
+			v.positive(path+d.name, *d.value)
+		}
+	}
+	if r.AtMost != nil && r.Action != plan.AwaitPod {
+		v.bad(path+".atMost", r.AtMost.Duration, "expected only with the action WaitCompleted: remove it, or change the action")
+	}
+	if r.Action == plan.IgnorePod && (r.Order != 0 || r.GracePeriod != nil || r.StuckAfter != nil) {
+		v.bad(path+".action", string(r.Action), "expected no order, grace period or time to be stuck with it: the pods stay")
+	}
+}
+
+func (v *validator) match(path string, m *PodMatch, pools []Pool) {
+	if m.empty() {
+		v.bad(path, "", "expected at least one field, such as namespaces; for all pods write namespaces: [\"*\"]")
+	}
+	for i, name := range m.Namespaces {
+		v.namespacePattern(fmt.Sprintf("%s.namespaces[%d]", path, i), name)
+	}
+	v.selector(path+".podSelector", m.PodSelector)
+	for key := range m.PodAnnotations {
+		if problems := validation.IsQualifiedName(strings.ToLower(key)); len(problems) > 0 {
+			v.bad(path+".podAnnotations", key, "expected the key of an annotation: "+strings.Join(problems, "; "))
+		}
+	}
+	for i, kind := range m.Controllers {
+		v.controller(fmt.Sprintf("%s.controllers[%d]", path, i), kind)
+	}
+	if m.MinPriority != nil && m.MaxPriority != nil && *m.MinPriority > *m.MaxPriority {
+		v.bad(path+".maxPriority", *m.MaxPriority, fmt.Sprintf("expected at least minPriority (%d)", *m.MinPriority))
+	}
+	for i, name := range m.Resources {
+		if problems := validation.IsQualifiedName(name); len(problems) > 0 {
+			v.bad(fmt.Sprintf("%s.resources[%d]", path, i), name, "expected the name of a resource such as nvidia.com/gpu: "+strings.Join(problems, "; "))
+		}
+	}
+	for i, name := range m.Pools {
+		if !slices.ContainsFunc(pools, func(p Pool) bool { return p.Name == name }) {
+			v.bad(fmt.Sprintf("%s.pools[%d]", path, i), name, "expected the name of one of the pools")
+		}
+	}
+	if m.Budget != "" {
+		v.oneOf(path+".budget", string(m.Budget), string(plan.NoBudget), string(plan.NeverAllowingBudget))
+	}
+}
+
+func (m *PodMatch) empty() bool {
+	return len(m.Namespaces)+len(m.PodAnnotations)+len(m.Controllers)+len(m.Resources)+len(m.Pools) == 0 &&
+		m.PodSelector == nil && m.MinPriority == nil && m.MaxPriority == nil && m.EmptyDir == nil && m.Budget == ""
+}
+
+// namespacePattern validates a namespace in which * stands for any characters.
+func (v *validator) namespacePattern(path, name string) {
+	if problems := validation.IsDNS1123Label(strings.ReplaceAll(name, "*", "x")); len(problems) > 0 {
+		v.bad(path, name, "expected the name of a namespace, in which * stands for any characters: "+strings.Join(problems, "; "))
+	}
+}
+
+// controlledBy says what controls the pods of workloads that do not do so
+// themselves.
+var controlledBy = map[string]string{"Deployment": "apps/v1/ReplicaSet", "CronJob": "batch/v1/Job"}
+
+// controller validates the kind of a controller.
+func (v *validator) controller(path, kind string) {
+	parts := strings.Split(kind, "/")
+	switch by := controlledBy[parts[len(parts)-1]]; {
+	case kind == plan.NoController:
+	case len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, ""):
+		v.bad(path, kind, "expected group/version/Kind such as batch/v1/Job, version/Kind such as v1/ReplicationController, or None")
+	case by != "":
+		v.bad(path, kind, fmt.Sprintf("expected the kind that controls the pods themselves: %s", by))
+	}
+}
+
+// planRules are the rules of a valid configuration; nil if there are none.
+func (c *DrainerConfiguration) planRules() *plan.Rules {
+	if len(c.Rules) == 0 {
+		return nil
+	}
+	rules := &plan.Rules{}
+	for i := range c.Rules {
+		rules.List = append(rules.List, c.Rules[i].plan())
+	}
+	return rules
+}
+
+func (r *Rule) plan() *plan.Rule {
+	rule := &plan.Rule{Name: r.Name, Match: r.Match.plan(), Action: r.Action, Order: r.Order}
+	if r.GracePeriod != nil {
+		seconds := int64(r.GracePeriod.Duration / time.Second)
+		rule.GracePeriod = &seconds
+	}
+	if r.StuckAfter != nil {
+		rule.StuckAfter = r.StuckAfter.Duration
+	}
+	if r.AtMost != nil {
+		rule.AtMost = r.AtMost.Duration
+	}
+	return rule
+}
+
+func (m *PodMatch) plan() plan.PodMatch {
+	return plan.PodMatch{
+		Namespaces: m.Namespaces, Pods: selectorOf(m.PodSelector), Annotations: m.PodAnnotations, Controllers: m.Controllers,
+		MinPriority: m.MinPriority, MaxPriority: m.MaxPriority, Resources: m.Resources, EmptyDir: m.EmptyDir,
+		Pools: m.Pools, Budget: m.Budget,
+	}
+}

@@ -1,0 +1,136 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// PodMatch says which pods a rule is for. Everything that is set has to match; the
+// zero PodMatch matches every pod.
+type PodMatch struct {
+	// Namespaces are patterns, of which one has to match.
+	Namespaces []string
+	// Pods selects pods by their labels; nil for all.
+	Pods labels.Selector
+	// Annotations are those that a pod has to have, with their values.
+	Annotations map[string]string
+	// Controllers are patterns of a controller's apiVersion/kind, of which one has
+	// to match; NoController matches pods without one.
+	Controllers []string
+	// MinPriority and MaxPriority bound the pod's priority.
+	MinPriority, MaxPriority *int32
+	// Resources are names of resources, of which the pod has to ask for one.
+	Resources []string
+	// EmptyDir is whether the pod has an emptyDir volume.
+	EmptyDir *bool
+
+	// Pools are names of pools, of which the pod's node has to be in one.
+	Pools []string
+	// Budget is what the pod's budgets have to be like.
+	Budget BudgetMatch
+}
+
+// NoController stands for pods without a controller in PodMatch.Controllers.
+const NoController = "None"
+
+// BudgetMatch is what the budgets are like that select a pod.
+type BudgetMatch string
+
+// What they may be like.
+const (
+	// NoBudget: none selects the pod.
+	NoBudget BudgetMatch = "None"
+	// NeverAllowingBudget: one of them never allows a disruption.
+	NeverAllowingBudget BudgetMatch = "NeverAllows"
+)
+
+// conditional is true if more than the pod itself decides about it.
+func (m *PodMatch) conditional() bool { return len(m.Pools) > 0 || m.Budget != "" }
+
+// matches is true for a pod to which all that the PodMatch says about pods
+// themselves applies.
+func (m *PodMatch) matches(pod *corev1.Pod, emptyDir bool) bool {
+	switch {
+	case len(m.Namespaces) > 0 && !anyLike(m.Namespaces, pod.Namespace),
+		m.Pods != nil && !m.Pods.Matches(labels.Set(pod.Labels)),
+		len(m.Controllers) > 0 && !anyLike(m.Controllers, controllerOf(pod)),
+		m.EmptyDir != nil && *m.EmptyDir != emptyDir,
+		len(m.Resources) > 0 && !asksForOne(&pod.Spec, m.Resources):
+		return false
+	}
+	for key, value := range m.Annotations {
+		if has, is := pod.Annotations[key]; !is || has != value {
+			return false
+		}
+	}
+	priority := int32(0)
+	if pod.Spec.Priority != nil {
+		priority = *pod.Spec.Priority
+	}
+	return (m.MinPriority == nil || priority >= *m.MinPriority) && (m.MaxPriority == nil || priority <= *m.MaxPriority)
+}
+
+// controllerOf is the apiVersion/kind of a pod's controller.
+func controllerOf(pod *corev1.Pod) string {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return NoController
+	}
+	return owner.APIVersion + "/" + owner.Kind
+}
+
+// asksForOne is true if the pod requests some of one of the resources, or has a
+// limit for it.
+func asksForOne(spec *corev1.PodSpec, names []string) bool {
+	asks := func(r *corev1.ResourceRequirements) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			request, limit := r.Requests[corev1.ResourceName(name)], r.Limits[corev1.ResourceName(name)]
+			return !request.IsZero() || !limit.IsZero()
+		})
+	}
+	of := func(c corev1.Container) bool { return asks(&c.Resources) }
+	return spec.Resources != nil && asks(spec.Resources) || slices.ContainsFunc(spec.Containers, of) || slices.ContainsFunc(spec.InitContainers, of)
+}
+
+// under is true if the budgets that select a pod, of which there are so many and
+// one of which may never allow a disruption, are as the PodMatch wants them.
+func (m *PodMatch) under(budgets int, neverAllows bool) bool {
+	switch m.Budget {
+	case NoBudget:
+		return budgets == 0
+	case NeverAllowingBudget:
+		return neverAllows
+	default:
+		return true
+	}
+}
+
+func anyLike(patterns []string, text string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return like(p, text) })
+}
+
+// like is true for a text that the pattern describes, in which * stands for any
+// characters.
+func like(pattern, text string) bool {
+	parts := strings.Split(pattern, "*")
+	first, last := parts[0], parts[len(parts)-1]
+	if len(parts) == 1 {
+		return pattern == text
+	}
+	if len(text) < len(first)+len(last) || !strings.HasPrefix(text, first) || !strings.HasSuffix(text, last) {
+		return false
+	}
+	text = text[len(first) : len(text)-len(last)]
+	for _, part := range parts[1 : len(parts)-1] {
+		_, after, found := strings.Cut(text, part)
+		if !found {
+			return false
+		}
+		text = after
+	}
+	return true
+}

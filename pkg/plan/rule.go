@@ -1,0 +1,285 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Action is what happens to a pod of a node that is drained.
+type Action string
+
+// What may happen to it.
+const (
+	// EvictPod evicts it.
+	EvictPod Action = "Evict"
+	// IgnorePod lets it stay: the node is Drained with it.
+	IgnorePod Action = "Ignore"
+	// AwaitPod waits until it has completed, and evicts it then, or once it has
+	// waited for as long as the rule says.
+	AwaitPod Action = "WaitCompleted"
+	// BlockPod waits until somebody else removes it.
+	BlockPod Action = "Block"
+)
+
+// Rule says what happens to the pods that it matches. It does not change once
+// made.
+type Rule struct {
+	Name   string
+	Match  PodMatch
+	Action Action
+	// Order is when the pod's turn comes: once all pods of the node that have a
+	// lower order are gone.
+	Order int
+	// GracePeriod overrides the pods' own, in seconds; nil if it does not.
+	GracePeriod *int64
+	// StuckAfter overrides Config.StuckAfter; 0 if it does not.
+	StuckAfter time.Duration
+	// AtMost is for how long a pod may hold up the drain until it completes; 0 for
+	// as long as it takes.
+	AtMost time.Duration
+
+	// reason and message are why a built-in rule blocks.
+	reason  Reason
+	message string
+}
+
+// Rules are what the configuration says about pods. The first rule that matches
+// a pod decides. A nil Rules has none.
+type Rules struct {
+	List []*Rule
+}
+
+// PodOf makes a plan's Pod of the API's.
+func (r *Rules) PodOf(pod *corev1.Pod) *Pod {
+	p := PodOf(pod)
+	if r == nil || p.Static {
+		return p
+	}
+	for _, rule := range r.List {
+		if !rule.Match.matches(pod, p.EmptyDir) {
+			continue
+		}
+		p.Rules = append(p.Rules, rule)
+		if !rule.Match.conditional() {
+			break
+		}
+	}
+	p.Rules = slices.Clip(p.Rules)
+	return p
+}
+
+// The built-in rules. They come after all others, and only the flags change them.
+var (
+	evicts      = &Rule{Name: "default", Action: EvictPod}
+	ignoresBare = &Rule{Name: "bare-pods", Action: IgnorePod}
+	blocksBare  = &Rule{Name: "bare-pods", Action: BlockPod, reason: BarePod, message: "no controller would create it again"}
+	blocksDirs  = &Rule{Name: "empty-dir", Action: BlockPod, reason: EmptyDirVolume, message: "it would lose its emptyDir volume"}
+)
+
+// builtIn is the built-in rule for a pod. One that has finished leaves: nothing
+// of it runs any more.
+func (c *Config) builtIn(pod *Pod) *Rule {
+	switch {
+	case pod.Finished():
+		return evicts
+	case pod.Controller.Kind == "" && c.BarePods == IgnoreBarePods:
+		return ignoresBare
+	case pod.Controller.Kind == "" && c.BarePods != EvictBarePods:
+		return blocksBare
+	case pod.EmptyDir && c.EmptyDir == BlockEmptyDir:
+		return blocksDirs
+	default:
+		return evicts
+	}
+}
+
+// Surroundings are what decides about a pod besides the pod itself.
+type Surroundings struct {
+	// Pool is that of the pod's node.
+	Pool string
+	// DaemonSets are those that exist.
+	DaemonSets map[types.UID]bool
+	Budgets    map[string]NamespaceBudgets
+}
+
+// IsTarget is true if the pod has to leave its node when that is drained.
+func (c *Config) IsTarget(pod *Pod, at Surroundings) bool {
+	return !pod.stays(at.DaemonSets) && c.ruleOf(pod, at).Action != IgnorePod
+}
+
+// stays is true for a pod that no rule moves: a drain could not.
+func (p *Pod) stays(daemonSets map[types.UID]bool) bool {
+	return p.Static || p.OfDaemonSet() && daemonSets[p.Controller.UID]
+}
+
+// ruleOf is the rule that decides about a pod.
+func (c *Config) ruleOf(pod *Pod, at Surroundings) *Rule {
+	for _, r := range pod.Rules {
+		if !r.Match.inPool(at.Pool) {
+			continue
+		}
+		budgets, never := 0, false
+		if r.Match.Budget != "" {
+			list := at.Budgets[pod.Namespace].List
+			places := placesOf(pod.Labels, list)
+			budgets, never = len(places), slices.ContainsFunc(places, func(i int) bool { return list[i].NeverAllows() })
+		}
+		if r.Match.under(budgets, never) {
+			return r.unlessFinished(pod)
+		}
+	}
+	return c.builtIn(pod)
+}
+
+// ruleOf is the rule that decides about a pod of a node. It finds the pod's budgets
+// if a rule asks for them.
+func (p *planner) ruleOf(n *nodeWork, s *PodState) *Rule {
+	for _, r := range s.Pod.Rules {
+		if !r.Match.inPool(n.node.Pool) {
+			continue
+		}
+		if r.Match.Budget != "" && s.budgets == nil {
+			s.budgets = p.matching(s.entry)
+		}
+		never := r.Match.Budget == NeverAllowingBudget && slices.ContainsFunc(s.budgets, func(b *budgetWork) bool { return b.NeverAllows() })
+		if r.Match.under(len(s.budgets), never) {
+			return r.unlessFinished(s.Pod)
+		}
+	}
+	return p.Config.builtIn(s.Pod)
+}
+
+func (m *PodMatch) inPool(pool string) bool {
+	return len(m.Pools) == 0 || slices.Contains(m.Pools, pool)
+}
+
+// unlessFinished is r for a pod that still runs, or that stays anyway.
+func (r *Rule) unlessFinished(pod *Pod) *Rule {
+	if pod.Finished() && r.Action != IgnorePod {
+		return evicts
+	}
+	return r
+}
+
+// anyTime is the order of a pod that waits for no other, and no other for it.
+const anyTime = -1 << 31
+
+// turn is whose turn it is on a node: the pods with the lowest order.
+type turn struct {
+	order int
+	pods  int
+	// first is the one of them that comes first by name.
+	first *Pod
+}
+
+// add counts a pod that is still on the node.
+func (t *turn) add(pod *Pod, order int) {
+	switch {
+	case t.pods == 0 || order < t.order:
+		*t = turn{order: order, pods: 1, first: pod}
+	case order == t.order:
+		t.pods++
+	}
+}
+
+// rule finds the rule that decides about a pod, and when its turn comes.
+func (p *planner) rule(n *nodeWork, s *PodState) {
+	s.order = anyTime
+	if s.Pod.stays(p.DaemonSets) {
+		s.State = Ignored
+		return
+	}
+	s.rule = p.ruleOf(n, s)
+	if s.rule.Action == IgnorePod {
+		s.State = Ignored
+		return
+	}
+	if s.Pod.UID == p.Config.OwnPod {
+		return
+	}
+	n.others = true
+	if !s.Pod.Finished() {
+		s.order = s.rule.Order
+		n.turn.add(s.Pod, s.order)
+	}
+}
+
+// holds is why a rule does not let a pod be evicted, and until when; the zero
+// time if that does not pass by itself. The reason is empty if it lets it.
+func (r *Rule) holds(pod *Pod, began, now time.Time) (Reason, string, time.Time) {
+	switch r.Action {
+	case BlockPod:
+		message := cmp.Or(r.message, fmt.Sprintf("rule %s does not let it be evicted", r.Name))
+		return cmp.Or(r.reason, Policy), message, time.Time{}
+	case AwaitPod:
+		message := fmt.Sprintf("rule %s waits until it completes", r.Name)
+		if r.AtMost == 0 {
+			return Completion, message, time.Time{}
+		}
+		until := latest(began, time.Unix(pod.Created, 0)).Add(r.AtMost)
+		if !now.Before(until) {
+			return "", "", time.Time{}
+		}
+		return Completion, message + ", or until " + clock(until), until
+	default:
+		return "", "", time.Time{}
+	}
+}
+
+// ruled is why the pod's rule does not let it be evicted now.
+func (p *planner) ruled(n *nodeWork, s *PodState) (Reason, string) {
+	reason, message, until := s.rule.holds(s.Pod, n.memory.StartedAt, p.Now)
+	switch {
+	case reason != "":
+		p.wakeAt(until)
+		return reason, message
+	case n.turn.order < s.order:
+		return Order, n.turn.text(s)
+	default:
+		return "", ""
+	}
+}
+
+// text says what a pod waits for whose turn has not come.
+func (t *turn) text(s *PodState) string {
+	text := t.first.Key()
+	if t.pods > 1 {
+		text += fmt.Sprintf(" (and %d more)", t.pods-1)
+	}
+	return fmt.Sprintf("rule %s gives it order %d, and %s with order %d must leave first", s.rule.Name, s.order, text, t.order)
+}
+
+// stuckAfter is when the pod counts as stuck. One whose turn has not come does
+// not, nor one that a rule lets complete, unless the rule says when.
+func (s *PodState) stuckAfter(otherwise time.Duration) time.Duration {
+	const never = 1<<63 - 1
+	switch {
+	case s.rule == nil:
+		return otherwise
+	case s.rule.StuckAfter > 0:
+		return s.rule.StuckAfter
+	case s.State == Blocked && (s.Reason == Completion || s.Reason == Order && s.order != anyTime):
+		return never
+	default:
+		return otherwise
+	}
+}
+
+// Rule is the name of the rule that keeps the pod from being evicted now; empty
+// if something else does, or nothing.
+func (s *PodState) Rule() string {
+	if s.State != Blocked || s.rule == nil {
+		return ""
+	}
+	switch {
+	case s.Reason == Completion, s.Reason == Order && s.order != anyTime, s.rule.Action == BlockPod && s.Reason == Policy:
+		return s.rule.Name
+	default:
+		return ""
+	}
+}
