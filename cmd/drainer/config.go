@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -41,7 +42,7 @@ func configPrint() *cobra.Command {
 		Use:   "print [flags]",
 		Short: "Print the configuration that drainer would use, with all defaults",
 		Long: "print shows what drainer would do with the same flags and the same configuration file, as a\n" +
-			"configuration file with every field.",
+			"configuration file with every field. The built-in rules for pods are comments at its end.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.complete(); err != nil {
@@ -51,11 +52,29 @@ func configPrint() *cobra.Command {
 			if err != nil {
 				return failure{fmt.Errorf("writing the configuration as YAML: %w", err)}
 			}
-			_, err = c.OutOrStdout().Write(text)
+			builtIn, err := yaml.Marshal(o.BuiltInRules())
+			if err != nil {
+				return failure{fmt.Errorf("writing the built-in rules as YAML: %w", err)}
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n%s%s", text, builtInText, commented(string(builtIn)))
 			return err
 		},
 	}
 	o.add(c.Flags())
 	c.Flags().SortFlags = false
 	return c
+}
+
+// builtInText comes before the built-in rules.
+const builtInText = `# Rules that are built in. They come after all other rules; barePods and emptyDir change them.
+# Whatever rules say, static pods and pods of a DaemonSet that exists stay. Pods that have
+# finished are evicted, unless a rule above says Ignore.
+`
+
+func commented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("# " + line)
+	}
+	return b.String()
 }

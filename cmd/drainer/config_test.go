@@ -49,6 +49,9 @@ func TestConfigPrint(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
 	}
+	if want := "# - action: Block\n#   match:\n#     controllers:\n#     - None\n#   name: bare-pods\n# - action: Evict\n#   match:\n#     namespaces:\n#     - '*'\n#   name: default\n"; !strings.HasSuffix(out, want) {
+		t.Errorf("the built-in rules are missing at the end of\n%s", out)
+	}
 	again, err := drainer(t, out, "config", "print", "--config=FILE")
 	if err != nil || again != out {
 		t.Errorf("what was printed reads as (%v)\n%s\nand was\n%s", err, again, out)

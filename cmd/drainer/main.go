@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	// The image has no time zones, which windows name.
 	_ "time/tzdata"
@@ -84,6 +85,7 @@ func daemonCommand(use string) *cobra.Command {
 // can do.
 func command() *cobra.Command {
 	c := daemonCommand("drainer")
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	c.AddCommand(daemonCommand("run"), healthcheck(), simulation("drainer", nil), configuration(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -93,4 +95,13 @@ func command() *cobra.Command {
 	})
 	c.CompletionOptions.DisableDefaultCmd = true
 	return c
+}
+
+// flagError says what to write instead of a flag that is none.
+func flagError(err error) error {
+	if err == nil || !strings.Contains(err.Error(), "--daemon-kinds") {
+		return err
+	}
+	return fmt.Errorf("%w: pods of other kinds than DaemonSet stay by a rule of the configuration file, such as "+
+		"{name: other-daemons, match: {controllers: [GROUP/VERSION/KIND]}, action: Ignore}", err)
 }

@@ -35,7 +35,8 @@ func TestFlags(t *testing.T) {
 		"same address":          {[]string{"--health-bind-address=:8080"}, []string{`--health-bind-address=":8080"`, "another address than --metrics-bind-address"}},
 		"profiles":              {[]string{"--pprof-bind-address=127.0.0.1:6060"}, nil},
 		"depth":                 {[]string{"--v=11"}, []string{"--v=11", "0 to 10"}},
-		"no such flag":          {[]string{"--daemon-kinds=X"}, []string{"--daemon-kinds"}},
+		"no such flag":          {[]string{"--demon"}, []string{"unknown flag: --demon"}},
+		"a flag that is a rule": {[]string{"--daemon-kinds=X"}, []string{"--daemon-kinds", "match: {controllers: [GROUP/VERSION/KIND]}, action: Ignore"}},
 		"argument":              {[]string{"node-1"}, []string{"node-1"}},
 		"more than one mistake": {[]string{"--bare-pods=x", "--empty-dir=y", "--v=-1"}, []string{"--bare-pods", "--empty-dir", "--v=-1"}},
 	} {
@@ -68,7 +69,7 @@ func validated(args []string) error {
 	c.ResetFlags()
 	o.add(c.Flags())
 	if err := c.ParseFlags(args); err != nil {
-		return err
+		return c.FlagErrorFunc()(c, err)
 	}
 	if err := c.ValidateArgs(c.Flags().Args()); err != nil {
 		return err

@@ -68,9 +68,6 @@ type PodMatch struct {
 	Budget plan.BudgetMatch `json:"budget,omitempty"`
 }
 
-// builtInRules are the names of the rules that come after all others.
-var builtInRules = []string{"bare-pods", "empty-dir", "default"}
-
 // mostOrder bounds orders, in both directions.
 const mostOrder = 1_000_000
 

@@ -172,7 +172,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{[]string{"--max-draining=0", "--bare-pods=Maybe"}, []string{"--max-draining=\"0\"", "--bare-pods=\"Maybe\"", "Block, Evict or Ignore"}},
 		{[]string{"--on-timeout=Delete"}, []string{"--on-timeout=\"Delete\"", "--allow-delete"}},
-		{[]string{"--daemon-kinds=x"}, []string{"unknown flag: --daemon-kinds"}},
+		{[]string{"--daemon-kinds=x"}, []string{"--daemon-kinds", "action: Ignore"}},
 		{[]string{"node-1"}, []string{"node-1"}},
 	} {
 		out, status := e.runToEnd(test.args...)
