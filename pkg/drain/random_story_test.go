@@ -123,6 +123,7 @@ func (r *randomRun) prepare() {
 		limits: r.Limit, selectors: r.Selectors(),
 	}
 	r.flags.windows, r.flags.freezes = r.Times()
+	r.flags.rules = r.PodRules()
 	r.server.Observe(apiserver.Observer{Received: r.received, Handled: r.handled, Answered: r.answered, Changed: r.changed})
 	for i := range r.Faults {
 		r.server.Add(r.rule(&r.Faults[len(r.Faults)-1-i]))

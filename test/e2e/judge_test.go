@@ -185,8 +185,32 @@ func limit(l *invariant.Limits, c *config.DrainerConfiguration) {
 	}
 }
 
-// rulesOf is what drainer was told: by its flags, and about bare pods and limits
-// also by its configuration file.
+var actions = map[plan.Action]invariant.Action{
+	plan.EvictPod: invariant.Evicts, plan.IgnorePod: invariant.Ignores, plan.AwaitPod: invariant.Awaits, plan.BlockPod: invariant.Blocks,
+}
+
+// verdicts are those of a configuration file's rules, which match pods by one value
+// of one label each.
+func verdicts(rules []config.Rule) func(*corev1.Pod) invariant.Verdict {
+	return func(p *corev1.Pod) invariant.Verdict {
+		for _, r := range rules {
+			for key, value := range r.Match.PodSelector.MatchLabels {
+				if p.Labels[key] != value {
+					continue
+				}
+				v := invariant.Verdict{Action: actions[r.Action], Order: r.Order}
+				if r.AtMost != nil {
+					v.AtMost = r.AtMost.Duration
+				}
+				return v
+			}
+		}
+		return invariant.Verdict{}
+	}
+}
+
+// rulesOf is what drainer was told: by its flags, and about pods and limits also by
+// its configuration file.
 func rulesOf(flags []string) invariant.Rules {
 	rules := invariant.Rules{Patience: patience, PodLag: patience, NodeLag: 100 * time.Millisecond}
 	for _, flag := range flags {
@@ -222,6 +246,7 @@ func rulesOf(flags []string) invariant.Rules {
 			c := configured(value)
 			rules.BarePods, rules.YieldAfter = barePods[c.BarePods], c.YieldAfter.Duration
 			limit(&rules.Limits, c)
+			rules.Pods = verdicts(c.Rules)
 		case "node-selector":
 			key, want, _ := strings.Cut(value, "=")
 			rules.Served = func(n *corev1.Node) bool { return n.Labels[key] == want }

@@ -76,6 +76,8 @@ type Rules struct {
 
 	BarePods      BarePods
 	BlockEmptyDir bool
+	// Pods is what the rules say about a pod; nil if there are none.
+	Pods func(*corev1.Pod) Verdict
 	Limits
 	AllowLastNode bool
 	// AllowDelete lets requests delete pods, in other namespaces than NeverDelete.

@@ -185,6 +185,52 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// TestVerdicts: what the rule for a pod says holds, whatever else there is.
+func TestVerdicts(t *testing.T) {
+	is := func(v invariant.Verdict) func(string) invariant.Verdict {
+		return func(string) invariant.Verdict { return v }
+	}
+	second := func(v invariant.Verdict) func(string) invariant.Verdict {
+		return func(name string) invariant.Verdict {
+			if name == "p" {
+				return v
+			}
+			return invariant.Verdict{}
+		}
+	}
+	for name, test := range map[string]struct {
+		verdict func(string) invariant.Verdict
+		shape   []func(*corev1.Pod)
+		beside  []func(*corev1.Pod) // of another pod
+		want    invariant.ID
+	}{
+		"no rule":               {verdict: is(invariant.Verdict{})},
+		"evicted":               {verdict: is(invariant.Verdict{Action: invariant.Evicts}), shape: []func(*corev1.Pod){bare}},
+		"ignored":               {verdict: is(invariant.Verdict{Action: invariant.Ignores}), want: "I1"},
+		"ignored, finished":     {verdict: is(invariant.Verdict{Action: invariant.Ignores}), shape: []func(*corev1.Pod){finished}, want: "I1"},
+		"blocked":               {verdict: is(invariant.Verdict{Action: invariant.Blocks}), want: "I1"},
+		"blocked, finished":     {verdict: is(invariant.Verdict{Action: invariant.Blocks}), shape: []func(*corev1.Pod){finished}},
+		"waits":                 {verdict: is(invariant.Verdict{Action: invariant.Awaits}), want: "I1"},
+		"waits, finished":       {verdict: is(invariant.Verdict{Action: invariant.Awaits}), shape: []func(*corev1.Pod){finished}},
+		"waits an hour":         {verdict: is(invariant.Verdict{Action: invariant.Awaits, AtMost: time.Hour}), want: "I1"},
+		"waited a minute":       {verdict: is(invariant.Verdict{Action: invariant.Awaits, AtMost: time.Minute})},
+		"before its order":      {verdict: second(invariant.Verdict{Action: invariant.Evicts, Order: 1}), want: "I1"},
+		"after a later order":   {verdict: second(invariant.Verdict{Action: invariant.Evicts, Order: -1})},
+		"after a finished one":  {verdict: second(invariant.Verdict{Action: invariant.Evicts, Order: 1}), beside: []func(*corev1.Pod){finished}},
+		"after one that stays":  {verdict: second(invariant.Verdict{Action: invariant.Evicts, Order: 1}), beside: []func(*corev1.Pod){static}},
+		"finished before order": {verdict: second(invariant.Verdict{Action: invariant.Evicts, Order: 1}), shape: []func(*corev1.Pod){finished}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{Pods: func(p *corev1.Pod) invariant.Verdict { return test.verdict(p.Name) }})
+			s.pod("other", "a", test.beside...)
+			p := s.pod("p", "a", test.shape...)
+			s.after(2 * time.Minute)
+			s.evict(p, 429)
+			s.expect(t, test.want)
+		})
+	}
+}
+
 // TestRequests: evictions follow from live requests, and stop in time.
 func TestRequests(t *testing.T) {
 	for name, test := range map[string]struct {

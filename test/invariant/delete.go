@@ -88,8 +88,8 @@ func (c *Checker) protected(p *pod) string {
 }
 
 // forcible is true for a pod that leaves by a deletion, if by nothing else.
-func (c *Checker) forcible(p *pod) bool {
-	if p.DeletionTimestamp != nil || c.held(p.Pod) != "" || c.protected(p) != "" {
+func (c *Checker) forcible(at time.Time, p *pod) bool {
+	if p.DeletionTimestamp != nil || c.held(at, p.Pod) != "" || c.protected(p) != "" {
 		return false
 	}
 	budgets := c.budgetsOf(p.Pod)

@@ -14,9 +14,10 @@ func (c *Checker) Received(at time.Time, e Eviction) {
 	if why := c.stays(p.Pod); why != "" {
 		c.violated(OnlyTargets, at, "pod %s is evicted although %s", e.Pod, why)
 	}
-	if why := c.held(p.Pod); why != "" {
+	if why := c.held(at, p.Pod); why != "" {
 		c.violated(OnlyTargets, at, "pod %s is evicted although %s", e.Pod, why)
 	}
+	c.judgeOrder(at, e, p)
 	if !p.leaving.IsZero() && at.Sub(p.leaving) > c.rules.PodLag+time.Second {
 		c.violated(OnlyTargets, at, "pod %s is evicted although it terminates for %v", e.Pod, at.Sub(p.leaving))
 	}

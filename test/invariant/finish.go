@@ -26,7 +26,7 @@ func (c *Checker) Finish(at time.Time) {
 			continue
 		}
 		if n.Annotations[api.DrainedAnnotation] == n.request.ID && !n.invalid && !n.request.Paused {
-			if p := c.targetOn(name, at); p != nil && c.rooted(p) == "" {
+			if p := c.targetOn(name, at); p != nil && c.rooted(at, p) == "" {
 				c.violated(DrainedIsEmpty, at, "node %s is reported drained although %s/%s is on it", name, p.Namespace, p.Name)
 			}
 			continue
@@ -82,7 +82,7 @@ func (c *Checker) cannotFinish(at time.Time, n *node) string {
 	}
 	for _, p := range c.pods {
 		if p.Spec.NodeName == n.name && c.stays(p.Pod) == "" {
-			if why := c.rooted(p); why != "" && !(c.deletes(at, n) && c.forcible(p)) {
+			if why := c.rooted(at, p); why != "" && !(c.deletes(at, n) && c.forcible(at, p)) {
 				return why
 			}
 		}
@@ -126,11 +126,11 @@ func (c *Checker) cannotBegin(at time.Time, n *node) string {
 
 // rooted says why a pod that has to leave cannot, whatever drainer does; empty
 // if it can.
-func (c *Checker) rooted(p *pod) string {
+func (c *Checker) rooted(at time.Time, p *pod) string {
 	if p.DeletionTimestamp != nil {
 		return fmt.Sprintf("pod %s/%s terminates", p.Namespace, p.Name)
 	}
-	if why := c.held(p.Pod); why != "" {
+	if why := c.held(at, p.Pod); why != "" {
 		return why
 	}
 	if finished(p.Pod) || p.Status.Phase == corev1.PodPending {

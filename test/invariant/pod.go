@@ -133,12 +133,16 @@ func hasEmptyDir(p *corev1.Pod) bool {
 
 // stays says why a pod need not leave the node that it is on; empty if it has to.
 func (c *Checker) stays(p *corev1.Pod) string {
-	owner := metav1.GetControllerOfNoCopy(p)
+	owner, rule := metav1.GetControllerOfNoCopy(p), c.verdict(p)
 	switch {
 	case p.Annotations[corev1.MirrorPodAnnotationKey] != "":
 		return "it is static"
 	case owner != nil && owner.Kind == "DaemonSet" && c.daemonSets[owner.UID]:
 		return "its DaemonSet exists"
+	case rule.Action == Ignores:
+		return "a rule lets it stay"
+	case rule.Action != NoRule:
+		return ""
 	case owner == nil && c.rules.BarePods == IgnoreBarePods && !finished(p):
 		return "it has no controller"
 	default:
@@ -147,10 +151,13 @@ func (c *Checker) stays(p *corev1.Pod) string {
 }
 
 // held says why a pod that has to leave may not be evicted; empty if it may.
-func (c *Checker) held(p *corev1.Pod) string {
+func (c *Checker) held(at time.Time, p *corev1.Pod) string {
+	rule := c.verdict(p)
 	switch {
 	case finished(p):
 		return ""
+	case rule.Action != NoRule:
+		return c.ruled(at, p, rule)
 	case metav1.GetControllerOfNoCopy(p) == nil && c.rules.BarePods == BlockBarePods:
 		return "no controller would create it again"
 	case hasEmptyDir(p) && c.rules.BlockEmptyDir:

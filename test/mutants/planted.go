@@ -36,19 +36,23 @@ var random = suite{dir: "test/random", pkg: ".", args: []string{
 // plantedBugs are bugs that a change of the rules could bring in.
 func plantedBugs() []planted {
 	const (
-		classify, fact       = "pkg/plan/classify.go", "pkg/plan/fact.go"
+		rule, fact           = "pkg/plan/rule.go", "pkg/plan/fact.go"
 		window               = "pkg/plan/window.go"
 		node, queue, outcome = "pkg/plan/node.go", "pkg/plan/queue.go", "pkg/plan/outcome.go"
 		limit                = "pkg/plan/limit.go"
 	)
 	return []planted{
-		{mutant{"bare pods are evicted", classify, "pod.Controller.Kind == \"\" && c.BarePods != EvictBarePods", "false"}, "I1", random},
+		{mutant{"bare pods are evicted", rule, "pod.Controller.Kind == \"\" && c.BarePods != EvictBarePods", "false"}, "I1", random},
+		{mutant{"a rule does not block", rule, "	case BlockPod:\n		message", "	case \"\":\n		message"}, "I1", random},
+		{mutant{"a rule does not wait", rule, "if !now.Before(until) {", "if true {"}, "I1", random},
+		{mutant{"pods do not wait for their order", rule, "case n.turn.order < s.order:", "case false:"}, "I1", random},
+		{mutant{"what a rule ignores is evicted", rule, "if s.rule.Action == IgnorePod {", "if false {"}, "I1", random},
 		{mutant{"a pause does not stop evictions", node, "n.invalid == nil && !n.request.Paused &&", "n.invalid == nil &&"}, "I2", random},
 		{mutant{"a pause of everything does not stop evictions", node, " && n.halted == \"\"", ""}, "I2", random},
 		{mutant{"a drain goes on when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
 		{mutant{"a freeze does not stop drains that have begun", window, "	if n.request.IgnoreWindows || !n.memory.started() {", "	if n.request.IgnoreWindows || !n.memory.started() || len(n.node.Windows) == 0 {"}, "I2", random},
 		{mutant{"a pod whose answer was lost is sent again", fact, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4", random},
-		{mutant{"finished pods need not leave", classify, "	case pod.Static:\n		return false\n", "	case pod.Static, pod.Finished():\n		return false\n"}, "I5", random},
+		{mutant{"finished pods need not leave", rule, "return p.Static || ", "return p.Static || p.Finished() || "}, "I5", random},
 		{
 			mutant{
 				"a pod that was looked up is never sent again", "pkg/plan/lookedup.go",

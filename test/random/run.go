@@ -128,7 +128,8 @@ func (r *run) options() forecast.Options {
 	r.Limit(&config)
 	config.Windows, config.Freezes = r.Times()
 	selectors := r.Selectors()
-	selectors.Windows = config.Windows
+	config.Rules = r.PodRules()
+	selectors.Windows, selectors.Rules = config.Windows, config.Rules
 	return forecast.Options{
 		Config: config, Selectors: selectors, QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second, Latency: latency, WatchLag: latency,
 		Hooks: forecast.Hooks{

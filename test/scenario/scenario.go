@@ -35,6 +35,8 @@ type Config struct {
 	// Pool is the value of the label pool that served nodes have; empty for all.
 	Pool  string
 	Hours Hours
+	// ForPods are the rules for pods, in order.
+	ForPods []PodRule
 }
 
 // Scenario is a cluster and everything that happens to it.
@@ -174,6 +176,9 @@ func (s *Scenario) Rules(latency time.Duration) invariant.Rules {
 		BlockEmptyDir: s.EmptyDir == "Block", AllowLastNode: s.AllowLastNode, Served: s.Serves, Limits: s.limits(),
 		AllowDelete: s.AllowDelete, NeverDelete: s.NeverDelete, BudgetLag: budgets,
 	}
+	if len(s.ForPods) > 0 {
+		r.Pods = s.verdict
+	}
 	if h := &s.Hours; h.Opens != nil || h.Until > 0 {
 		r.Begins = func(at time.Time, n *corev1.Node) bool {
 			t := at.Sub(s.Start)
@@ -226,6 +231,7 @@ func Generate(d Draw, start time.Time) *Scenario {
 	g.trouble()
 	g.faults()
 	g.hours()
+	g.podRules()
 	g.Calm = max(g.Hours.Always, g.Hours.Until)
 	slices.SortStableFunc(g.Steps, func(a, b Step) int { return int(a.After - b.After) })
 	for _, step := range g.Steps {

@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drainer.dev/drainer/test/cluster"
+	"drainer.dev/drainer/test/cluster/workload"
+)
+
+// TestRules: each pod of a node does what its rule says: one stays, one completes
+// first, one waits for somebody to delete it, one leaves after all others. The node
+// and the metrics name the rules.
+func TestRules(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.create(
+		workload.Deployment(on(e.spec("web", 2), node)), workload.Deployment(on(e.spec("db", 1), node)), workload.Deployment(on(e.spec("keep", 1), node)),
+		workload.Deployment(on(e.spec("guard", 1), node)), workload.Job(byHand(on(e.spec("train", 1), node))),
+	)
+	for app, n := range map[string]int{"web": 2, "db": 1, "keep": 1, "guard": 1} {
+		e.awaitReady(app, n)
+	}
+	train := e.awaitBound("train", 1)[0]
+	e.run(train, corev1.ConditionTrue)
+	drainer := e.start("--config=" + e.configuration(`rules:
+- {name: keep, match: {podSelector: {matchLabels: {app: keep}}}, action: Ignore}
+- {name: train-first, match: {podSelector: {matchLabels: {app: train}}}, action: WaitCompleted, atMost: 24h}
+- {name: ask-us, match: {podSelector: {matchLabels: {app: guard}}}, action: Block}
+- {name: db-last, match: {podSelector: {matchLabels: {app: db}}}, action: Evict, order: 100, gracePeriod: 2s}
+`))
+	e.request(node, "r")
+	e.awaitBlocked(node, "train", "completion")
+	e.awaitBlocked(node, "guard", "policy")
+	e.awaitBlocked(node, "db", "order")
+	e.awaitEvictions(2)
+	for _, says := range []string{"because rule ask-us does not let it be evicted", "because rule train-first waits until it completes, or until ", "because rule db-last gives it order 100, and "} {
+		awaitState(t, "the node says "+says, func() bool { return strings.Contains(e.message(node), says) })
+	}
+	awaitState(t, "the metric names the rules", func() bool {
+		return drainer.metric("drainer_rule_blocked_pods", "rule", "ask-us") == 1 && drainer.metric("drainer_rule_blocked_pods", "rule", "db-last") == 1
+	})
+	e.patchPodStatus(train, map[string]any{"phase": "Succeeded", "conditions": []map[string]any{{"type": "Ready", "status": "False"}}})
+	e.awaitEvictions(3)
+	guard := e.pods("guard")[0]
+	if err := shared.Client.CoreV1().Pods(e.namespace).Delete(e.Context(), guard.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e.awaitDrained(node, "r")
+	sent := e.awaitEvictions(4)
+	if !slices.ContainsFunc(sent, func(a cluster.AuditEvent) bool { return strings.HasPrefix(a.ObjectRef.Name, "train") }) ||
+		!strings.HasPrefix(sent[len(sent)-1].ObjectRef.Name, "db-") {
+		t.Errorf("the evictions are %v, want train among them and db last", sent)
+	}
+	if ignored := e.status(node).Pods.Ignored; ignored != 1 || len(e.podsOn(node, "keep")) != 1 {
+		t.Errorf("%d pods are ignored, want that of keep", ignored)
+	}
+}

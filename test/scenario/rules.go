@@ -1,0 +1,100 @@
+package scenario
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/test/invariant"
+)
+
+// PodRule is a rule for pods. What is empty matches every pod.
+type PodRule struct {
+	Namespace, Tier string
+	// Kind is that of the pod's controller; None for pods without one.
+	Kind   string
+	Action plan.Action
+	Order  int
+	AtMost time.Duration
+}
+
+// String is for people.
+func (r PodRule) String() string {
+	return fmt.Sprintf("%s of %q, tier %q, kind %q: order %d, at most %v", r.Action, r.Namespace, r.Tier, r.Kind, r.Order, r.AtMost)
+}
+
+// podRules draws rules for pods: none in the simplest case.
+func (g *generator) podRules() {
+	if !g.chance("rules for pods", 40) {
+		return
+	}
+	for range 1 + g.IntN("rules for pods", 3) {
+		r := PodRule{Action: pick(g, "action", plan.EvictPod, plan.EvictPod, plan.AwaitPod, plan.IgnorePod, plan.BlockPod)}
+		switch pick(g, "matches", "tier", "tier", "namespace", "kind") {
+		case "tier":
+			r.Tier = fmt.Sprint(g.IntN("tier", 10))
+		case "namespace":
+			r.Namespace = pick(g, "namespace of a rule", namespaces...)
+		case "kind":
+			r.Kind = pick(g, "kind of a rule", "StatefulSet", "Job", "ReplicaSet", plan.NoController)
+		}
+		if r.Action != plan.IgnorePod {
+			r.Order = pick(g, "order", 0, 0, 1, -1, 2)
+		}
+		if r.Action == plan.AwaitPod {
+			r.AtMost = g.between("at most", 5*time.Second, 45*time.Second)
+		}
+		g.ForPods = append(g.ForPods, r)
+	}
+}
+
+// PodRules are the rules of drainer.
+func (c *Config) PodRules() *plan.Rules {
+	rules := &plan.Rules{}
+	for i, r := range c.ForPods {
+		rule := &plan.Rule{Name: fmt.Sprintf("rule-%d", i), Action: r.Action, Order: r.Order, AtMost: r.AtMost}
+		if r.Namespace != "" {
+			rule.Match.Namespaces = []string{r.Namespace}
+		}
+		if r.Tier != "" {
+			rule.Match.Pods = labels.SelectorFromSet(labels.Set{"tier": r.Tier})
+		}
+		switch r.Kind {
+		case "":
+		case plan.NoController:
+			rule.Match.Controllers = []string{r.Kind}
+		default:
+			rule.Match.Controllers = []string{"*/" + r.Kind}
+		}
+		rules.List = append(rules.List, rule)
+	}
+	return rules
+}
+
+// matches is true for a pod that the rule is for.
+func (r *PodRule) matches(p *corev1.Pod) bool {
+	kind := plan.NoController
+	if owner := metav1.GetControllerOf(p); owner != nil {
+		kind = owner.Kind
+	}
+	return strings.HasPrefix(p.Namespace, r.Namespace) && (r.Tier == "" || p.Labels["tier"] == r.Tier) && (r.Kind == "" || r.Kind == kind)
+}
+
+var actions = map[plan.Action]invariant.Action{
+	plan.EvictPod: invariant.Evicts, plan.IgnorePod: invariant.Ignores, plan.AwaitPod: invariant.Awaits, plan.BlockPod: invariant.Blocks,
+}
+
+// verdict is what the rules say about a pod, for the checker.
+func (c *Config) verdict(p *corev1.Pod) invariant.Verdict {
+	for i := range c.ForPods {
+		if r := &c.ForPods[i]; r.matches(p) {
+			return invariant.Verdict{Action: actions[r.Action], Order: r.Order, AtMost: r.AtMost}
+		}
+	}
+	return invariant.Verdict{}
+}
