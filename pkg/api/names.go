@@ -30,6 +30,15 @@ const (
 	DryRunAnnotation = Prefix + "dry-run"
 )
 
+// Annotations on pods, which count in namespaces that the configuration trusts.
+const (
+	// PodActionAnnotation is Evict, Ignore or WaitCompleted.
+	PodActionAnnotation = Prefix + "pod-action"
+	// PodOrderAnnotation is an integer: pods with a higher one leave once those with
+	// a lower one are gone.
+	PodOrderAnnotation = Prefix + "pod-order"
+)
+
 // Annotations that drainer writes on a Node.
 const (
 	// DrainedAnnotation holds the ID of the request that is Drained.

@@ -68,11 +68,20 @@ type PodMatch struct {
 	Budget plan.BudgetMatch `json:"budget,omitempty"`
 }
 
+// PodTrust says where the annotations of pods count.
+type PodTrust struct {
+	// namespaces are names of namespaces; * stands for any characters.
+	Namespaces []string `json:"namespaces,omitempty"`
+}
+
 // mostOrder bounds orders, in both directions.
 const mostOrder = 1_000_000
 
 // rules validates the rules for pods.
 func (v *validator) rules(c *DrainerConfiguration) {
+	for i, name := range c.TrustPodAnnotations.Namespaces {
+		v.namespacePattern(fmt.Sprintf("trustPodAnnotations.namespaces[%d]", i), name)
+	}
 	named := map[string]int{}
 	for i := range c.Rules {
 		r, path := &c.Rules[i], fmt.Sprintf("rules[%d]", i)
@@ -180,10 +189,10 @@ func (v *validator) controller(path, kind string) {
 
 // planRules are the rules of a valid configuration; nil if there are none.
 func (c *DrainerConfiguration) planRules() *plan.Rules {
-	if len(c.Rules) == 0 {
+	if len(c.Rules)+len(c.TrustPodAnnotations.Namespaces) == 0 {
 		return nil
 	}
-	rules := &plan.Rules{}
+	rules := &plan.Rules{Trusted: c.TrustPodAnnotations.Namespaces}
 	for i := range c.Rules {
 		rules.List = append(rules.List, c.Rules[i].plan())
 	}

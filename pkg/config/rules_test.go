@@ -14,6 +14,8 @@ func TestValidateRules(t *testing.T) {
 		want   []string // Each is in a problem of its own; none for a valid file.
 	}{
 		"a rule":                {"rules: [{name: a, match: {namespaces: [team-*], controllers: [batch/v1/Job, v1/ReplicationController, apps/*/StatefulSet, None], budget: NeverAllows, minPriority: -1}, action: WaitCompleted, order: -1000000, gracePeriod: 90s, stuckAfter: 1ms, atMost: 4h}]", nil},
+		"trusted":               {"trustPodAnnotations: {namespaces: [ops, team-*]}", nil},
+		"trusted by mistake":    {"trustPodAnnotations: {namespaces: [ops, A]}", []string{`trustPodAnnotations.namespaces[1]: Invalid value: "A": expected the name of a namespace`}},
 		"all pods":              {`rules: [{name: a, match: {namespaces: ["*"]}, action: Evict}]`, nil},
 		"no emptyDir":           {"rules: [{name: a, match: {emptyDir: false}, action: Evict}]", nil},
 		"no name":               {"rules: [{" + some + ", action: Evict}]", []string{`rules[0].name: Invalid value: "": expected a DNS label such as databases-last`}},
@@ -85,6 +87,9 @@ rules:
 	if m.Namespaces[0] != "x" || m.Pods.String() != "b=c" || m.Annotations["d"] != "e" || m.Controllers[0] != "None" || *m.MinPriority != 1 ||
 		*m.MaxPriority != 2 || m.Resources[0] != "f" || !*m.EmptyDir || m.Pools[0] != "gpu" || m.Budget != "None" {
 		t.Errorf("got %+v", m)
+	}
+	if trust, _ := decoded(t, "trustPodAnnotations: {namespaces: [ops]}\n"); trust.Plan().Rules.Trusted[0] != "ops" || trust.Selectors().Rules.Trusted[0] != "ops" {
+		t.Errorf("trusted are %v", trust.Plan().Rules.Trusted)
 	}
 	if none, _ := decoded(t, "barePods: Evict\n"); none.Plan().Rules != nil {
 		t.Error("without rules there are some")

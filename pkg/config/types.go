@@ -68,6 +68,11 @@ type DrainerConfiguration struct {
 	// and those of a DaemonSet that exists, stay whatever the rules say. A pod that
 	// has finished is evicted, unless its rule says Ignore.
 	Rules []Rule `json:"rules,omitempty"`
+	// trustPodAnnotations says where the annotations drainer.dev/pod-action (Evict,
+	// Ignore or WaitCompleted) and drainer.dev/pod-order (an integer) of pods count.
+	// There they come before all rules. Whoever may write pods there can keep a node
+	// from being drained.
+	TrustPodAnnotations PodTrust `json:"trustPodAnnotations"`
 	// barePods is what to do with pods that have no controller: Block, Evict or
 	// Ignore.
 	BarePods plan.BarePods `json:"barePods"`

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -43,15 +42,28 @@ type Rule struct {
 	// as long as it takes.
 	AtMost time.Duration
 
-	// reason and message are why a built-in rule blocks.
+	// reason and message are why a built-in rule blocks, and an annotation that
+	// cannot be read.
 	reason  Reason
 	message string
+	// own is true for what an annotation of the pod says.
+	own bool
+}
+
+// title names the rule in messages.
+func (r *Rule) title() string {
+	if r.own {
+		return "its annotation " + r.Name
+	}
+	return "rule " + r.Name
 }
 
 // Rules are what the configuration says about pods. The first rule that matches
 // a pod decides. A nil Rules has none.
 type Rules struct {
 	List []*Rule
+	// Trusted are patterns of namespaces in which the pods' own annotations count.
+	Trusted []string
 }
 
 // PodOf makes a plan's Pod of the API's.
@@ -70,6 +82,9 @@ func (r *Rules) PodOf(pod *corev1.Pod) *Pod {
 		}
 	}
 	p.Rules = slices.Clip(p.Rules)
+	if len(p.Instructions) > 0 && anyLike(r.Trusted, p.Namespace) {
+		p.obey(pod.Annotations)
+	}
 	return p
 }
 
@@ -166,27 +181,6 @@ func (r *Rule) unlessFinished(pod *Pod) *Rule {
 	return r
 }
 
-// anyTime is the order of a pod that waits for no other, and no other for it.
-const anyTime = -1 << 31
-
-// turn is whose turn it is on a node: the pods with the lowest order.
-type turn struct {
-	order int
-	pods  int
-	// first is the one of them that comes first by name.
-	first *Pod
-}
-
-// add counts a pod that is still on the node.
-func (t *turn) add(pod *Pod, order int) {
-	switch {
-	case t.pods == 0 || order < t.order:
-		*t = turn{order: order, pods: 1, first: pod}
-	case order == t.order:
-		t.pods++
-	}
-}
-
 // rule finds the rule that decides about a pod, and when its turn comes.
 func (p *planner) rule(n *nodeWork, s *PodState) {
 	s.order = anyTime
@@ -204,7 +198,9 @@ func (p *planner) rule(n *nodeWork, s *PodState) {
 	}
 	n.others = true
 	if !s.Pod.Finished() {
-		s.order = s.rule.Order
+		if s.order = s.rule.Order; s.Pod.OwnOrder != nil {
+			s.order = *s.Pod.OwnOrder
+		}
 		n.turn.add(s.Pod, s.order)
 	}
 }
@@ -214,10 +210,10 @@ func (p *planner) rule(n *nodeWork, s *PodState) {
 func (r *Rule) holds(pod *Pod, began, now time.Time) (Reason, string, time.Time) {
 	switch r.Action {
 	case BlockPod:
-		message := cmp.Or(r.message, fmt.Sprintf("rule %s does not let it be evicted", r.Name))
+		message := cmp.Or(r.message, r.title()+" does not let it be evicted")
 		return cmp.Or(r.reason, Policy), message, time.Time{}
 	case AwaitPod:
-		message := fmt.Sprintf("rule %s waits until it completes", r.Name)
+		message := r.title() + " waits until it completes"
 		if r.AtMost == 0 {
 			return Completion, message, time.Time{}
 		}
@@ -245,15 +241,6 @@ func (p *planner) ruled(n *nodeWork, s *PodState) (Reason, string) {
 	}
 }
 
-// text says what a pod waits for whose turn has not come.
-func (t *turn) text(s *PodState) string {
-	text := t.first.Key()
-	if t.pods > 1 {
-		text += fmt.Sprintf(" (and %d more)", t.pods-1)
-	}
-	return fmt.Sprintf("rule %s gives it order %d, and %s with order %d must leave first", s.rule.Name, s.order, text, t.order)
-}
-
 // stuckAfter is when the pod counts as stuck. One whose turn has not come does
 // not, nor one that a rule lets complete, unless the rule says when.
 func (s *PodState) stuckAfter(otherwise time.Duration) time.Duration {
@@ -270,14 +257,16 @@ func (s *PodState) stuckAfter(otherwise time.Duration) time.Duration {
 	}
 }
 
-// Rule is the name of the rule that keeps the pod from being evicted now; empty
-// if something else does, or nothing.
+// Rule is the name of the rule that keeps the pod from being evicted now, or of
+// its own annotation that does; empty if something else does, or nothing.
 func (s *PodState) Rule() string {
 	if s.State != Blocked || s.rule == nil {
 		return ""
 	}
 	switch {
-	case s.Reason == Completion, s.Reason == Order && s.order != anyTime, s.rule.Action == BlockPod && s.Reason == Policy:
+	case s.Reason == Order && s.order != anyTime:
+		return s.orderedBy().Name
+	case s.Reason == Completion, s.rule.Action == BlockPod && s.Reason == Policy:
 		return s.rule.Name
 	default:
 		return ""

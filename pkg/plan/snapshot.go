@@ -129,11 +129,14 @@ type Pod struct {
 	Controller Owner
 	// OwnGrace is the grace period that the pod itself asks for.
 	OwnGrace time.Duration
-	// Instructions are the annotations under api.Prefix, sorted.
+	// Instructions are the annotations under api.Prefix that do not count, sorted.
 	Instructions []string
 	// Rules are those of the configuration that match the pod itself, in order, up
 	// to the first that nothing else decides about.
 	Rules []*Rule
+	// OwnOrder is the order that the pod's own annotation gives it; nil if none
+	// counts.
+	OwnOrder *int
 	// Created is when the pod was created, in Unix time.
 	Created int64
 	// These stand together since there may be very many pods.
