@@ -82,6 +82,7 @@ func (v *validator) rules(c *DrainerConfiguration) {
 	for i, name := range c.TrustPodAnnotations.Namespaces {
 		v.namespacePattern(fmt.Sprintf("trustPodAnnotations.namespaces[%d]", i), name)
 	}
+	v.presets(c.Presets)
 	named := map[string]int{}
 	for i := range c.Rules {
 		r, path := &c.Rules[i], fmt.Sprintf("rules[%d]", i)
@@ -99,8 +100,8 @@ func (v *validator) rule(path string, r *Rule) {
 	if problems := validation.IsDNS1123Label(r.Name); len(problems) > 0 {
 		v.bad(path+".name", r.Name, "expected a DNS label such as databases-last: "+strings.Join(problems, "; "))
 	}
-	if slices.Contains(builtInRules, r.Name) {
-		v.bad(path+".name", r.Name, "expected another name than that of a built-in rule: "+strings.Join(builtInRules, ", "))
+	if slices.Contains(builtInRules, r.Name) || slices.Contains(presetNames, r.Name) {
+		v.bad(path+".name", r.Name, "expected another name than that of a built-in rule or a preset: "+reservedNames())
 	}
 	v.oneOf(path+".action", string(r.Action), string(plan.EvictPod), string(plan.IgnorePod), string(plan.AwaitPod), string(plan.BlockPod))
 	if r.Order < -mostOrder || r.Order > mostOrder {
@@ -189,12 +190,15 @@ func (v *validator) controller(path, kind string) {
 
 // planRules are the rules of a valid configuration; nil if there are none.
 func (c *DrainerConfiguration) planRules() *plan.Rules {
-	if len(c.Rules)+len(c.TrustPodAnnotations.Namespaces) == 0 {
+	if len(c.Rules)+len(c.Presets)+len(c.TrustPodAnnotations.Namespaces) == 0 {
 		return nil
 	}
 	rules := &plan.Rules{Trusted: c.TrustPodAnnotations.Namespaces}
 	for i := range c.Rules {
 		rules.List = append(rules.List, c.Rules[i].plan())
+	}
+	for i := range c.Presets {
+		rules.List = append(rules.List, c.Presets[i].planRules(c)...)
 	}
 	return rules
 }

@@ -19,7 +19,7 @@ func TestValidateRules(t *testing.T) {
 		"all pods":              {`rules: [{name: a, match: {namespaces: ["*"]}, action: Evict}]`, nil},
 		"no emptyDir":           {"rules: [{name: a, match: {emptyDir: false}, action: Evict}]", nil},
 		"no name":               {"rules: [{" + some + ", action: Evict}]", []string{`rules[0].name: Invalid value: "": expected a DNS label such as databases-last`}},
-		"a built-in name":       {"rules: [{name: bare-pods, " + some + ", action: Evict}]", []string{`rules[0].name: Invalid value: "bare-pods": expected another name than that of a built-in rule`}},
+		"a built-in name":       {"rules: [{name: bare-pods, " + some + ", action: Evict}]", []string{`rules[0].name: Invalid value: "bare-pods": expected another name than that of a built-in rule or a preset: bare-pods, `}},
 		"two of a name":         {"rules: [{name: a, " + some + ", action: Evict}, {name: a, " + some + ", action: Evict}]", []string{`rules[1].name: Invalid value: "a": expected another name than that of rules[0]`}},
 		"no match":              {"rules: [{name: a, action: Ignore}]", []string{`rules[0].match: Invalid value: "": expected at least one field, such as namespaces`}},
 		"an empty match":        {"rules: [{name: a, match: {}, action: Ignore}]", []string{"rules[0].match"}},

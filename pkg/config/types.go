@@ -68,6 +68,11 @@ type DrainerConfiguration struct {
 	// and those of a DaemonSet that exists, stay whatever the rules say. A pod that
 	// has finished is evicted, unless its rule says Ignore.
 	Rules []Rule `json:"rules,omitempty"`
+	// presets are rules for the marks of other programs; they come after the rules.
+	// Since whoever writes pods can write these marks, Ignore and Block count only in
+	// the namespaces of trustPodAnnotations, and are WaitCompleted with atMost: 4h
+	// elsewhere. No preset evicts a pod that barePods or emptyDir block.
+	Presets []Preset `json:"presets,omitempty"`
 	// trustPodAnnotations says where the annotations drainer.dev/pod-action (Evict,
 	// Ignore or WaitCompleted) and drainer.dev/pod-order (an integer) of pods count.
 	// There they come before all rules. Whoever may write pods there can keep a node
