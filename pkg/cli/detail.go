@@ -88,7 +88,7 @@ func blockers(s *api.Status, now time.Time, width int) []string {
 		if b.Message != "" {
 			lines = append(lines, wrap("Why: "+b.Message, "    ", width)...)
 		}
-		lines = append(lines, wrap("Fix: "+simulate.Fix(plan.Reason(b.Reason), b.Budget), "    ", width)...)
+		lines = append(lines, wrap("Fix: "+simulate.Fix(plan.Reason(b.Reason), b.Budget, b.Rule), "    ", width)...)
 	}
 	for _, m := range s.MoreBlockers {
 		lines = append(lines, fit(fmt.Sprintf("  and %d more (%s)", m.Count, m.Reason), width))

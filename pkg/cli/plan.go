@@ -85,7 +85,7 @@ func (s *session) runPlan(ctx context.Context, o *planFlags, simulation simulate
 	if err != nil {
 		return err
 	}
-	p := planned{Pods: s.verdicts(ctx, objects, simulation.Nodes, simulation.Daemon.Config, judge)}
+	p := planned{Pods: s.verdicts(ctx, objects, &simulation, judge)}
 	if p.Forecast, err = simulate.Run(objects, simulation); err != nil {
 		return fmt.Errorf("forecasting the drain: %w", err)
 	}
@@ -113,16 +113,22 @@ func (s *session) judge(ctx context.Context, ask bool) (JudgeFunc, error) {
 	return s.Judge(ctx, config)
 }
 
-// verdicts are those on the pods of the nodes, by node and pod.
-func (s *session) verdicts(ctx context.Context, objects *simulate.Objects, nodes []string, config plan.Config, judge JudgeFunc) []verdict {
-	daemonSets := map[types.UID]bool{}
+// verdicts are those on the pods of the nodes that are to be drained, by node and
+// pod.
+func (s *session) verdicts(ctx context.Context, objects *simulate.Objects, o *simulate.Options, judge JudgeFunc) []verdict {
+	around := plan.Surroundings{DaemonSets: map[types.UID]bool{}, Budgets: budgetsOf(objects.Budgets)}
 	for i := range objects.DaemonSets {
-		daemonSets[objects.DaemonSets[i].UID] = true
+		around.DaemonSets[objects.DaemonSets[i].UID] = true
+	}
+	pools := map[string]string{}
+	for i := range objects.Nodes {
+		pools[objects.Nodes[i].Name] = o.Daemon.Selectors.NodeOf(&objects.Nodes[i]).Pool
 	}
 	list := []verdict{}
 	for i := range objects.Pods {
-		if pod := plan.PodOf(&objects.Pods[i]); slices.Contains(nodes, pod.Node) {
-			list = append(list, judgePod(ctx, pod, daemonSets, config, judge, s.Now()))
+		if pod := &objects.Pods[i]; slices.Contains(o.Nodes, pod.Spec.NodeName) {
+			around.Pool = pools[pod.Spec.NodeName]
+			list = append(list, judgePod(ctx, pod, around, &o.Daemon.Config, judge, s.Now()))
 		}
 	}
 	slices.SortFunc(list, func(a, b verdict) int { return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Pod, b.Pod)) })

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 
 	"drainer.dev/drainer/pkg/plan"
 )
@@ -42,9 +43,10 @@ func (v *verdict) bad() bool { return v.Verdict == blocked }
 
 // judgePod asks drainer's own rules, and then the API server, what would happen to
 // a pod. Without judge only the rules are asked.
-func judgePod(ctx context.Context, pod *plan.Pod, daemonSets map[types.UID]bool, config plan.Config, judge JudgeFunc, now time.Time) verdict {
+func judgePod(ctx context.Context, object *corev1.Pod, around plan.Surroundings, config *plan.Config, judge JudgeFunc, now time.Time) verdict {
+	pod := config.Rules.PodOf(object)
 	v := verdict{Node: pod.Node, Pod: pod.Key(), Verdict: leaves}
-	j := plan.NewJudgement([]*plan.Pod{pod}, daemonSets, config, now)
+	j := plan.NewJudgement([]*plan.Pod{pod}, around, config, now)
 	switch {
 	case len(j.Ask) == 0:
 		return v.byRule(pod, j.Done(now))
@@ -89,6 +91,22 @@ func (v verdict) byRule(pod *plan.Pod, run plan.DryRun) verdict {
 		v.Message = "drainer's configuration says so"
 	}
 	return v
+}
+
+// budgetsOf are budgets as rules look at them. One whose selector cannot be read
+// selects nothing.
+func budgetsOf(list []policyv1.PodDisruptionBudget) map[string]plan.NamespaceBudgets {
+	all := map[string]plan.NamespaceBudgets{}
+	for i := range list {
+		b, err := plan.BudgetOf(&list[i])
+		if err != nil {
+			continue
+		}
+		in := all[b.Namespace]
+		in.Epoch, in.List = 1, append(in.List, plan.BudgetView{Budget: b, Free: int(b.Allowed)})
+		all[b.Namespace] = in
+	}
+	return all
 }
 
 var verdictColumns = []column{{"NODE", 0}, {"POD", 0}, {"VERDICT", 0}, {"WHY", 0}}

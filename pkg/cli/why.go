@@ -33,7 +33,7 @@ func (s *session) why() *cobra.Command {
 			if err := daemon.Complete(); err != nil {
 				return exit{ExitUsage, err}
 			}
-			return s.runWhy(c.Context(), args[0], ask, daemon.Simulation().Daemon.Config)
+			return s.runWhy(c.Context(), args[0], ask, daemon.Simulation())
 		},
 	}
 	c.Flags().BoolVar(&ask, "verdict", ask, "ask the API server for a verdict; needs the permission to create pods/eviction")
@@ -46,7 +46,7 @@ func (s *session) why() *cobra.Command {
 	return c
 }
 
-func (s *session) runWhy(ctx context.Context, name string, ask bool, config plan.Config) error {
+func (s *session) runWhy(ctx context.Context, name string, ask bool, o simulate.Options) error {
 	namespace, pod, named := strings.Cut(strings.TrimPrefix(name, "pod/"), "/")
 	if !named {
 		pod = namespace
@@ -75,11 +75,16 @@ func (s *session) runWhy(ctx context.Context, name string, ask bool, config plan
 	if err != nil {
 		return err
 	}
-	daemonSets, err := daemonSetsOf(ctx, client, namespace)
-	if err != nil {
+	around := plan.Surroundings{Pool: o.Daemon.Selectors.NodeOf(node).Pool}
+	if around.DaemonSets, err = daemonSetsOf(ctx, client, namespace); err != nil {
 		return err
 	}
-	v := judgePod(ctx, plan.PodOf(p), daemonSets, config, judge, s.Now())
+	budgets, err := client.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing the PodDisruptionBudgets of the namespace %s: %w", namespace, err)
+	}
+	around.Budgets = budgetsOf(budgets.Items)
+	v := judgePod(ctx, p, around, &o.Daemon.Config, judge, s.Now())
 	width := newScreen(s.Out).width()
 	for _, l := range explain(p, node, v, s.Now(), width) {
 		s.printf("%s\n", l)
@@ -120,7 +125,7 @@ func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width
 	fix := ""
 	if b := blockerOf(r.Status, key); b != nil {
 		say(fmt.Sprintf("drainer says: %s for %s, %s", b.State, age(&b.Since, now), b.Message))
-		fix = simulate.Fix(plan.Reason(b.Reason), b.Budget)
+		fix = simulate.Fix(plan.Reason(b.Reason), b.Budget, b.Rule)
 	}
 	switch v.Verdict {
 	case leaves:
@@ -130,7 +135,7 @@ func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width
 		say(fmt.Sprintf("If it were evicted now: it %s: %s", strings.Replace(v.Verdict, blocked, "is blocked", 1), v.Message))
 	}
 	if fix == "" && v.Verdict == blocked {
-		fix = simulate.Fix(plan.Reason(v.Reason), "that the message names")
+		fix = simulate.Fix(plan.Reason(v.Reason), "that the message names", "")
 	}
 	if fix != "" {
 		say("Fix: " + fix)

@@ -13,8 +13,8 @@ import (
 const mostOrder = 1_000_000
 
 // obey lets the annotations of a pod in a trusted namespace count: they come
-// before all rules. If one of them cannot be read, the pod is blocked: what its
-// owner wants is not guessed at.
+// before all rules. If one of them cannot be read, the pod is blocked until its
+// owner corrects it.
 func (p *Pod) obey(annotations map[string]string) {
 	keys := p.Instructions
 	p.Instructions = nil

@@ -88,12 +88,13 @@ func fixOf(s *plan.PodState) string {
 	for _, b := range s.Budgets() {
 		names = append(names, b.Key())
 	}
-	return Fix(s.Reason, strings.Join(names, ", "))
+	return Fix(s.Reason, strings.Join(names, ", "), s.Rule())
 }
 
 // Fix says how to let a pod leave that is still there for the reason. Budgets are
-// the names of those that select it, separated by commas.
-func Fix(reason plan.Reason, budgets string) string {
+// the names of those that select it, separated by commas; the rule is the name of
+// the one that holds it up, if one does.
+func Fix(reason plan.Reason, budgets, rule string) string {
 	switch reason {
 	case plan.BudgetNeverAllows:
 		return fmt.Sprintf("let PDB %s allow a disruption while all its pods are healthy (raise maxUnavailable or lower minAvailable), or add replicas",
@@ -109,7 +110,7 @@ func Fix(reason plan.Reason, budgets string) string {
 	case plan.EmptyDirVolume:
 		return "delete the pod yourself, or use --empty-dir=Evict"
 	case plan.Policy, plan.Completion, plan.Order:
-		if rule := s.Rule(); rule != "" {
+		if rule != "" {
 			return fmt.Sprintf("change rule %s of the configuration file, or remove what it waits for", rule)
 		}
 		return "see the message"
