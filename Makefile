@@ -35,7 +35,7 @@ QUICK_PARTS = "test-e2e QUICK=yes + test-chart QUICK=yes + test-monitoring"
 ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation demo
 
 .PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
-	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation
+	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation test-kubelet
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -81,7 +81,7 @@ programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
 # or waits, another is tested.
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler
 	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
-	go test $(RACE) -shuffle=on -p=$$((2 * $$(getconf _NPROCESSORS_ONLN))) $$(go list ./... | grep -v /test/e2e)
+	go test $(RACE) -shuffle=on -p=$$((2 * $$(getconf _NPROCESSORS_ONLN))) $$(go list ./... | grep -v -e /test/e2e -e /test/kubelet)
 	go test -C test/random ./...
 
 test-e2e: ## Run the e2e tests on a real control plane
@@ -98,6 +98,9 @@ test-release: bin/staticcheck ## Check the Dockerfile, the workflows, and that b
 
 test-chart: ## Run the tests of the Helm chart, on a real control plane; HELM=v4,v3 for both versions
 	go test -C test/chart -count=1 -timeout=$(TIMEOUT) -helm=$(HELM) $(if $(QUICK),-skip='^TestInstall$$/^documented$$')
+
+test-kubelet: ## Run a drain on a real kubelet; needs Linux, root, containerd, runc and containernetworking-plugins
+	go test ./test/kubelet -count=1 -timeout=$(TIMEOUT) -v
 
 test-simulation: ## Run the whole controller in simulated time: with 5,000 nodes, and in 300 random clusters; SEED=n
 	go test -count=1 -timeout=$(TIMEOUT) -v -run 'TestStoryBigStart' ./pkg/drain -story.nodes=5000

@@ -23,7 +23,7 @@ import (
 func modules() []string {
 	return []string{
 		".", "tools", "test/chart", "test/monitoring", "test/random", "test/release",
-		"test/cluster/build/kubernetes", "test/cluster/build/chart", "test/cluster/build/prometheus",
+		"test/cluster/build/kubernetes", "test/cluster/build/kubelet", "test/cluster/build/chart", "test/cluster/build/prometheus",
 	}
 }
 
