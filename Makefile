@@ -24,6 +24,9 @@ SEED = 1
 # The major versions of Helm that test-chart runs.
 HELM = v4
 
+# How long test-fuzz runs each fuzz test.
+FUZZTIME = 30s
+
 # Empty for all of test-e2e and test-chart; otherwise without the two tests that
 # take minutes each: every part of the policies left out in turn, and the
 # documented installation in three shells.
@@ -32,10 +35,11 @@ QUICK =
 # Suites that wait more than they compute run at the same time. What only make
 # test-all does comes last: faults, simulation and fuzzing belong there.
 QUICK_PARTS = "test-e2e QUICK=yes + test-chart QUICK=yes + test-monitoring"
-ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation demo
+ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation "test-fuzz FUZZTIME=10s" demo
 
 .PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
-	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation test-kubelet
+	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation \
+	test-kubelet test-fuzz
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -110,6 +114,16 @@ test-simulation: ## Run the whole controller in simulated time: with 5,000 nodes
 test-random: ## Run random clusters and faults against the invariants, and see planted bugs found; CLUSTERS=n, SEED=n
 	GOGC=400 go test -C test/random -count=1 -timeout=$(TIMEOUT) -v -run TestRandom . -clusters=$(CLUSTERS) -seed=$(SEED)
 	GOGC=400 go run ./test/mutants -planted
+
+# Every fuzz test is found, so none is forgotten. Go fuzzes one at a time. What it
+# finds it writes to testdata/fuzz beside the test: commit that with the fix.
+test-fuzz: ## Try arbitrary annotations, configurations, answers, pods and snapshots, each for FUZZTIME; FUZZTIME=30s
+	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' pkg | xargs -n1 dirname | sort -u); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$$package"/*_test.go); do \
+			echo "fuzzing $$package $$target"; \
+			go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10s "./$$package" || exit 1; \
+		done; \
+	done
 
 # .gremlins.yaml has its settings. Without vet, debug information and inlining a
 # mutant takes half as long; what only vet finds is no test's merit, either. No

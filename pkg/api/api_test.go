@@ -90,39 +90,6 @@ func TestRequestOfBadValues(t *testing.T) {
 	}
 }
 
-func FuzzRequestOf(f *testing.F) {
-	f.Add("r", TimeoutAnnotation, "1m")
-	f.Add(strings.Repeat("ü", 100), "drainer.dev/x", "\x00")
-	f.Fuzz(func(t *testing.T, id, key, value string) {
-		r, asked, err := RequestOf(map[string]string{DrainAnnotation: id, key: value})
-		if !asked && (err != nil || r.ID != "") {
-			t.Errorf("no request, and yet %+v, %v", r, err)
-		}
-		if asked && (r.ID == "" || len(r.ID) > MaxIDBytes) {
-			t.Errorf("asked with the ID %q", r.ID)
-		}
-		if err != nil && !reflect.DeepEqual(r, Request{ID: r.ID}) {
-			t.Errorf("an error and %+v", r)
-		}
-		if asked && err == nil && strings.HasPrefix(key, Prefix) && !known(key) {
-			t.Errorf("the unknown key %q went through", key)
-		}
-	})
-}
-
-func known(key string) bool {
-	switch key {
-	case StatusAnnotation, DrainedAnnotation:
-		return true
-	}
-	for _, k := range requestKeys() {
-		if k == key {
-			return true
-		}
-	}
-	return false
-}
-
 func TestStatus(t *testing.T) {
 	at := time.Date(2030, 1, 31, 12, 0, 0, 999, time.FixedZone("X", 3600))
 	s := Status{
@@ -141,7 +108,7 @@ func TestStatus(t *testing.T) {
 	if n := got.Pods.Remaining(); n != 6 {
 		t.Errorf("%d remain, want 6", n)
 	}
-	for _, bad := range []string{"", "{}", "[]", `{"version":2}`, "x"} {
+	for _, bad := range []string{"", "{}", "[]", `{"version":2}`, "x", `{"version":1}` + strings.Repeat(" ", MaxStatusBytes)} {
 		if _, err := ParseStatus(bad); err == nil || !strings.Contains(err.Error(), StatusAnnotation) {
 			t.Errorf("%q is read with error %v", bad, err)
 		}
@@ -169,5 +136,52 @@ func TestStatusBounds(t *testing.T) {
 	}
 	if len(got.MoreBlockers) != 1 || got.MoreBlockers[0].Count+len(got.Blockers) != 50 {
 		t.Errorf("%d blockers are listed and %+v counted, want 50 in all", len(got.Blockers), got.MoreBlockers)
+	}
+}
+
+// TestStatusEdited: also a status that somebody has edited is written within its
+// bound, and keeps what the drain cannot continue without.
+func TestStatusEdited(t *testing.T) {
+	at := time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
+	var many []MoreBlockers
+	for i := range 200 {
+		many = append(many, MoreBlockers{Reason: strings.Repeat("x", i), Count: 1, Since: at})
+	}
+	for name, s := range map[string]Status{
+		"more blockers":         {Request: "r", StartedAt: &at, MoreBlockers: many},
+		"one deletion":          {Request: "r", StartedAt: &at, Deletions: []Deletions{{Budget: strings.Repeat("b", MaxStatusBytes), Count: 3}}},
+		"pool and reason":       {Request: "r", StartedAt: &at, Pool: strings.Repeat("p", MaxStatusBytes), Reason: strings.Repeat("x", MaxStatusBytes)},
+		"request and phase":     {Request: strings.Repeat("r", MaxStatusBytes), StartedAt: &at, Phase: Phase(strings.Repeat("x", MaxStatusBytes))},
+		"what JSON writes long": {Request: strings.Repeat("<", MaxIDBytes), StartedAt: &at, Phase: Phase(strings.Repeat("\x01", MaxStatusBytes))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ParseStatus(s.Format())
+			if err != nil || len(s.Format()) > MaxStatusBytes {
+				t.Fatalf("%d bytes, read back with error %v", len(s.Format()), err)
+			}
+			if got.StartedAt == nil || !got.StartedAt.Equal(at) || !strings.HasPrefix(s.Request, got.Request) || got.Request == "" {
+				t.Errorf("read back %+v", got)
+			}
+			if n := len(s.Deletions); n > 0 && (len(got.Deletions) != 1 || got.Deletions[0].Count != 3) {
+				t.Errorf("read back the deletions %+v", got.Deletions)
+			}
+		})
+	}
+}
+
+// TestStatusYears: a time may be in a year in UTC that JSON cannot write.
+func TestStatusYears(t *testing.T) {
+	for text, want := range map[string]string{
+		"0000-01-01T00:00:00+10:00": "0000-01-01T00:00:00Z",
+		"9999-12-31T23:59:59-10:00": "9999-12-31T23:59:59Z",
+		"2030-01-31T23:59:59-10:00": "2030-02-01T09:59:59Z",
+	} {
+		s, err := ParseStatus(`{"version":1,"startedAt":"` + text + `","blockers":[{"since":"` + text + `"}],"moreBlockers":[{"since":"` + text + `"}]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if written := s.Format(); strings.Count(written, want) != 3 {
+			t.Errorf("%s is written as %s, want %s three times", text, written, want)
+		}
 	}
 }

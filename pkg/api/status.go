@@ -135,9 +135,9 @@ type Deletions struct {
 // BlockedState is the State of a Blocker that is blocked.
 const BlockedState = "blocked"
 
-// Format renders the status within MaxStatusBytes: first messages are cut,
-// then the youngest blockers are counted instead of listed. Times are cut to
-// whole seconds.
+// Format renders the status within MaxStatusBytes, whatever is in it: first
+// messages are cut, then the youngest blockers are counted instead of listed.
+// Times are cut to whole seconds.
 func (s Status) Format() string {
 	s.Version = StatusVersion
 	s.RequestedAt, s.StartedAt = wholeSecond(s.RequestedAt), wholeSecond(s.StartedAt)
@@ -153,16 +153,15 @@ func (s Status) Format() string {
 		s.countLast()
 	}
 	for i := range s.Blockers {
-		s.Blockers[i].Since = s.Blockers[i].Since.UTC().Truncate(time.Second)
+		s.Blockers[i].Since = writable(s.Blockers[i].Since)
 	}
 	for i := range s.MoreBlockers {
-		s.MoreBlockers[i].Since = s.MoreBlockers[i].Since.UTC().Truncate(time.Second)
+		s.MoreBlockers[i].Since = writable(s.MoreBlockers[i].Since)
 	}
 	for {
 		text, err := json.Marshal(s)
 		if err != nil {
-			// Status holds only strings, numbers and times in the years that
-			// JSON can write.
+			// Status holds only strings, numbers and writable times.
 			panic(fmt.Sprintf("status does not marshal: %v", err))
 		}
 		if len(text) <= MaxStatusBytes {
@@ -183,11 +182,24 @@ func (s *Status) shorten() {
 	case messages:
 	case len(s.Warnings) > 0:
 		s.Warnings = nil
-	case len(s.Blockers) == 0 && len(s.Deletions) > 1:
+	case len(s.Blockers) > 0:
+		s.countLast()
+	case len(s.Deletions) > 1 || len(s.Deletions) == 1 && s.Deletions[0].Budget != otherBudgets:
 		s.Deletions = foldLast(s.Deletions)
 	default:
-		s.countLast()
+		s.strip()
 	}
+}
+
+// strip leaves what a drain cannot continue without. Only a status that somebody
+// has edited is still too long here.
+func (s *Status) strip() {
+	s.MoreBlockers, s.Pool, s.Reason, s.Result = nil, "", "", ""
+	s.Request, s.Phase = shortened(s.Request), Phase(shortened(string(s.Phase)))
+}
+
+func shortened(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), MaxIDBytes)], "")
 }
 
 // countLast counts the last blocker instead of listing it.
@@ -201,21 +213,26 @@ func (s *Status) countLast() {
 		return strings.Compare(m.Reason, reason)
 	})
 	if !found {
-		s.MoreBlockers = slices.Insert(s.MoreBlockers, at, MoreBlockers{Reason: last.Reason, Since: last.Since.UTC().Truncate(time.Second)})
+		s.MoreBlockers = slices.Insert(s.MoreBlockers, at, MoreBlockers{Reason: last.Reason, Since: writable(last.Since)})
 	}
 	m := &s.MoreBlockers[at]
 	m.Count++
 	if last.Since.After(m.Since) {
-		m.Since = last.Since.UTC().Truncate(time.Second)
+		m.Since = writable(last.Since)
 	}
 }
 
-// foldLast counts the last two of a list of at least two as one.
+// otherBudgets stands for budgets that Deletions does not name.
+const otherBudgets = "others"
+
+// foldLast counts the last two of a list as one, and does not name the last.
 func foldLast(list []Deletions) []Deletions {
-	last := list[len(list)-1]
-	list = slices.Clone(list[:len(list)-1])
-	list[len(list)-1].Budget = "others"
-	list[len(list)-1].Count += last.Count
+	list = slices.Clone(list)
+	if n := len(list) - 1; n > 0 {
+		list[n-1].Count += list[n].Count
+		list = list[:n]
+	}
+	list[len(list)-1].Budget = otherBudgets
 	return list
 }
 
@@ -223,13 +240,30 @@ func wholeSecond(t *time.Time) *time.Time {
 	if t == nil {
 		return nil
 	}
-	cut := t.UTC().Truncate(time.Second)
+	cut := writable(*t)
 	return &cut
 }
 
+// writable is a time in whole seconds, and in the years that JSON can write: in
+// its own time zone a time that was read may be in another year than in UTC.
+func writable(t time.Time) time.Time {
+	t = t.UTC().Truncate(time.Second)
+	switch {
+	case t.Year() < 0:
+		return time.Date(0, time.January, 1, 0, 0, 0, 0, time.UTC)
+	case t.Year() > 9999:
+		return time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
+	default:
+		return t
+	}
+}
+
 // ParseStatus reads a status annotation. It fails for text that is not a
-// Status and for versions it does not know.
+// Status, or longer than any, and for versions it does not know.
 func ParseStatus(text string) (Status, error) {
+	if len(text) > MaxStatusBytes {
+		return Status{}, fmt.Errorf("reading %s: it is %d bytes long, expected at most %d", StatusAnnotation, len(text), MaxStatusBytes)
+	}
 	var s Status
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return Status{}, fmt.Errorf("reading %s: %w", StatusAnnotation, err)

@@ -185,11 +185,13 @@ func messageOf(status metav1.Status) string {
 	return status.Message
 }
 
+// retryAfter is how long the server asks to wait. A time before now, which no
+// server should ask for, is none.
 func retryAfter(status metav1.Status) time.Duration {
 	if status.Details == nil {
 		return 0
 	}
-	return time.Duration(status.Details.RetryAfterSeconds) * time.Second
+	return time.Duration(max(0, status.Details.RetryAfterSeconds)) * time.Second
 }
 
 // Answer is an HTTP code and the reason that it is given for.

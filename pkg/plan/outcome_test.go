@@ -112,6 +112,7 @@ func TestOutcomeOf(t *testing.T) {
 			`Operation cannot be fulfilled on poddisruptionbudgets.policy "p": the object has been modified`, budgets)}, Contention, 0, ""},
 		"priority and fairness":    {answer{code: 429, retryAfter: 3, text: "Too many requests, please try again later."}, Throttled, 3 * time.Second, ""},
 		"throttled, no time given": {answer{code: 429, text: "Too many requests, please try again later."}, Throttled, time.Second, ""},
+		"a time before now":        {answer{code: 429, retryAfter: -7, text: "Too many requests, please try again later."}, Throttled, time.Second, ""},
 		"shutting down":            {answer{code: 429, retryAfter: 5, text: "The apiserver is shutting down, please try again later."}, Throttled, 5 * time.Second, ""},
 		"late in shutdown": {answer{code: 503, retryAfter: 1, status: failure(metav1.StatusReasonServiceUnavailable, "apiserver is shutting down",
 			&metav1.StatusDetails{RetryAfterSeconds: 1})}, Throttled, time.Second, ""},
