@@ -1,0 +1,10 @@
+package faults
+
+import "net/http"
+
+// sink is where an answer goes that is lost.
+type sink struct{ header http.Header }
+
+func (s *sink) Header() http.Header            { return s.header }
+func (s *sink) Write(text []byte) (int, error) { return len(text), nil }
+func (s *sink) WriteHeader(int)                {}
