@@ -201,9 +201,22 @@ func (c *Cluster) Kubeconfig() string { return filepath.Join(c.Dir, adminKubecon
 // Kubectl is the path of a kubectl of the cluster's version.
 func (c *Cluster) Kubectl() string { return filepath.Join(c.Binaries, "kubectl") }
 
+// Address is where a program reaches the API server, and the certificate by which
+// it knows it.
+type Address struct {
+	URL string
+	CA  []byte
+}
+
 // ServiceAccountKubeconfig writes a kubeconfig by which a program is the
 // ServiceAccount and nobody else.
 func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name, path string) error {
+	return c.ServiceAccountKubeconfigAt(ctx, Address{c.URL, c.ca}, namespace, name, path)
+}
+
+// ServiceAccountKubeconfigAt is ServiceAccountKubeconfig for a program that
+// reaches the API server at another address.
+func (c *Cluster) ServiceAccountKubeconfigAt(ctx context.Context, at Address, namespace, name, path string) error {
 	client, err := c.Client()
 	if err != nil {
 		return err
@@ -214,5 +227,5 @@ func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name,
 	if err != nil {
 		return fmt.Errorf("getting a token for service account %s/%s: %w", namespace, name, err)
 	}
-	return writeKubeconfig(path, c.URL, c.ca, token.Status.Token)
+	return writeKubeconfig(path, at.URL, at.CA, token.Status.Token)
 }

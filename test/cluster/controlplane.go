@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -36,6 +35,8 @@ type State struct {
 	Keeper int
 	// AdminToken is of the group system:masters.
 	AdminToken string
+	// Processes are the IDs of the programs' processes, by their names.
+	Processes map[string]int
 }
 
 // controlPlane is the processes of a cluster.
@@ -44,7 +45,7 @@ type controlPlane struct {
 	state         State
 
 	mu        sync.Mutex
-	processes []*exec.Cmd
+	processes map[string]*process
 	ended     sync.WaitGroup
 	stopping  bool
 	// failed is told of the first process that ends by itself.
@@ -54,7 +55,7 @@ type controlPlane struct {
 // startControlPlane returns once the API server is ready. The caller stops
 // what was returned also when there is an error.
 func startControlPlane(ctx context.Context, dir, binaries string, patience await.Waiter) (*controlPlane, error) {
-	p := &controlPlane{dir: dir, binaries: binaries, failed: make(chan error, 1)}
+	p := &controlPlane{dir: dir, binaries: binaries, failed: make(chan error, 1), processes: map[string]*process{}}
 	if err := os.MkdirAll(filepath.Join(dir, "logs"), 0o755); err != nil {
 		return p, fmt.Errorf("making the cluster's folder: %w", err)
 	}
@@ -152,54 +153,6 @@ func (p *controlPlane) startControllers() error {
 	)
 }
 
-// start runs one program, with its output in the logs.
-func (p *controlPlane) start(name string, env []string, args ...string) error {
-	log, err := os.Create(p.path(filepath.Join("logs", name+".log")))
-	if err != nil {
-		return fmt.Errorf("making a log: %w", err)
-	}
-	defer log.Close()
-	command := exec.Command(filepath.Join(p.binaries, name), args...)
-	command.Stdout, command.Stderr = log, log
-	command.Env = append(os.Environ(), env...)
-	command.Dir = p.dir
-	command.SysProcAttr = ChildAttributes()
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("starting %s: %w", name, err)
-	}
-	p.mu.Lock()
-	p.processes = append(p.processes, command)
-	p.mu.Unlock()
-	p.ended.Go(func() {
-		err := command.Wait()
-		p.mu.Lock()
-		stopping := p.stopping
-		p.mu.Unlock()
-		if stopping {
-			return
-		}
-		select {
-		case p.failed <- fmt.Errorf("%s ended by itself (%w); the end of its log:\n%s", name, err, lastLines(log.Name(), 10)):
-		default:
-		}
-	})
-	return nil
-}
-
-// stop ends all processes at once: nothing of them is kept.
-func (p *controlPlane) stop() {
-	p.mu.Lock()
-	p.stopping = true
-	processes := p.processes
-	p.mu.Unlock()
-	for _, command := range processes {
-		_ = command.Process.Kill()
-	}
-	p.ended.Wait()
-	_ = os.Remove(p.path(clusterStateFile))
-	_ = os.RemoveAll(p.path("etcd"))
-}
-
 func (p *controlPlane) waitReady(ctx context.Context, ca []byte, patience await.Waiter) error {
 	client, err := kubernetes.NewForConfig(&rest.Config{
 		Host: p.state.URL, BearerToken: p.state.AdminToken, QPS: -1, TLSClientConfig: rest.TLSClientConfig{CAData: ca},
@@ -225,6 +178,12 @@ func (p *controlPlane) waitReady(ctx context.Context, ca []byte, patience await.
 }
 
 func (p *controlPlane) writeState() error {
+	p.state.Processes = map[string]int{}
+	p.mu.Lock()
+	for name, is := range p.processes {
+		p.state.Processes[name] = is.Process.Pid
+	}
+	p.mu.Unlock()
 	text, err := json.Marshal(p.state)
 	if err != nil {
 		return fmt.Errorf("writing the cluster's state: %w", err)

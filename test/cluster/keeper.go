@@ -17,6 +17,9 @@ import (
 // JSON.
 const keeperVariable = "DRAINER_CLUSTER_KEEPER"
 
+// restartSignal makes a keeper restart the API server.
+const restartSignal = syscall.SIGUSR1
+
 // order says what a keeper is to keep.
 type order struct {
 	Dir, Binaries string
@@ -57,6 +60,8 @@ func keep(text string) int {
 	_ = os.Unsetenv(keeperVariable)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	restart := make(chan os.Signal, 1)
+	signal.Notify(restart, restartSignal)
 	say := func(r report) { _ = json.NewEncoder(os.Stdout).Encode(r) }
 	fail := func(err error) int { say(report{Error: err.Error()}); return 1 }
 	var o order
@@ -83,12 +88,24 @@ func keep(text string) int {
 		return fail(err)
 	}
 	say(report{State: &plane.state})
-	select {
-	case <-ctx.Done():
-		return 0
-	case err := <-plane.failed:
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	return watchOver(ctx, plane, restart)
+}
+
+// watchOver returns when the cluster is to end, or when a part of it does.
+func watchOver(ctx context.Context, plane *controlPlane, restart <-chan os.Signal) int {
+	for {
+		err := error(nil)
+		select {
+		case <-ctx.Done():
+			return 0
+		case <-restart:
+			err = plane.restart("kube-apiserver")
+		case err = <-plane.failed:
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 }
 

@@ -86,6 +86,16 @@ func (p *Program) Signal(s os.Signal) error {
 	return nil
 }
 
+// Ended is true once the program has ended.
+func (p *Program) Ended() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Wait returns the exit status once the program has ended.
 func (p *Program) Wait(ctx context.Context) (int, error) {
 	select {

@@ -27,6 +27,8 @@ type Process struct {
 	// Credential is the ID of its token in the API server's audit log; empty if
 	// it does not run as a ServiceAccount.
 	Credential string
+	// Token is the token itself; empty if it does not run as a ServiceAccount.
+	Token string
 	// metrics, health and pprof are the addresses that it serves on; pprof is
 	// empty without its flag.
 	metrics, health, pprof string

@@ -60,8 +60,22 @@ func (s *Stage) Log(name string) string { return filepath.Join(s.Cluster.Dir, "l
 
 // Run starts drainer as a ServiceAccount. The name is for its log.
 func (s *Stage) Run(ctx context.Context, account types.NamespacedName, name string, environment []string, flags ...string) (*Process, error) {
+	return s.RunAt(ctx, nil, account, name, environment, flags...)
+}
+
+// RunAt is Run for a drainer that reaches the API server at another address; nil
+// for its own.
+func (s *Stage) RunAt(
+	ctx context.Context, at *cluster.Address, account types.NamespacedName, name string, environment []string, flags ...string,
+) (*Process, error) {
 	kubeconfig := filepath.Join(s.Cluster.Dir, "logs", name+".kubeconfig")
-	if err := s.Cluster.ServiceAccountKubeconfig(ctx, account.Namespace, account.Name, kubeconfig); err != nil {
+	write := s.Cluster.ServiceAccountKubeconfig
+	if at != nil {
+		write = func(ctx context.Context, namespace, name, path string) error {
+			return s.Cluster.ServiceAccountKubeconfigAt(ctx, *at, namespace, name, path)
+		}
+	}
+	if err := write(ctx, account.Namespace, account.Name, kubeconfig); err != nil {
 		return nil, err
 	}
 	environment = append([]string{"POD_NAMESPACE=" + account.Namespace}, environment...)
@@ -71,19 +85,19 @@ func (s *Stage) Run(ctx context.Context, account types.NamespacedName, name stri
 	if err != nil {
 		return nil, err
 	}
-	if p.Credential, err = credentialOf(kubeconfig); err != nil {
+	if p.Token, p.Credential, err = credentialOf(kubeconfig); err != nil {
 		p.Kill()
 		return nil, err
 	}
 	return p, nil
 }
 
-// credentialOf is the ID of the ServiceAccount token in a kubeconfig, as the
-// API server's audit log shows it.
-func credentialOf(kubeconfig string) (string, error) {
+// credentialOf is the ServiceAccount token in a kubeconfig, and its ID as the API
+// server's audit log shows it.
+func credentialOf(kubeconfig string) (token, credential string, err error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
-		return "", fmt.Errorf("reading the token of drainer: %w", err)
+		return "", "", fmt.Errorf("reading the token of drainer: %w", err)
 	}
 	var claims struct {
 		ID string `json:"jti"`
@@ -94,9 +108,9 @@ func credentialOf(kubeconfig string) (string, error) {
 		err = json.Unmarshal(text, &claims)
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the claims of drainer's token: %w", err)
+		return "", "", fmt.Errorf("reading the claims of drainer's token: %w", err)
 	}
-	return "JTI=" + claims.ID, nil
+	return config.BearerToken, "JTI=" + claims.ID, nil
 }
 
 // ExpireLease lets the lease of a drainer that was killed run out after a
