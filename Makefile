@@ -27,6 +27,10 @@ HELM = v4
 # How long test-fuzz runs each fuzz test.
 FUZZTIME = 30s
 
+# The seed of the faults in test-faults; 0 for another one each time.
+FAULTSEED = 0
+FAULTFLAGS =
+
 # Empty for all of test-e2e and test-chart; otherwise without the two tests that
 # take minutes each: every part of the policies left out in turn, and the
 # documented installation in three shells.
@@ -35,11 +39,11 @@ QUICK =
 # Suites that wait more than they compute run at the same time. What only make
 # test-all does comes last: faults, simulation and fuzzing belong there.
 QUICK_PARTS = "test-e2e QUICK=yes + test-chart QUICK=yes + test-monitoring"
-ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation "test-fuzz FUZZTIME=10s" demo
+ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation "test-fuzz FUZZTIME=10s" test-faults demo
 
 .PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
 	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation \
-	test-kubelet test-fuzz
+	test-kubelet test-fuzz test-faults faults-table
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -89,7 +93,14 @@ test-unit: ## Run the quick tests, with the race detector where there is a C com
 	go test -C test/random ./...
 
 test-e2e: ## Run the e2e tests on a real control plane
-	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10 $(if $(QUICK),-skip='^TestConfinementGuards$$')
+	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10 -skip='^TestFault$(if $(QUICK),|^TestConfinementGuards$$)'
+
+# Those that disturb the whole cluster run first, and alone.
+test-faults: ## Run drainer under faults on a real control plane; FAULTSEED=n repeats their timing
+	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=6 -run='^TestFault' -faults.seed=$(FAULTSEED) $(FAULTFLAGS)
+
+faults-table: ## Run test-faults and write its table into docs/reliability.md
+	$(MAKE) test-faults FAULTFLAGS=-faults.table
 
 test-compat: ## Run the e2e tests on the oldest Kubernetes that drainer is tested against
 	DRAINER_TEST_KUBERNETES=1.34 go run ./test/cluster/programs cluster
@@ -116,12 +127,13 @@ test-random: ## Run random clusters and faults against the invariants, and see p
 	GOGC=400 go run ./test/mutants -planted
 
 # Every fuzz test is found, so none is forgotten. Go fuzzes one at a time. What it
-# finds it writes to testdata/fuzz beside the test: commit that with the fix.
+# finds it writes to testdata/fuzz beside the test: commit that with the fix. By
+# default most of the time goes into making inputs smaller that are only new.
 test-fuzz: ## Try arbitrary annotations, configurations, answers, pods and snapshots, each for FUZZTIME; FUZZTIME=30s
 	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' pkg | xargs -n1 dirname | sort -u); do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$$package"/*_test.go); do \
 			echo "fuzzing $$package $$target"; \
-			go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10s "./$$package" || exit 1; \
+			go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x "./$$package" || exit 1; \
 		done; \
 	done
 

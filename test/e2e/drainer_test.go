@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
 	"drainer.dev/drainer/test/suite"
@@ -35,11 +36,15 @@ func (e *env) start(flags ...string) process {
 	account := types.NamespacedName{Namespace: e.namespace, Name: "drainer"}
 	name := fmt.Sprintf("drainer-%03d-%s", processes.Add(1), e.namespace)
 	flags = append([]string{"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--max-unavailable=100%", "--settle=1s", "--v=2"}, flags...)
-	p, err := shared.Run(e.Context(), account, name, e.environment, flags...)
+	at := (*cluster.Address)(nil)
+	if e.through != nil {
+		at = &cluster.Address{URL: e.through.URL, CA: e.through.CA}
+	}
+	p, err := shared.RunAt(e.Context(), at, account, name, e.environment, flags...)
 	if err != nil {
 		e.Fatal(err)
 	}
-	e.watched.add(p, flags)
+	e.watched.add(p, flags, e.through)
 	e.Cleanup(func() {
 		e.end(p)
 		if e.Failed() {

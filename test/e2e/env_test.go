@@ -15,6 +15,7 @@ import (
 
 	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
+	"drainer.dev/drainer/test/faults"
 	"drainer.dev/drainer/test/suite"
 )
 
@@ -31,6 +32,10 @@ type env struct {
 	environment []string
 	// watched are the processes of drainer that have run.
 	watched *watched
+	// through is the proxy by which drainer reaches the API server; nil for none.
+	through *faults.Proxy
+	// outcome is what came of a fault; nil for a test without one.
+	outcome *outcome
 	// mayBeForbidden is true for a test that takes permissions away.
 	mayBeForbidden bool
 }
@@ -45,6 +50,13 @@ const poolLabel = "pool"
 func setup(t *testing.T, nodes int) *env {
 	t.Helper()
 	t.Parallel()
+	return setupAlone(t, nodes)
+}
+
+// setupAlone is setup for a test that disturbs the whole cluster: no other runs
+// at the same time.
+func setupAlone(t *testing.T, nodes int) *env {
+	t.Helper()
 	name := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(t.Name(), "/", "-"), "Test"))
 	name = strings.Trim(name[:min(len(name), 40)], "-")
 	e := &env{T: t, ctx: suite.Context(t), namespace: name, pool: name, watched: &watched{}}

@@ -19,6 +19,7 @@ import (
 	"drainer.dev/drainer/test/await"
 	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/faults"
 	"drainer.dev/drainer/test/invariant"
 	"drainer.dev/drainer/test/suite"
 	"drainer.dev/drainer/test/witness"
@@ -35,13 +36,14 @@ type watched struct {
 
 type watchedProcess struct {
 	*daemon.Process
-	rules invariant.Rules
+	rules   invariant.Rules
+	through *faults.Proxy
 }
 
-func (w *watched) add(p *daemon.Process, flags []string) {
+func (w *watched) add(p *daemon.Process, flags []string, through *faults.Proxy) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.list = append(w.list, watchedProcess{p, rulesOf(flags)})
+	w.list = append(w.list, watchedProcess{p, rulesOf(flags), through})
 }
 
 // sayJudged says how much that was.
@@ -70,6 +72,7 @@ func (e *env) judge() {
 			judged.counted.Add(1)
 		}
 	}
+	e.outcome.judged(processes, verdict)
 	judged.processes.Add(int64(len(processes)))
 	judged.evictions.Add(int64(verdict.Evictions))
 	judged.changes.Add(int64(verdict.Changes))
@@ -79,9 +82,25 @@ func (e *env) judge() {
 func (e *env) witnessed() (list []witness.Process) {
 	e.Helper()
 	for _, w := range e.watched.list {
-		list = append(list, witness.Process{Name: w.Log, Credential: w.Credential, Rules: w.rules, Counted: e.countedBy(w.Log)})
+		list = append(list, witness.Process{
+			Name: w.Log, Credential: w.Credential, Rules: w.rules, Counted: w.withoutProxy(e.countedBy(w.Log)),
+		})
 	}
 	return list
+}
+
+// withoutProxy is what a process counts of the API server's answers, without those
+// of the proxy before it. What the process did not wait for counts as an error.
+func (w *watchedProcess) withoutProxy(counted map[string]int) map[string]int {
+	if counted == nil || w.through == nil {
+		return counted
+	}
+	for code, n := range w.through.Answered(w.Token) {
+		seen := min(n, counted[code])
+		counted[code] -= seen
+		counted["error"] -= n - seen
+	}
+	return counted
 }
 
 // record is all that happened to the test's nodes and pods, once the log and the

@@ -43,6 +43,7 @@ func prepare(ctx context.Context, dir string) (err error) {
 
 func end() error {
 	sayJudged()
+	sayFaults()
 	if shared.world != nil {
 		shared.world.stop()
 	}

@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"drainer.dev/drainer/test/faults"
+)
+
+// TestFaultPartition: each of two replicas in turn is cut off from the API server
+// for longer than its lease lasts.
+func TestFaultPartition(t *testing.T) {
+	f := disturb(setup(t, 6), "both replicas partitioned in turn, for 20 s each", 2)
+	f.requestAll("fault")
+	for _, proxy := range f.proxies {
+		proxy.Sever(true)
+		f.last(20*time.Second, time.Second, 2*time.Second, func() {})
+		proxy.Sever(false)
+	}
+	f.recover("fault")
+}
+
+// TestFaultAnswers: three of ten requests fail, before or after the API server
+// has them.
+func TestFaultAnswers(t *testing.T) {
+	f := disturb(setup(t, 6), "30 % of the requests answered 500, 503 or 504, or cut off before or after they are sent", 1)
+	kinds := []faults.Fault{
+		{Code: http.StatusInternalServerError},
+		{Code: http.StatusServiceUnavailable},
+		{Code: http.StatusServiceUnavailable, RetryAfter: 1},
+		{Code: http.StatusGatewayTimeout},
+		{Cut: faults.Before},
+		{Cut: faults.After},
+		{Cut: faults.After},
+	}
+	f.usual(func(*http.Request) faults.Fault {
+		if f.random.IntN(10) >= 3 {
+			return faults.Fault{}
+		}
+		return kinds[f.random.IntN(len(kinds))]
+	})
+}
+
+// TestFaultLostAnswers: the API server evicts, and drainer hears of it in one of
+// two cases.
+func TestFaultLostAnswers(t *testing.T) {
+	f := disturb(setup(t, 6), "half of the answers to evictions lost", 1)
+	f.usual(func(r *http.Request) faults.Fault {
+		if faults.IsEviction(r) && f.random.IntN(2) == 0 {
+			return faults.Fault{Cut: faults.After}
+		}
+		return faults.Fault{}
+	})
+}
+
+// TestFaultWatches: no watch lasts.
+func TestFaultWatches(t *testing.T) {
+	f := disturb(setup(t, 6), "every watch cut off after a second", 1)
+	f.usual(func(*http.Request) faults.Fault { return faults.Fault{Ends: time.Second} })
+}
+
+// TestFaultGone: watches end after a second, and every other one is refused, as
+// by a server that does not have the version any more.
+func TestFaultGone(t *testing.T) {
+	f := disturb(setup(t, 6), "watches cut off, and every other one answered 410 Gone", 1)
+	f.usual(func(r *http.Request) faults.Fault {
+		if faults.IsWatch(r) && f.random.IntN(2) == 0 {
+			return faults.Fault{Code: http.StatusGone}
+		}
+		return faults.Fault{Ends: time.Second}
+	})
+}
+
+// TestFaultLatency: everything takes up to four seconds longer.
+func TestFaultLatency(t *testing.T) {
+	f := disturb(setup(t, 6), "2 s more for each request, give or take 2 s", 1)
+	f.usual(func(*http.Request) faults.Fault { return faults.Fault{Delay: f.between(0, 4*time.Second)} })
+}
+
+// TestFaultThrottled: the API server takes one request a second.
+func TestFaultThrottled(t *testing.T) {
+	f := disturb(setup(t, 6), "all but one request a second answered 429", 1)
+	next := time.Time{}
+	f.usual(func(*http.Request) faults.Fault {
+		if now := time.Now(); !now.Before(next) {
+			next = now.Add(time.Second)
+			return faults.Fault{}
+		}
+		return faults.Fault{Code: http.StatusTooManyRequests, RetryAfter: 1}
+	})
+}
+
+// TestFaultToken: the API server does not know the token any more, and then it
+// does again.
+func TestFaultToken(t *testing.T) {
+	f := disturb(setup(t, 6), "every request answered 401", 1)
+	f.usual(func(*http.Request) faults.Fault { return faults.Fault{Code: http.StatusUnauthorized} })
+}
