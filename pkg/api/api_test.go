@@ -30,6 +30,13 @@ func TestRequestOf(t *testing.T) {
 			DrainAnnotation: "r", PausedAnnotation: "true", NotBeforeAnnotation: "2030-01-31T22:00:00Z", TimeoutAnnotation: "90m",
 			OnTimeoutAnnotation: "Stop", GracePeriodAnnotation: "30", PriorityAnnotation: "-7", IgnoreWindowsAnnotation: "true", StatusAnnotation: "{}", DrainedAnnotation: "old",
 		}, Request{ID: "r", Paused: true, NotBefore: at, Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds, Priority: -7, IgnoreWindows: true}, true},
+		"claims": {
+			map[string]string{DrainAnnotation: "r", RequestedByAnnotation: " alice\n@example.com\x1b ", ReasonAnnotation: strings.Repeat("ü", 200)},
+			Request{ID: "r", RequestedBy: "alice @example.com", Reason: strings.Repeat("ü", 126) + "…"},
+			true,
+		},
+		"no claims":  {map[string]string{DrainAnnotation: "r", RequestedByAnnotation: "", ReasonAnnotation: " "}, Request{ID: "r"}, true},
+		"a hold":     {map[string]string{DrainAnnotation: "r", HoldPrefix + "backup": "x"}, Request{ID: "r"}, true},
 		"dry run":    {map[string]string{DrainAnnotation: "r", DryRunAnnotation: "true"}, Request{ID: "r", DryRun: true}, true},
 		"no dry run": {map[string]string{DrainAnnotation: "r", DryRunAnnotation: "false"}, Request{ID: "r"}, true},
 		"not paused": {map[string]string{DrainAnnotation: "r", PausedAnnotation: "false"}, Request{ID: "r"}, true},
@@ -66,6 +73,14 @@ func TestRequestOfBadValues(t *testing.T) {
 		{PriorityAnnotation, "1.5", []string{`"1.5"`}},
 		{PriorityAnnotation, "9999999999", []string{"an integer such as 100"}},
 		{"drainer.dev/dryrun", "true", []string{`"drainer.dev/dryrun"`, "not an annotation that drainer knows", DrainAnnotation}},
+		{DrainAnnotation, "Ignore", []string{`"Ignore"`, "names an action", "CHG-1234", "remove the annotation"}},
+		{DrainAnnotation, "evict", []string{`"evict"`}},
+		{DrainAnnotation, "WaitCompleted", []string{`"WaitCompleted"`}},
+		{DrainAnnotation, "Block", []string{`"Block"`}},
+		{DrainAnnotation, "DELETE", []string{`"DELETE"`}},
+		{DrainAnnotation, "Wait", []string{`"Wait"`}},
+		{DrainAnnotation, "Stop", []string{`"Stop"`}},
+		{DrainAnnotation, "Release", []string{`"Release"`}},
 		{DrainAnnotation, strings.Repeat("x", 129), []string{"129 bytes", "at most 128"}},
 	} {
 		annotations := map[string]string{DrainAnnotation: "r", TimeoutAnnotation: "1m"}
@@ -87,6 +102,20 @@ func TestRequestOfBadValues(t *testing.T) {
 	_, _, err := RequestOf(map[string]string{DrainAnnotation: "r", TimeoutAnnotation: "x", PausedAnnotation: "y"})
 	if err == nil || !strings.Contains(err.Error(), PausedAnnotation) || !strings.Contains(err.Error(), TimeoutAnnotation) {
 		t.Errorf("error %q does not name both values", err)
+	}
+}
+
+// TestHoldsOf: every annotation under the prefix holds, whatever its value.
+func TestHoldsOf(t *testing.T) {
+	got := HoldsOf(map[string]string{
+		HoldPrefix + "storage": "rebuilds\nvolumes", HoldPrefix + "backup": "", HoldPrefix + "a": "false",
+		DrainAnnotation: "r", "example.com/hold": "x", "xhold.drainer.dev/x": "x",
+	})
+	if want := []Hold{{"a", "false"}, {"backup", ""}, {"storage", "rebuilds volumes"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("the holds are %v, want %v", got, want)
+	}
+	if HoldsOf(map[string]string{DrainAnnotation: "r"}) != nil {
+		t.Error("a request holds the node")
 	}
 }
 
@@ -118,7 +147,10 @@ func TestStatus(t *testing.T) {
 // TestStatusBounds: the annotation never outgrows its bound, and keeps the
 // oldest blockers.
 func TestStatusBounds(t *testing.T) {
-	s := Status{Request: strings.Repeat("r", MaxIDBytes), Phase: Blocked}
+	s := Status{
+		Request: strings.Repeat("r", MaxIDBytes), Phase: Blocked,
+		RequestedBy: strings.Repeat("<", MaxClaimBytes), RequestReason: strings.Repeat("<", MaxClaimBytes),
+	}
 	for range 50 {
 		s.Blockers = append(s.Blockers, Blocker{
 			Pod: strings.Repeat("p", 300), State: "blocked", Reason: "x",

@@ -5,6 +5,11 @@ package api
 // cannot turn into a drain that nobody asked for.
 const Prefix = "drainer.dev/"
 
+// HoldPrefix begins the annotations by which others keep a node from being
+// released: what follows names who holds it, the value says why. drainer reads
+// them and never writes them.
+const HoldPrefix = "hold." + Prefix
+
 // Annotations that users write on a Node.
 const (
 	// DrainAnnotation asks for a drain; its value is the request's ID.
@@ -28,6 +33,10 @@ const (
 	// DryRunAnnotation asks what would happen to each pod; nothing is cordoned
 	// or evicted. A request that began as a dry run stays one.
 	DryRunAnnotation = Prefix + "dry-run"
+	// RequestedByAnnotation and ReasonAnnotation say who asks and why. They are
+	// claims that are shown, and nothing depends on them.
+	RequestedByAnnotation = Prefix + "requested-by"
+	ReasonAnnotation      = Prefix + "reason"
 )
 
 // Annotations on pods, which count in namespaces that the configuration trusts.
@@ -74,11 +83,14 @@ const (
 	InvalidRequest Phase = "InvalidRequest"
 	// DryRun is the phase of a request that only asks for verdicts.
 	DryRun Phase = "DryRun"
+	// Held is the phase of a node whose request was removed and that stays cordoned
+	// because others hold it.
+	Held Phase = "Held"
 )
 
 // Phases lists every phase, in the order of a request's life.
 func Phases() []Phase {
-	return []Phase{Queued, Draining, Blocked, Paused, TimedOut, Drained, InvalidRequest, DryRun}
+	return []Phase{Queued, Draining, Blocked, Paused, TimedOut, Drained, InvalidRequest, DryRun, Held}
 }
 
 // OnTimeout says what happens when a drain takes longer than its timeout.

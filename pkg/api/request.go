@@ -7,10 +7,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // MaxIDBytes bounds a request's ID.
 const MaxIDBytes = 128
+
+// MaxClaimBytes is how much is shown of who asks, and of why.
+const MaxClaimBytes = 256
 
 // Request is what the annotations of one Node ask for.
 type Request struct {
@@ -32,6 +36,9 @@ type Request struct {
 	GracePeriod *int64
 	// DryRun asks for verdicts only.
 	DryRun bool
+	// RequestedBy and Reason say who asks and why, each on one line of at most
+	// MaxClaimBytes; empty if nobody says so.
+	RequestedBy, Reason string
 }
 
 // RequestOf reads the request from a Node's annotations. asked is false if
@@ -50,6 +57,10 @@ func RequestOf(annotations map[string]string) (r Request, asked bool, err error)
 		r.ID = strings.ToValidUTF8(id[:MaxIDBytes], "")
 		problems = append(problems, fmt.Errorf("%s is %d bytes long, at most %d are allowed: shorten it",
 			DrainAnnotation, len(id), MaxIDBytes))
+	}
+	if isAction(id) {
+		problems = append(problems, fmt.Errorf("%s=%s names an action, expected an ID: to drain the node, use an ID such as CHG-1234; otherwise remove the annotation",
+			DrainAnnotation, shown(id)))
 	}
 	for _, key := range sortedKeys(annotations) {
 		if err := r.read(key, annotations[key]); err != nil {
@@ -88,20 +99,19 @@ func (r *Request) read(key, value string) error {
 	bad := func(want string) error {
 		return fmt.Errorf("%s=%s is not %s: correct or remove it", key, shown(value), want)
 	}
-	switch key {
-	case DrainAnnotation, DrainedAnnotation, StatusAnnotation:
-	case PausedAnnotation, DryRunAnnotation, IgnoreWindowsAnnotation:
+	if flag := r.flags()[key]; flag != nil {
 		if value != "true" && value != "false" {
 			return bad(`"true" or "false"`)
 		}
-		switch yes := value == "true"; key {
-		case PausedAnnotation:
-			r.Paused = yes
-		case DryRunAnnotation:
-			r.DryRun = yes
-		default:
-			r.IgnoreWindows = yes
-		}
+		*flag = value == "true"
+		return nil
+	}
+	switch key {
+	case DrainAnnotation, DrainedAnnotation, StatusAnnotation:
+	case RequestedByAnnotation:
+		r.RequestedBy = claim(value)
+	case ReasonAnnotation:
+		r.Reason = claim(value)
 	case NotBeforeAnnotation:
 		t, err := time.Parse(time.RFC3339, value)
 		if err != nil {
@@ -135,6 +145,11 @@ func (r *Request) read(key, value string) error {
 	return nil
 }
 
+// flags are the annotations that are true or false.
+func (r *Request) flags() map[string]*bool {
+	return map[string]*bool{PausedAnnotation: &r.Paused, DryRunAnnotation: &r.DryRun, IgnoreWindowsAnnotation: &r.IgnoreWindows}
+}
+
 func (r *Request) readOnTimeout(value string) error {
 	action, err := ParseOnTimeout(value)
 	if err != nil {
@@ -154,10 +169,36 @@ func ParseOnTimeout(value string) (OnTimeout, error) {
 	}
 }
 
+// isAction is true for the words that say what to do with a pod, or at a timeout.
+// Somebody who gives one as an ID wants something else than a drain: most of them
+// say that something is not to happen.
+func isAction(id string) bool {
+	return slices.ContainsFunc([]string{
+		"Evict", "Ignore", "WaitCompleted", "Block", string(Wait), string(Stop), string(Release), string(Delete),
+	}, func(word string) bool { return strings.EqualFold(word, id) })
+}
+
+// claim is a text for people on one line, cut to MaxClaimBytes and without what
+// would move the cursor of a terminal.
+func claim(value string) string {
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(value, "")), " ")
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
+	if len(text) <= MaxClaimBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:MaxClaimBytes-len("…")], "") + "…"
+}
+
 func requestKeys() []string {
 	return []string{
 		DrainAnnotation, PausedAnnotation, NotBeforeAnnotation, TimeoutAnnotation,
 		OnTimeoutAnnotation, PriorityAnnotation, IgnoreWindowsAnnotation, GracePeriodAnnotation, DryRunAnnotation,
+		RequestedByAnnotation, ReasonAnnotation,
 	}
 }
 

@@ -23,6 +23,9 @@ type Status struct {
 	Version int    `json:"version"`
 	Request string `json:"request"`
 	Phase   Phase  `json:"phase"`
+	// RequestedBy and RequestReason say who asks and why, if somebody says so.
+	RequestedBy   string `json:"requestedBy,omitempty"`
+	RequestReason string `json:"requestReason,omitempty"`
 	// Pool is the node's pool, if it is in one.
 	Pool string `json:"pool,omitempty"`
 	// Reason is the reason of the worst blocker, empty if nothing is blocked
@@ -182,6 +185,8 @@ func (s *Status) shorten() {
 	case messages:
 	case len(s.Warnings) > 0:
 		s.Warnings = nil
+	case len(s.Blockers) < 2 && s.RequestedBy+s.RequestReason != "":
+		s.RequestedBy, s.RequestReason = "", ""
 	case len(s.Blockers) > 0:
 		s.countLast()
 	case len(s.Deletions) > 1 || len(s.Deletions) == 1 && s.Deletions[0].Budget != otherBudgets:

@@ -75,25 +75,25 @@ func (c *Controller) report(ctx context.Context, n *plan.NodePlan) error {
 	if n.Guarded {
 		only = n.Node.ResourceVersion
 	}
-	version, err := c.writer.report(ctx, n.Node, report, only, time.Now())
-	return c.wrote(n.Node, &report, version, err)
+	version, conflict, err := c.writer.report(ctx, n.Node, report, only, time.Now())
+	return c.wroteReport(n.Node, &report, version, conflict, err)
 }
 
 // carryOut does what there is to do at a node besides its report and release.
 func (c *Controller) carryOut(ctx context.Context, n *plan.NodePlan) error {
 	if n.Taint || n.Untaint {
 		version, err := c.writer.taint(ctx, n.Node, n.Taint)
-		if err := c.wrote(n.Node, nil, version, err); err != nil {
+		if err := c.wrote(n.Node, version, err); err != nil {
 			return err
 		}
 	}
 	switch {
 	case n.Cordon:
 		version, err := c.writer.cordon(ctx, n.Node)
-		return c.wrote(n.Node, nil, version, err)
+		return c.wrote(n.Node, version, err)
 	case n.Uncordon:
 		version, err := c.writer.uncordon(ctx, n.Node)
-		return c.wrote(n.Node, nil, version, err)
+		return c.wrote(n.Node, version, err)
 	case n.Confirm:
 		return c.confirm(ctx, n)
 	case n.Read:
@@ -106,14 +106,20 @@ func (c *Controller) carryOut(ctx context.Context, n *plan.NodePlan) error {
 // wrote notes a write to a node: with its facts, the write is not repeated while
 // the cache does not show it, and plans that were made without them are not
 // carried out.
-func (c *Controller) wrote(n *plan.Node, report *plan.Report, version string, err error, facts ...plan.Fact) error {
+func (c *Controller) wrote(n *plan.Node, version string, err error) error {
+	return c.wroteReport(n, nil, version, "", err)
+}
+
+// wroteReport is wrote for a status, of which others own the conditions that the
+// conflict names.
+func (c *Controller) wroteReport(n *plan.Node, report *plan.Report, version, conflict string, err error, facts ...plan.Fact) error {
 	if err != nil || version == "" {
 		return err
 	}
 	if plan.OlderVersion(version, n.ResourceVersion) {
 		return c.fail(fmt.Errorf("writing to node %s: %w", n.Name, errRestored))
 	}
-	written := plan.NodeWritten{Node: n.UID, Version: version, Report: report, At: time.Now()}
+	written := plan.NodeWritten{Node: n.UID, Version: version, Report: report, Conflict: conflict, At: time.Now()}
 	c.learnedOf(n.UID, append([]plan.Fact{written}, facts...)...)
 	return nil
 }
@@ -133,18 +139,18 @@ func (c *Controller) learnedOf(node types.UID, facts ...plan.Fact) {
 func (c *Controller) release(ctx context.Context, n *plan.Node) error {
 	if n.QueuedTaint {
 		version, err := c.writer.taint(ctx, n, false)
-		if err := c.wrote(n, nil, version, err); err != nil {
+		if err := c.wrote(n, version, err); err != nil {
 			return err
 		}
 	}
 	if n.OwnCordon {
 		version, err := c.writer.uncordon(ctx, n)
-		if err := c.wrote(n, nil, version, err); err != nil {
+		if err := c.wrote(n, version, err); err != nil {
 			return err
 		}
 	}
 	version, err := c.writer.clear(ctx, n)
-	return c.wrote(n, nil, version, err)
+	return c.wrote(n, version, err)
 }
 
 // confirm asks the API server itself once more, and reports Drained if no
@@ -163,8 +169,8 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 		}
 	}
 	report := n.Report().Done(now)
-	version, err := c.writer.report(ctx, n.Node, report, n.Node.ResourceVersion, now)
-	return c.wrote(n.Node, &report, version, err, plan.NodeDrained{Node: n.Node.UID, Request: n.Request.ID, At: now})
+	version, conflict, err := c.writer.report(ctx, n.Node, report, n.Node.ResourceVersion, now)
+	return c.wroteReport(n.Node, &report, version, conflict, err, plan.NodeDrained{Node: n.Node.UID, Request: n.Request.ID, At: now})
 }
 
 // around is what decides about the pods of a node besides the pods themselves.

@@ -25,7 +25,8 @@ func (c *Controller) tell(ctx context.Context, events []plan.Event) {
 			c.Ledger.ReleaseAll(e.Pod)
 		case plan.DrainEnded:
 			c.Observer.DrainEnded(e.Result, e.Took)
-			klog.FromContext(ctx).Info("Drain ended", "node", e.Node.Name, "request", e.Request, "result", e.Result, "took", e.Took)
+			klog.FromContext(ctx).Info("Drain ended", "node", e.Node.Name, "request", e.Request, "result", e.Result, "took", e.Took,
+				"record", recordOf(&e))
 		case plan.ControlChanged:
 			tellControl(ctx, e.Control)
 		default:
@@ -87,10 +88,22 @@ func (c *Controller) tellNode(ctx context.Context, event plan.Event) {
 			"Somebody uncordoned the node; it is cordoned again while the drain request exists", true)
 	case plan.Released:
 		c.nodeEvent(ctx, e.Node, e.Request, "Released", "The drain request was removed; the node is released", false)
+	case plan.ConditionConflict:
+		c.nodeEvent(ctx, e.Node, e.Request, "ConditionConflict", "Drain request "+e.Request+": "+e.Text, true)
 	case plan.PhaseChanged:
-		warning := e.Phase == api.Blocked || e.Phase == api.TimedOut || e.Phase == api.InvalidRequest
-		c.nodeEvent(ctx, e.Node, e.Request, string(e.Phase), fmt.Sprintf("Drain request %s: %s", e.Request, e.Message), warning)
+		c.tellPhase(ctx, &e)
 	}
+}
+
+// tellPhase tells of a change of phase, with what the request claims.
+func (c *Controller) tellPhase(ctx context.Context, e *plan.PhaseChanged) {
+	warning := e.Phase == api.Blocked || e.Phase == api.TimedOut || e.Phase == api.InvalidRequest
+	request, claimed := e.Request, klog.FromContext(ctx)
+	if claims := e.Claims(); claims != "" {
+		request += " (" + claims + ")"
+		claimed = claimed.WithValues("requestedBy", e.RequestedBy, "requestReason", e.Reason)
+	}
+	c.nodeEvent(klog.NewContext(ctx, claimed), e.Node, e.Request, string(e.Phase), fmt.Sprintf("Drain request %s: %s", request, e.Message), warning)
 }
 
 func (c *Controller) nodeEvent(ctx context.Context, n *plan.Node, request, reason, note string, warning bool) {

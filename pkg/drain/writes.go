@@ -48,25 +48,48 @@ func (w nodeWriter) uncordon(ctx context.Context, n *plan.Node) (string, error) 
 
 // report writes conditions and annotations in one request and returns the
 // Node's new resourceVersion. A version other than "" makes the write fail
-// with a conflict if the Node has changed since.
-func (w nodeWriter) report(ctx context.Context, n *plan.Node, r plan.Report, version string, now time.Time) (string, error) {
+// with a conflict if the Node has changed since. Conditions that others own stay
+// as they are: the conflict says which.
+func (w nodeWriter) report(ctx context.Context, n *plan.Node, r plan.Report, version string, now time.Time) (written, conflict string, err error) {
+	options := applyAs(api.StatusFieldManager)
+	options.Force = false
+	node, err := w.nodes.ApplyStatus(ctx, statusOf(n, r, version, now, nil), options)
+	if others := ownedByOthers(err); err != nil && others.any {
+		// The annotations are ours whoever has written to them.
+		options.Force = true
+		node, err = w.nodes.ApplyStatus(ctx, statusOf(n, r, version, now, others.conditions), options)
+		conflict = others.text()
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("writing the status of node %s: %w", n.Name, err)
+	}
+	return node.ResourceVersion, conflict, nil
+}
+
+// statusOf is everything that the status manager wants of a Node: of conditions
+// that others own, only that they exist.
+func statusOf(n *plan.Node, r plan.Report, version string, now time.Time, others map[corev1.NodeConditionType]string) *applycorev1.NodeApplyConfiguration {
 	annotations := map[string]string{api.StatusAnnotation: r.Status.Format()}
 	if r.Drained == corev1.ConditionTrue {
 		annotations[api.DrainedAnnotation] = r.Status.Request
 	}
+	conditions := []*applycorev1.NodeConditionApplyConfiguration{
+		condition(corev1.NodeDrainInProgress, r.InProgress, n.InProgress, r, now),
+		condition(corev1.NodeDrained, r.Drained, n.Drained, r, now),
+	}
+	for i, c := range conditions {
+		if _, theirs := others[*c.Type]; theirs {
+			// Not left out: the API server would remove one that we have made and
+			// others have changed.
+			conditions[i] = applycorev1.NodeCondition().WithType(*c.Type)
+		}
+	}
 	want := applycorev1.Node(n.Name).WithUID(n.UID).WithAnnotations(annotations).
-		WithStatus(applycorev1.NodeStatus().WithConditions(
-			condition(corev1.NodeDrainInProgress, r.InProgress, n.InProgress, r, now),
-			condition(corev1.NodeDrained, r.Drained, n.Drained, r, now),
-		))
+		WithStatus(applycorev1.NodeStatus().WithConditions(conditions...))
 	if version != "" {
 		want = want.WithResourceVersion(version)
 	}
-	written, err := w.nodes.ApplyStatus(ctx, want, applyAs(api.StatusFieldManager))
-	if err != nil {
-		return "", fmt.Errorf("writing the status of node %s: %w", n.Name, err)
-	}
-	return written.ResourceVersion, nil
+	return want
 }
 
 func condition(kind corev1.NodeConditionType, status corev1.ConditionStatus, was plan.Condition, r plan.Report, now time.Time) *applycorev1.NodeConditionApplyConfiguration {

@@ -40,6 +40,7 @@ func (p *planner) conclude(n *nodeWork) NodePlan {
 	plan.ended = result != n.memory.Result
 	n.memory.Result = result
 	n.memory.HeldSlot = n.holdsSlot(p.onTimeout(n))
+	n.memory.Worst = n.memory.Worst.worse(n.pods, p.Now)
 	plan.Memory = n.memory
 	plan.Facts = p.facts(n, plan.Phase)
 	plan.words = p.wordsOf(n)
@@ -60,7 +61,8 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	}
 	plan.Taint = n.waits && !n.node.QueuedTaint
 	plan.Untaint = !n.waits && n.node.QueuedTaint && p.Control.Paused == ""
-	plan.Uncordon = n.memory.released() && n.node.OwnCordon && p.Control.Paused == "" && plan.announcedRelease()
+	plan.Uncordon = n.memory.released() && n.node.OwnCordon && len(api.HoldsOf(n.node.Annotations)) == 0 &&
+		p.Control.Paused == "" && plan.announcedRelease()
 	plan.Cordon = n.halted == "" && n.memory.working() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
 	plan.Confirm = !plan.Write && drained
 	plan.Judge = !plan.Write && n.awaitsVerdicts() && p.Control.Paused == ""
@@ -220,7 +222,7 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 			FinishedAt: timePointer(n.memory.FinishedAt), PausedAt: timePointer(n.memory.PausedAt),
 			PausedSeconds: int64(n.memory.PausedFor / time.Second),
 			Result:        string(n.memory.Result), Deletions: deletionsOf(n.memory.Deletions),
-			Pool: n.node.Pool,
+			Pool: n.node.Pool, RequestedBy: n.request.RequestedBy, RequestReason: n.request.Reason,
 		},
 		Queued:     n.queued,
 		InProgress: corev1.ConditionFalse, Drained: corev1.ConditionFalse,
@@ -241,7 +243,7 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 			}
 		case api.Drained:
 			r.Drained = corev1.ConditionTrue
-		case api.Queued, api.InvalidRequest, api.DryRun:
+		case api.Queued, api.InvalidRequest, api.DryRun, api.Held:
 		}
 	}
 	return r

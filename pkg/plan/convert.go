@@ -22,6 +22,7 @@ func NodeOf(node *corev1.Node) *Node {
 		Served: true,
 		Name:   node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
 		Created: node.CreationTimestamp.Time, Deleting: node.DeletionTimestamp != nil,
+		ProviderID:    node.Spec.ProviderID,
 		Annotations:   ours(node.Annotations),
 		Unschedulable: node.Spec.Unschedulable,
 		OwnCordon:     owns(node.ManagedFields, api.CordonFieldManager, "", "f:spec", "f:unschedulable"),
@@ -62,11 +63,11 @@ func OwnTaint(t corev1.Taint) bool {
 	return t.Key == api.QueuedTaint && t.Effect == corev1.TaintEffectPreferNoSchedule
 }
 
-// ours keeps the annotations of the protocol.
+// ours keeps the annotations of the protocol, and those that hold the node.
 func ours(annotations map[string]string) map[string]string {
 	var kept map[string]string
 	for key, value := range annotations {
-		if strings.HasPrefix(key, api.Prefix) {
+		if api.IsOurs(key) {
 			if kept == nil {
 				kept = map[string]string{}
 			}

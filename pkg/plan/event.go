@@ -88,6 +88,13 @@ type PhaseChanged struct {
 	Request string
 	Phase   api.Phase
 	Message string
+	// RequestedBy and Reason are what the request claims.
+	RequestedBy, Reason string
+}
+
+// Claims says who asks for the drain and why; empty if nobody says so.
+func (e *PhaseChanged) Claims() string {
+	return claimsOf(api.Request{RequestedBy: e.RequestedBy, Reason: e.Reason})
 }
 
 // CordonRestored: somebody else uncordoned the node for the first time.
@@ -102,13 +109,10 @@ type Released struct {
 	Request string
 }
 
-// DrainEnded: a drain that had begun came to its end. A request has one end.
-type DrainEnded struct {
-	Node    *Node
-	Request string
-	Result  Result
-	// Took does not count the time queued or paused.
-	Took time.Duration
+// ConditionConflict: others own conditions of the node that drainer writes.
+type ConditionConflict struct {
+	Node          *Node
+	Request, Text string
 }
 
 // ControlChanged: the ConfigMap drainer-control says something else than in the
@@ -128,7 +132,7 @@ func (PodAnnotationsIgnored) event() {}
 func (PhaseChanged) event()          {}
 func (CordonRestored) event()        {}
 func (Released) event()              {}
-func (DrainEnded) event()            {}
+func (ConditionConflict) event()     {}
 func (ControlChanged) event()        {}
 
 // Result is how a drain ended.

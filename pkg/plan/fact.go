@@ -35,7 +35,10 @@ type NodeWritten struct {
 	Version string
 	// Report is what was written as the status; nil if it was something else.
 	Report *Report
-	At     time.Time
+	// Conflict says which conditions were not written because others own them;
+	// empty if all were.
+	Conflict string
+	At       time.Time
 }
 
 // NodeRead: a node was read from the API server and has the version.
@@ -90,7 +93,7 @@ func (m *Memory) Apply(fact Fact) []Event {
 	case LookedUp:
 		return m.pod(f.Pod, func(pod *Pod, p PodMemory) (PodMemory, []Event) { return p.lookedUp(pod, f) })
 	case NodeWritten:
-		m.node(f.Node, func(n NodeMemory) NodeMemory { n.Written = n.Written.after(f); return n })
+		return m.written(f)
 	case NodeRead:
 		m.node(f.Node, func(n NodeMemory) NodeMemory { n.Written.VersionAt = f.At; return n })
 	case NodeDrained:
@@ -105,6 +108,22 @@ func (m *Memory) Apply(fact Fact) []Event {
 		m.Replica.AnsweredAt, m.Replica.Name = f.At, f.Name
 	}
 	return nil
+}
+
+// written takes in a write to a node. A conflict is told when it is another one.
+func (m *Memory) written(f NodeWritten) []Event {
+	var events []Event
+	m.node(f.Node, func(n NodeMemory) NodeMemory {
+		n.Written = n.Written.after(f)
+		if f.Report == nil || f.Conflict == n.Conflict {
+			return n
+		}
+		if n.Conflict = f.Conflict; f.Conflict != "" {
+			events = append(events, ConditionConflict{Node: n.Node, Request: f.Report.Status.Request, Text: f.Conflict})
+		}
+		return n
+	})
+	return events
 }
 
 // confirmInterval is how long the next check before Drained waits after one

@@ -1,9 +1,12 @@
 package plan
 
 import (
+	"cmp"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
 )
 
 // Keep takes in what a plan decided at the time and returns the events that
@@ -47,14 +50,16 @@ func (m *Memory) Keep(p *Plan, config Config, now time.Time) []Event {
 func (n NodeMemory) kept(plan *NodePlan, known bool, now time.Time) (NodeMemory, []Event) {
 	if plan.Phase == "" {
 		var events []Event
-		if n.Request != "" {
-			events = append(n.ended(ResultCancelled, now), Released{Node: plan.Node, Request: n.Request})
+		if id := cmp.Or(n.Request, n.Held); id != "" {
+			events = append(n.ended(ResultCancelled, now), Released{Node: plan.Node, Request: id})
 		}
 		// Nothing is restored from what the Node still says.
 		return NodeMemory{Written: n.Written, Counted: true}, events
 	}
 	var events []Event
-	if known && n.Request != plan.Request.ID {
+	if plan.Phase == api.Held && n.Request != "" {
+		events = n.ended(ResultCancelled, now)
+	} else if known && n.Request != plan.Request.ID {
 		events = n.ended(ResultSuperseded, now)
 	}
 	next := plan.Memory
@@ -64,10 +69,13 @@ func (n NodeMemory) kept(plan *NodePlan, known bool, now time.Time) (NodeMemory,
 	awaits := next.DryRun != nil && next.DryRun.Verdicts.At == nil
 	if next.Phase != plan.Phase && !awaits || next.DryRun != nil && !awaits && !next.ToldVerdicts {
 		next.ToldVerdicts = next.DryRun != nil
-		events = append(events, PhaseChanged{Node: plan.Node, Request: plan.Request.ID, Phase: plan.Phase, Message: plan.Report().Message})
+		events = append(events, PhaseChanged{
+			Node: plan.Node, Request: plan.Request.ID, Phase: plan.Phase, Message: plan.report().Message,
+			RequestedBy: plan.Request.RequestedBy, Reason: plan.Request.Reason,
+		})
 	}
 	if plan.ended {
-		events = append(events, DrainEnded{Node: plan.Node, Request: next.Request, Result: next.Result, Took: next.took(now)})
+		events = append(events, next.end(next.Result, next.took(now), now))
 	}
 	next.Phase = plan.Phase
 	if next.Counted {

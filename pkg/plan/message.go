@@ -33,6 +33,10 @@ type words struct {
 	halted, control string
 	// deletes is true for a drain that deletes what budgets hold.
 	deletes bool
+	// held says who keeps a node from being released that has to be; empty if nobody.
+	held string
+	// conflict says which conditions others own; empty if none.
+	conflict string
 	// trouble is why the node cannot be written to.
 	trouble string
 	// cordoned, uncordoned and listed say how far the node is.
@@ -47,6 +51,10 @@ func (p *planner) wordsOf(n *nodeWork) words {
 		halted: n.halted, control: p.Control.text(),
 		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations,
 	}
+	if holds := api.HoldsOf(n.node.Annotations); w.released && n.node.OwnCordon && len(holds) > 0 {
+		w.held = heldText(holds)
+	}
+	w.conflict = n.memory.Conflict
 	if n.yields && !n.memory.IdleSince.IsZero() {
 		w.idle = p.Now.Sub(n.memory.IdleSince)
 	}
@@ -63,6 +71,16 @@ func (p *planner) wordsOf(n *nodeWork) words {
 
 // Report is what the node is to say, in full.
 func (n *NodePlan) Report() Report {
+	r := n.report()
+	if claims := claimsOf(n.Request); claims != "" {
+		claims = "; " + claims
+		r.Message = cut(r.Message, mostMessage-len(claims)) + claims
+	}
+	return r
+}
+
+// report is what the node is to say, without what the request claims.
+func (n *NodePlan) report() Report {
 	r := n.Facts
 	worst := blockers(n.Pods, n.words.now)
 	r.Status.Blockers, r.Status.MoreBlockers = worst.listed(), worst.more()
@@ -84,10 +102,14 @@ func (n *NodePlan) Report() Report {
 
 // warnings say what somebody should look at although nothing waits for it.
 func (w *words) warnings() []string {
-	if len(w.ignored) == 0 {
-		return nil
+	var list []string
+	if len(w.ignored) > 0 {
+		list = append(list, cut(ignoredText(w.ignored[0], len(w.ignored)-1), mostWords))
 	}
-	return []string{cut(ignoredText(w.ignored[0], len(w.ignored)-1), mostWords)}
+	if w.conflict != "" {
+		list = append(list, cut(w.conflict, mostWords))
+	}
+	return list
 }
 
 func ignoredText(pod *Pod, more int) string {
@@ -121,6 +143,8 @@ func drainedMessage(s *api.Status) string {
 func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) string {
 	var parts []string
 	switch {
+	case phase == api.TimedOut && w.held != "":
+		parts = append(parts, "timed out; the node stays cordoned: "+w.held)
 	case phase == api.TimedOut && w.released:
 		parts = append(parts, "timed out and released: the node takes new pods again, and is drained again only for another request ID")
 	case phase == api.TimedOut && w.stopped:

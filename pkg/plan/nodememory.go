@@ -27,6 +27,11 @@ type NodeMemory struct {
 	Deletions map[string]int
 	// Gone counts the targets that have left.
 	Gone int
+	// Held is the request that was removed while others hold the node; empty of a
+	// node with a request.
+	Held string
+	// Worst is what has blocked a pod longest, as far as this process has seen.
+	Worst WorstBlocker
 	// Phase is the phase of the plan before, or of the process before.
 	Phase api.Phase
 	// Result is how the request ended; empty until it has. It is set once.
@@ -60,6 +65,9 @@ type NodeMemory struct {
 	Returns map[types.UID]Return
 	// Written is what this process last wrote to the Node.
 	Written Written
+	// Conflict says which conditions of the Node others own, so that they are not
+	// written; empty if none.
+	Conflict string
 	// ToldVerdicts is true once the verdicts of a dry run have been told.
 	ToldVerdicts bool
 
@@ -138,7 +146,7 @@ func nodeMemoryOf(node *Node, id string, memory NodeMemory, known bool, now time
 // drain that was under way keeps its slot and its place in the queue: the node
 // is out of service already.
 func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
-	next := NodeMemory{Request: id, RequestedAt: now, Written: m.Written, Counted: true}
+	next := NodeMemory{Request: id, RequestedAt: now, Written: m.Written, Counted: true, Conflict: m.Conflict}
 	if m.Request == "" || !m.FinishedAt.IsZero() || m.DryRun != nil || m.released() {
 		return next
 	}
@@ -260,12 +268,4 @@ func (m NodeMemory) paused(yes bool, now time.Time) NodeMemory {
 		m.PausedAt = time.Time{}
 	}
 	return m
-}
-
-// ended is the event of a drain that began and ends before it was done.
-func (m NodeMemory) ended(result Result, now time.Time) []Event {
-	if !m.started() || m.Result != "" || m.Node == nil {
-		return nil
-	}
-	return []Event{DrainEnded{Node: m.Node, Request: m.Request, Result: result, Took: m.active(now)}}
 }

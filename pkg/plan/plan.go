@@ -131,9 +131,7 @@ func Make(s *Snapshot) Plan {
 		plan.Nodes = append(plan.Nodes, p.conclude(n))
 	}
 	for _, n := range p.released {
-		memory := s.Memory.Nodes[n.UID]
-		stale := OlderVersion(n.ResourceVersion, memory.Written.Version)
-		plan.Nodes = append(plan.Nodes, NodePlan{Node: n, Release: !stale, Read: stale && p.unseen(&memory.Written), Memory: memory})
+		plan.Nodes = append(plan.Nodes, p.letGo(n))
 	}
 	slices.SortFunc(plan.Nodes, func(a, b NodePlan) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
 	plan.Wake = p.wake

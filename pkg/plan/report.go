@@ -141,7 +141,13 @@ func wrongMarks(plan *NodePlan) bool {
 	}
 	node := plan.Node
 	return node.Annotations[api.DrainedAnnotation] != id ||
-		node.InProgress.Status != plan.Facts.InProgress || node.Drained.Status != plan.Facts.Drained
+		plan.wrong(node.InProgress, plan.Facts.InProgress) || plan.wrong(node.Drained, plan.Facts.Drained)
+}
+
+// wrong is true for a condition that is not what it has to be, and may be written:
+// one that others own stays as it is.
+func (n *NodePlan) wrong(is Condition, want corev1.ConditionStatus) bool {
+	return is.Status != want && (is.Status == "" || n.Memory.Conflict == "")
 }
 
 // OlderVersion is true if both resourceVersions are numbers, as the API

@@ -84,7 +84,9 @@ type Node struct {
 	Deleting bool
 	// Windows are the places of the windows that select the node.
 	Windows []int
-	// Annotations are those under api.Prefix.
+	// ProviderID names the machine at its cloud provider; empty if nothing does.
+	ProviderID string
+	// Annotations are those under api.Prefix and api.HoldPrefix.
 	Annotations   map[string]string
 	Unschedulable bool
 	Ready         bool

@@ -36,6 +36,7 @@ var writes = []struct {
 	{"no request", "", `{"metadata":{"annotations":{"drainer.dev/paused":null}}}`, true},
 	{"no annotations", "", `{"metadata":{"annotations":null}}`, true},
 	{"a status", "status", `{"metadata":{"annotations":{"drainer.dev/status":"{}"}}}`, true},
+	{"a hold", "", `{"metadata":{"annotations":{"hold.drainer.dev/backup":"x"}}}`, true},
 	{"the same request", "", `{"metadata":{"annotations":{"drainer.dev/paused":"true"}}}`, false},
 	{"another annotation", "", `{"metadata":{"annotations":{"example.com/a":"b"}}}`, false},
 	{"an annotation of a name alike", "", `{"metadata":{"annotations":{"drainer.dev.example.com/drain":"x"}}}`, false},

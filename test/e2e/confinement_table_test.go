@@ -91,6 +91,7 @@ var forbidden = []change{
 		name: "an annotation under a subdomain", says: "annotation x.drainer.dev/new",
 		patch: `{"metadata":{"annotations":{"x.drainer.dev/new":"x"}}}`,
 	},
+	{name: "a hold", says: "annotation hold.drainer.dev/new", patch: `{"metadata":{"annotations":{"hold.drainer.dev/new":"x"}}}`},
 	{name: "provider ID", says: "spec.providerID", patch: `{"spec":{"providerID":"x://y"}}`},
 	{name: "pod CIDR", says: "spec.podCIDR", patch: `{"spec":{"podCIDR":"10.9.0.0/24","podCIDRs":["10.9.0.0/24"]}}`},
 	{name: "provider ID beside a cordon", says: "spec.providerID", patch: `{"spec":{"unschedulable":false,"providerID":"x://y"}}`},

@@ -44,9 +44,9 @@ func TestDeleteAtTimeout(t *testing.T) {
 	e.awaitReady("db", 2)
 	e.awaitReady("web", 1)
 	drainer := e.start("--allow-delete")
-	e.annotate(waits, api.DrainAnnotation, "wait", api.TimeoutAnnotation, "2s")
-	e.annotate(forced, api.DrainAnnotation, "delete", api.TimeoutAnnotation, "2s", api.OnTimeoutAnnotation, "Delete")
-	e.awaitDrained(forced, "delete")
+	e.annotate(waits, api.DrainAnnotation, "waits", api.TimeoutAnnotation, "2s")
+	e.annotate(forced, api.DrainAnnotation, "forced", api.TimeoutAnnotation, "2s", api.OnTimeoutAnnotation, "Delete")
+	e.awaitDrained(forced, "forced")
 	e.awaitPhase(waits, api.TimedOut)
 	if !strings.Contains(e.message(forced), "2 deleted past PDB "+e.namespace+"/db") {
 		t.Errorf("the node says %q", e.message(forced))
@@ -96,7 +96,7 @@ func TestDeleteNotAllowed(t *testing.T) {
 	e.create(workload.Deployment(on(e.spec("db", 1), node)), workload.MaxUnavailable(e.namespace, "db", "db", "0"))
 	e.awaitReady("db", 1)
 	drainer := e.start()
-	e.annotate(node, api.DrainAnnotation, "delete", api.TimeoutAnnotation, "2s", api.OnTimeoutAnnotation, "Delete")
+	e.annotate(node, api.DrainAnnotation, "forced", api.TimeoutAnnotation, "2s", api.OnTimeoutAnnotation, "Delete")
 	e.awaitPhase(node, api.InvalidRequest)
 	if !strings.Contains(e.message(node), "--allow-delete") || e.cordoned(node) {
 		t.Errorf("the node is cordoned: %v, and says %q", e.cordoned(node), e.message(node))

@@ -31,7 +31,7 @@ func (c *Checker) Finish(at time.Time) {
 			}
 			continue
 		}
-		if n.said.ReleasedAt != nil && n.said.Request == n.request.ID && ownsCordon(n.Node) {
+		if n.said.ReleasedAt != nil && n.said.Request == n.request.ID && ownsCordon(n.Node) && n.holding.IsZero() {
 			c.violated(OwnCordonOnly, at, "node %s says that its request timed out and released it, and is still cordoned by drainer", name)
 		}
 		if why := c.cannotFinish(at, n); why == "" {
@@ -48,7 +48,7 @@ func (c *Checker) Unfinished(at time.Time) string {
 		switch {
 		case n.Node == nil || !c.rules.Served(n.Node):
 		case n.asked && n.Annotations[api.DrainedAnnotation] != n.request.ID && c.cannotFinish(at, n) == "",
-			!n.asked && (n.says || ownsCordon(n.Node) || queuedTaint(n.Node)):
+			!n.asked && !n.held() && (n.says || ownsCordon(n.Node) || queuedTaint(n.Node)):
 			return name
 		}
 	}
@@ -57,12 +57,16 @@ func (c *Checker) Unfinished(at time.Time) string {
 
 func (c *Checker) judgeReleased(at time.Time, n *node) {
 	switch {
+	case n.held():
 	case ownsCordon(n.Node):
 		c.violated(OwnCordonOnly, at, "node %s has no request and is still cordoned by drainer", n.name)
 	case n.says, queuedTaint(n.Node):
 		c.violated(OwnCordonOnly, at, "node %s has no request and still has drainer's status or taint", n.name)
 	}
 }
+
+// held is true for a node that drainer has to keep cordoned without a request.
+func (n *node) held() bool { return ownsCordon(n.Node) && !n.holding.IsZero() }
 
 func queuedTaint(n *corev1.Node) bool {
 	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == api.QueuedTaint })

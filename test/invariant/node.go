@@ -61,6 +61,8 @@ type node struct {
 	// reopened is true after others uncordoned the node while it was drained: what
 	// was done goes on, and holds its place, before drainer says so.
 	reopened bool
+	// holding is since when others hold the node; zero if they do not.
+	holding time.Time
 	// listed is when drainer last listed its pods to see whether it is drained.
 	listed time.Time
 	// disturbed is when something last happened after which it need not be drained
@@ -88,6 +90,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		n.Node = nil
 	}
 	n.read(at, was, c)
+	n.hold(at)
 	if now := n.silent(at) == ""; live != now {
 		if n.changed = at; now {
 			n.changed, n.resumed = time.Time{}, at
@@ -96,11 +99,22 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 	if was != nil && !deleted {
 		n.reopened = n.reopened || by == Others && was.Spec.Unschedulable && !is.Spec.Unschedulable && n.said.FinishedAt != nil
 		c.judgeCordon(at, was, is, by)
+		c.judgeHold(at, n, was, is, by)
 		c.judgeDrained(at, n, was, is)
 		c.judgeStays(at, n, was, is, by)
 	}
 	c.follow(at, n, by)
 	n.note(at)
+}
+
+// hold notes since when others hold the node.
+func (n *node) hold(at time.Time) {
+	switch held := n.Node != nil && len(api.HoldsOf(n.Annotations)) > 0; {
+	case !held:
+		n.holding = time.Time{}
+	case n.holding.IsZero():
+		n.holding = at
+	}
 }
 
 // forget drops what is known of a node that is gone, but for what its pods'
@@ -202,7 +216,7 @@ func (n *node) acknowledged(lag time.Duration) bool {
 		return false
 	}
 	if !n.asked {
-		return !n.says && !ownsCordon(n.Node)
+		return !n.says && !ownsCordon(n.Node) || n.said.Phase == api.Held
 	}
 	return n.said.Phase == api.Paused && n.request.Paused || n.said.Phase == api.InvalidRequest && (n.invalid || n.dryRun())
 }
@@ -228,6 +242,13 @@ func (c *Checker) judgeCordon(at time.Time, was, is *corev1.Node, by Actor) {
 	}
 	if by != Others && was.Spec.Unschedulable && !is.Spec.Unschedulable && othersCordon(was) {
 		c.violated(OwnCordonOnly, at, "node %s is uncordoned by drainer although another cordoned it, too", is.Name)
+	}
+}
+
+// judgeHold: drainer does not remove its cordon while others hold the node.
+func (c *Checker) judgeHold(at time.Time, n *node, was, is *corev1.Node, by Actor) {
+	if by == Daemon && ownsCordon(was) && !ownsCordon(is) && !n.holding.IsZero() && at.Sub(n.holding) > c.rules.Patience {
+		c.violated(OwnCordonOnly, at, "node %s is released by drainer although others hold it since %v", is.Name, at.Sub(n.holding))
 	}
 }
 

@@ -285,3 +285,35 @@ func TestCounters(t *testing.T) {
 		})
 	}
 }
+
+// TestHolds: drainer keeps its cordon while others hold the node, and only then
+// without a request.
+func TestHolds(t *testing.T) {
+	const hold = api.HoldPrefix + "backup"
+	release := func(s *scene) {
+		s.change("a", invariant.Daemon, func(n *corev1.Node) {
+			n.ManagedFields, n.Spec.Unschedulable = nil, false
+			delete(n.Annotations, api.StatusAnnotation)
+		})
+	}
+	for name, test := range map[string]struct {
+		do   func(*scene)
+		want invariant.ID
+	}{
+		"held":          {do: func(*scene) {}},
+		"not held":      {do: func(s *scene) { s.unannotate("a", hold) }, want: "I7"},
+		"released":      {do: func(s *scene) { s.unannotate("a", hold); release(s) }},
+		"released held": {do: release, want: "I7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{})
+			s.says("a", api.Draining, noon)
+			s.annotate("a", hold, "x")
+			s.after(time.Minute)
+			s.unannotate("a", api.DrainAnnotation)
+			test.do(s)
+			s.Finish(s.now)
+			s.expect(t, test.want)
+		})
+	}
+}

@@ -89,6 +89,13 @@ func (g *generator) mind(node string, at time.Duration) {
 			g.annotate(cancelled+g.between("asked again", 10*time.Millisecond, 20*time.Second), node, api.DrainAnnotation, "again")
 		}
 	}
+	if g.chance("hold", 6) {
+		held := later("hold")
+		g.annotate(held, node, api.HoldPrefix+"backup", "until the backup is done")
+		if !g.chance("stays held", 10) {
+			g.unannotate(held+g.between("let go", time.Second, 2*time.Minute), node, api.HoldPrefix+"backup")
+		}
+	}
 	if g.chance("new ID", 10) {
 		g.annotate(later("new ID"), node, api.DrainAnnotation, "other")
 	}

@@ -195,6 +195,15 @@ func merge(into, patch map[string]any) map[string]any {
 // EditNode changes a Node that exists as a person does, or another program: by
 // an update under the name of the manager.
 func (s *Server) EditNode(name, manager string, change func(*corev1.Node)) error {
+	return s.edit(name, "", manager, change)
+}
+
+// EditNodeStatus is EditNode for what goes by the subresource.
+func (s *Server) EditNodeStatus(name, manager string, change func(*corev1.Node)) error {
+	return s.edit(name, "status", manager, change)
+}
+
+func (s *Server) edit(name, subresource, manager string, change func(*corev1.Node)) error {
 	var failed error
 	s.Do(func(c *sim.Cluster) {
 		live := c.Node(name)
@@ -204,7 +213,7 @@ func (s *Server) EditNode(name, manager string, change func(*corev1.Node)) error
 		}
 		node := live.DeepCopy()
 		change(node)
-		_, failed = s.store(live, node, "", manager)
+		_, failed = s.store(live, node, subresource, manager)
 	})
 	return failed
 }

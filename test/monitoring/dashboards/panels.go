@@ -89,7 +89,8 @@ func (p Panel) states() Panel {
 func (p Panel) phases() Panel {
 	return p.override("Queued", colour("yellow")).override("Draining", colour("blue")).override("Blocked", colour("red")).
 		override("Paused", colour("purple")).override("TimedOut", colour("dark-red")).override("Drained", colour("green")).
-		override("InvalidRequest", colour("orange")).override("DryRun", colour("light-blue"))
+		override("InvalidRequest", colour("orange")).override("DryRun", colour("light-blue")).
+		override("Held", colour("light-green"))
 }
 
 // steps colours a value: base, and then pairs of a value and a colour.
