@@ -64,6 +64,9 @@ type Status struct {
 	// Deletions count the pods that were deleted past the budgets that held them,
 	// by budget.
 	Deletions []Deletions `json:"deletions,omitempty"`
+	// CannotFinish is what keeps the drain from its end however long it waits, at
+	// most MaxObstacles. A drain that is queued says it, too.
+	CannotFinish []Obstacle `json:"cannotFinish,omitempty"`
 	// Warnings are what somebody should look at although it does not hold the
 	// drain up.
 	Warnings []string `json:"warnings,omitempty"`
@@ -135,6 +138,22 @@ type Deletions struct {
 	Count  int    `json:"count"`
 }
 
+// Obstacle is what keeps a drain from its end until somebody acts.
+type Obstacle struct {
+	// Pod is the oldest of the Pods that wait for the same thing, as namespace/name.
+	Pod    string `json:"pod"`
+	Pods   int    `json:"pods"`
+	Reason string `json:"reason"`
+	// Budget is the PodDisruptionBudget, or several separated by commas.
+	Budget string `json:"budget,omitempty"`
+	// Message and Fix say, for people, what is wrong and how to fix it.
+	Message string `json:"message,omitempty"`
+	Fix     string `json:"fix"`
+}
+
+// MaxObstacles bounds Status.CannotFinish.
+const MaxObstacles = 3
+
 // BlockedState is the State of a Blocker that is blocked.
 const BlockedState = "blocked"
 
@@ -185,6 +204,10 @@ func (s *Status) shorten() {
 	case messages:
 	case len(s.Warnings) > 0:
 		s.Warnings = nil
+	case len(s.CannotFinish) > 1:
+		s.CannotFinish = s.CannotFinish[:len(s.CannotFinish)-1]
+	case len(s.Blockers) < 2 && len(s.CannotFinish) > 0:
+		s.CannotFinish = nil
 	case len(s.Blockers) < 2 && s.RequestedBy+s.RequestReason != "":
 		s.RequestedBy, s.RequestReason = "", ""
 	case len(s.Blockers) > 0:

@@ -100,6 +100,8 @@ type Controller struct {
 	after map[types.UID]int
 	// judging is held by the one dry run that is under way.
 	judging sync.Mutex
+	// foreseeing is held by the one list of a waiting node's pods that is under way.
+	foreseeing sync.Mutex
 	// occupied are the nodes that a task cordons, confirms or releases now.
 	occupied map[types.UID]bool
 }

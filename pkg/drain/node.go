@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"drainer.dev/drainer/pkg/plan"
 )
@@ -180,8 +181,14 @@ func (c *Controller) around(n *plan.Node) plan.Surroundings {
 
 // podsOn are the pods of a node, by the API server itself.
 func (c *Controller) podsOn(ctx context.Context, node string) ([]*plan.Pod, error) {
-	list, err := c.Nodes.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(),
+	return c.listPods(ctx, c.Nodes, node, "")
+}
+
+// listPods lists the pods of a node as they were at the version or later.
+func (c *Controller) listPods(ctx context.Context, client kubernetes.Interface, node, version string) ([]*plan.Pod, error) {
+	list, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		ResourceVersion: version,
+		FieldSelector:   fields.OneTermEqualSelector("spec.nodeName", node).String(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the pods of node %s: %w", node, err)

@@ -28,6 +28,7 @@ const (
 	reportTask
 	releaseTask
 	judgeTask
+	foreseeTask
 	podTask
 	budgetTask
 	replicaTask
@@ -125,6 +126,9 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 		if n.Judge {
 			c.sendTask(task{kind: judgeTask, node: n.Node.UID})
 		}
+		if n.Foresee {
+			c.sendTask(task{kind: foreseeTask, node: n.Node.UID})
+		}
 		if n.Acts() {
 			c.sendTask(task{kind: nodeTask, node: n.Node.UID})
 		}
@@ -213,6 +217,8 @@ func (c *Controller) runTask(ctx context.Context, t task) (progress, error) {
 		return done, c.findReplica(ctx, t)
 	case judgeTask:
 		return c.judge(ctx, t)
+	case foreseeTask:
+		return c.foresee(ctx, t)
 	default:
 		return c.reconcile(ctx, t)
 	}

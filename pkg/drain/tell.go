@@ -88,6 +88,8 @@ func (c *Controller) tellNode(ctx context.Context, event plan.Event) {
 			"Somebody uncordoned the node; it is cordoned again while the drain request exists", true)
 	case plan.Released:
 		c.nodeEvent(ctx, e.Node, e.Request, "Released", "The drain request was removed; the node is released", false)
+	case plan.DrainUnfinishable:
+		c.nodeEvent(ctx, e.Node, e.Request, "CannotFinish", "Drain request "+e.Request+" "+e.Text, true)
 	case plan.ConditionConflict:
 		c.nodeEvent(ctx, e.Node, e.Request, "ConditionConflict", "Drain request "+e.Request+": "+e.Text, true)
 	case plan.PhaseChanged:

@@ -129,7 +129,7 @@ func TestPlans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		done := draining("done", 0)
 		done.Phase = api.Drained
-		queued := plan.NodePlan{Node: &plan.Node{Name: "queued"}, Phase: api.Queued, Facts: plan.Report{Queued: plan.QueuedForSlot}}
+		queued := plan.NodePlan{Node: &plan.Node{Name: "queued"}, Phase: api.Queued, Facts: plan.Report{Queued: plan.QueuedForSlot, Unfinishable: true}}
 		released := draining("released", 5)
 		released.Phase, released.Release = "", true
 		busy := draining("busy", 70)
@@ -140,6 +140,7 @@ func TestPlans(t *testing.T) {
 		text := exported(t, m)
 		for _, want := range []string{
 			`drainer_nodes{phase="Blocked"} 1`, `drainer_nodes{phase="Drained"} 1`, `drainer_nodes{phase="Queued"} 1`, `drainer_nodes{phase="Paused"} 0`,
+			`drainer_unfinishable_drains 1`,
 			`drainer_queued_nodes{reason="slot"} 1`, `drainer_queued_nodes{reason="not_before"} 0`,
 			`drainer_node_pods{node="busy",state="blocked"} 70`, `drainer_node_pods{node="busy",state="gone"} 2`,
 			`drainer_stuck_pods{node="busy",reason="budget_exhausted"} 65`, `drainer_stuck_pods{node="busy",reason="finalizer"} 0`,

@@ -29,6 +29,8 @@ var (
 		"Pods of a node that have been blocked, or overdue in terminating, for longer than --stuck-after, by reason.", []string{"node", "reason"}, nil)
 	nodesByPhase = prometheus.NewDesc("drainer_nodes",
 		"Nodes with a drain request, by phase.", []string{"phase"}, nil)
+	unfinishable = prometheus.NewDesc("drainer_unfinishable_drains",
+		"Nodes with a drain request, queued ones too, whose drain cannot finish until somebody acts.", nil, nil)
 	queuedNodes = prometheus.NewDesc("drainer_queued_nodes",
 		"Nodes that are queued, by what they wait for.", []string{"reason"}, nil)
 	started = prometheus.NewDesc("drainer_node_drain_start_timestamp_seconds",
@@ -44,7 +46,7 @@ func (m *Metrics) RegisterPlans(newest func() map[types.UID]plan.NodePlan, stuck
 // Describe implements prometheus.Collector.
 func (plans) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range slices.Concat(
-		[]*prometheus.Desc{nodePhase, nodePods, podReturns, stuckPods, nodesByPhase, queuedNodes, started}, blockerDescs,
+		[]*prometheus.Desc{nodePhase, nodePods, podReturns, stuckPods, nodesByPhase, unfinishable, queuedNodes, started}, blockerDescs,
 	) {
 		ch <- d
 	}
@@ -58,13 +60,16 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 	}
 	now := time.Now()
 	phases, queued := map[api.Phase]int{}, map[plan.Queueing]int{}
-	all := newBlockers()
+	all, stuck := newBlockers(), 0
 	for _, n := range nodes {
 		if n.Phase == "" {
 			continue
 		}
 		phases[n.Phase]++
 		queued[n.Facts.Queued]++
+		if n.Facts.Unfinishable {
+			stuck++
+		}
 		collectPhase(ch, &n)
 		if n.Watch && n.Phase != api.Drained {
 			p.collectNode(ch, &n, now)
@@ -74,6 +79,7 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 	for _, phase := range api.Phases() {
 		ch <- gauge(nodesByPhase, float64(phases[phase]), string(phase))
 	}
+	ch <- gauge(unfinishable, float64(stuck))
 	for _, reason := range plan.Queueings() {
 		ch <- gauge(queuedNodes, float64(queued[reason]), string(reason))
 	}

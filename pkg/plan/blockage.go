@@ -143,7 +143,11 @@ func (all *blockage) described(now time.Time) []string {
 		if more := g.pods - 1; more > 0 {
 			text += fmt.Sprintf(" (and %d more)", more)
 		}
-		parts = append(parts, cut(text+" "+first.explanation(), mostWords)+lasting(now.Sub(first.Since)))
+		text = cut(text+" "+first.explanation(), mostWords) + lasting(now.Sub(first.Since))
+		if first.Obstructs {
+			text = "cannot finish: " + text + "; to fix: " + cut(first.Fix(), mostWords)
+		}
+		parts = append(parts, text)
 	}
 	return parts
 }

@@ -34,6 +34,9 @@ type PodState struct {
 	// Spared is why the pod is not deleted although its node deletes what budgets
 	// hold; empty for all others.
 	Spared string
+	// Obstructs is true for a pod that keeps the drain from its end, however long
+	// that waits.
+	Obstructs bool
 	// Until is when the pod may be sent again, if that is known.
 	Until time.Time
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +44,8 @@ func (p *planner) conclude(n *nodeWork) NodePlan {
 	n.memory.Worst = n.memory.Worst.worse(n.pods, p.Now)
 	plan.Memory = n.memory
 	plan.Facts = p.facts(n, plan.Phase)
+	plan.Facts.Unfinishable = p.findObstacles(n, plan.Phase)
+	plan.Ahead, plan.Foresee = n.ahead, p.foresees(n, plan.Phase)
 	plan.words = p.wordsOf(n)
 	p.act(n, &plan)
 	return plan
@@ -254,4 +257,18 @@ func timePointer(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
+}
+
+func counted(c api.PodCounts) string {
+	text := fmt.Sprintf("%d of %d pods gone", c.Gone, c.Gone+c.Remaining())
+	if c.Terminating > 0 {
+		text += fmt.Sprintf(", %d terminating", c.Terminating)
+	}
+	if c.Blocked > 0 {
+		text += fmt.Sprintf(", %d blocked", c.Blocked)
+	}
+	if c.Remaining() == 0 {
+		text += ", checking that no other pod arrives"
+	}
+	return text
 }

@@ -109,6 +109,13 @@ type Released struct {
 	Request string
 }
 
+// DrainUnfinishable: a drain cannot finish, however long it waits. It is told once
+// for each request.
+type DrainUnfinishable struct {
+	Node          *Node
+	Request, Text string
+}
+
 // ConditionConflict: others own conditions of the node that drainer writes.
 type ConditionConflict struct {
 	Node          *Node
@@ -132,6 +139,7 @@ func (PodAnnotationsIgnored) event() {}
 func (PhaseChanged) event()          {}
 func (CordonRestored) event()        {}
 func (Released) event()              {}
+func (DrainUnfinishable) event()     {}
 func (ConditionConflict) event()     {}
 func (ControlChanged) event()        {}
 

@@ -100,6 +100,8 @@ func (m *Memory) Apply(fact Fact) []Event {
 		m.node(f.Node, func(n NodeMemory) NodeMemory { return n.drained(f) })
 	case NodeJudged:
 		m.node(f.Node, func(n NodeMemory) NodeMemory { return n.judged(f) })
+	case NodeForeseen:
+		m.node(f.Node, func(n NodeMemory) NodeMemory { return n.foreseen(f) })
 	case NodeNotDrained:
 		m.node(f.Node, func(n NodeMemory) NodeMemory { n.RetryConfirmAt = f.At.Add(confirmInterval); return n })
 	case NodeTrouble:

@@ -74,6 +74,10 @@ func (n NodeMemory) kept(plan *NodePlan, known bool, now time.Time) (NodeMemory,
 			RequestedBy: plan.Request.RequestedBy, Reason: plan.Request.Reason,
 		})
 	}
+	if plan.Facts.Unfinishable && !next.ToldUnfinishable {
+		next.ToldUnfinishable = true
+		events = append(events, DrainUnfinishable{Node: plan.Node, Request: plan.Request.ID, Text: obstaclesText(plan.report().Status.CannotFinish)})
+	}
 	if plan.ended {
 		events = append(events, next.end(next.Result, next.took(now), now))
 	}

@@ -89,9 +89,13 @@ func (n *NodePlan) report() Report {
 		r.Status.Blockers, r.Status.MoreBlockers = run.Kept, run.More
 	}
 	r.Status.Warnings = n.words.warnings()
+	r.Status.CannotFinish = n.obstacles(&worst)
 	text := n.words.message(n.Phase, &r.Status, &worst)
 	if n.words.control != "" && n.Phase != api.Paused {
 		text += "; " + n.words.control
+	}
+	if n.Phase == api.Queued && r.Unfinishable {
+		text += "; " + obstaclesText(r.Status.CannotFinish)
 	}
 	for _, warning := range r.Status.Warnings {
 		text += "; " + warning
@@ -189,20 +193,6 @@ func (w *words) meanwhile() string {
 		return "no pod is evicted, the node stays cordoned"
 	}
 	return "no pod is evicted, the node is not cordoned during that time"
-}
-
-func counted(c api.PodCounts) string {
-	text := fmt.Sprintf("%d of %d pods gone", c.Gone, c.Gone+c.Remaining())
-	if c.Terminating > 0 {
-		text += fmt.Sprintf(", %d terminating", c.Terminating)
-	}
-	if c.Blocked > 0 {
-		text += fmt.Sprintf(", %d blocked", c.Blocked)
-	}
-	if c.Remaining() == 0 {
-		text += ", checking that no other pod arrives"
-	}
-	return text
 }
 
 // explanation says, for people, what holds the pod up.

@@ -29,7 +29,7 @@ func TestMessage(t *testing.T) {
 	got := planOf(t, Make(s.Snapshot), "n").Report()
 	want := "38 of 45 pods gone, 3 terminating, 4 blocked; " +
 		"ns/web-0 (and 2 more) by PDB ns/web (needs 10 healthy, has 10) for 6m; " +
-		"ns/bare-0 because no controller would create it again"
+		"cannot finish: ns/bare-0 because no controller would create it again; to fix: delete the pod yourself, or use --bare-pods=Evict"
 	if got.Message != want {
 		t.Errorf("the message is\n%s\nwant\n%s", got.Message, want)
 	}

@@ -8,6 +8,7 @@ import (
 
 // assess classifies the node's pods and keeps the node's memory up to date.
 func (p *planner) assess(n *nodeWork) {
+	p.lookAhead(n)
 	if !n.memory.working() && !n.memory.ReleasedAt.Equal(p.Now) {
 		return
 	}

@@ -68,6 +68,12 @@ type NodeMemory struct {
 	// Conflict says which conditions of the Node others own, so that they are not
 	// written; empty if none.
 	Conflict string
+	// Foreseen are the pods of which the last list of a waiting node's found that
+	// they could not leave, ForeseenAt is when that was made.
+	Foreseen   []*Entry
+	ForeseenAt time.Time
+	// ToldUnfinishable is true once it was told that the drain cannot finish.
+	ToldUnfinishable bool
 	// ToldVerdicts is true once the verdicts of a dry run have been told.
 	ToldVerdicts bool
 
@@ -187,6 +193,7 @@ func restore(node *Node, status api.Status) NodeMemory {
 		HeldSlot:    heldSlot(node, status),
 		restored:    r,
 	}
+	memory.ToldUnfinishable = len(status.CannotFinish) > 0
 	if status.Verdicts != nil {
 		memory.DryRun = &DryRun{Verdicts: *status.Verdicts, Kept: status.Blockers, More: status.MoreBlockers}
 		memory.ToldVerdicts = status.Verdicts.At != nil

@@ -42,6 +42,8 @@ type NodePlan struct {
 	// blockers and message. Report has them.
 	Facts Report
 	Pods  []PodState
+	// Ahead are the pods of a queued node that will keep its drain from its end.
+	Ahead []PodState
 	// Watch says whether the node's pods have to be watched.
 	Watch bool
 
@@ -57,6 +59,8 @@ type NodePlan struct {
 	Guarded bool
 	// Taint and Untaint say that the queued taint has to be added or removed.
 	Taint, Untaint bool
+	// Foresee says that the pods have to be listed of a node that waits.
+	Foresee bool
 	// Cordon says that the node has to be cordoned.
 	Cordon bool
 	// Uncordon says that the cordon has to be removed although the request
@@ -193,7 +197,9 @@ type nodeWork struct {
 	// gathering is true while nodes that began together are not cordoned yet.
 	gathering bool
 	pods      []PodState
-	counts    api.PodCounts
+	// ahead are pods of a waiting node that will keep its drain from its end.
+	ahead  []PodState
+	counts api.PodCounts
 	// others is true while pods other than drainer's own have to leave, turn says
 	// whose turn it is.
 	others bool

@@ -15,6 +15,8 @@ type Report struct {
 	InProgress, Drained corev1.ConditionStatus
 	// Queued is what the node waits for in the phase Queued.
 	Queued Queueing
+	// Unfinishable is true for a drain that cannot finish, however long it waits.
+	Unfinishable bool
 	// Message is the message of both conditions.
 	Message string
 }
@@ -99,7 +101,8 @@ func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
 	case !due:
 		p.wakeAt(at)
 		return false
-	case w.Report.Status.Pods != plan.Facts.Status.Pods || p.Now.Before(at) || w.Report.Queued != plan.Facts.Queued:
+	case w.Report.Status.Pods != plan.Facts.Status.Pods || p.Now.Before(at) || w.Report.Queued != plan.Facts.Queued,
+		w.Report.Unfinishable != plan.Facts.Unfinishable:
 		return true
 	}
 	return p.wordsChanged(w, plan)

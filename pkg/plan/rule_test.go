@@ -226,7 +226,7 @@ func TestRuleStuck(t *testing.T) {
 // TestRuleMessages: messages and the status name the rule.
 func TestRuleMessages(t *testing.T) {
 	for want, rule := range map[string]*Rule{
-		"ns/a-1 because rule keep does not let it be evicted":                                             {Name: "keep", Action: BlockPod},
+		"cannot finish: ns/a-1 because rule keep does not let it be evicted; to fix: change rule keep of the configuration file, or remove what it waits for": {Name: "keep", Action: BlockPod},
 		"ns/a-1 because rule jobs waits until it completes":                                               {Name: "jobs", Action: AwaitPod},
 		"ns/a-1 because rule jobs waits until it completes, or until 2030-01-31T12:59:00Z":                {Name: "jobs", Action: AwaitPod, AtMost: time.Hour},
 		"ns/a-1 because rule dbs gives it order 3, and ns/b-1 (and 1 more) with order 0 must leave first": {Name: "dbs", Action: EvictPod, Order: 3},

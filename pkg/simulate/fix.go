@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -39,7 +38,7 @@ func podBlockers(n *plan.NodePlan) []Blocker {
 		for _, budget := range s.Budgets() {
 			b.Budgets = append(b.Budgets, budget.Key())
 		}
-		b.Fix = fixOf(s)
+		b.Fix = s.Fix()
 		same := slices.IndexFunc(list, func(other Blocker) bool {
 			return other.Reason == b.Reason && slices.Equal(other.Budgets, b.Budgets)
 		})
@@ -82,45 +81,6 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 	return b
 }
 
-// fixOf says how to let a pod leave.
-func fixOf(s *plan.PodState) string {
-	var names []string
-	for _, b := range s.Budgets() {
-		names = append(names, b.Key())
-	}
-	return Fix(s.Reason, strings.Join(names, ", "), s.Rule())
-}
-
-// Fix says how to let a pod leave that is still there for the reason. Budgets are
-// the names of those that select it, separated by commas; the rule is the name of
-// the one that holds it up, if one does.
-func Fix(reason plan.Reason, budgets, rule string) string {
-	switch reason {
-	case plan.BudgetNeverAllows:
-		return fmt.Sprintf("let PDB %s allow a disruption while all its pods are healthy (raise maxUnavailable or lower minAvailable), or add replicas",
-			budgets)
-	case plan.BudgetExhausted:
-		return fmt.Sprintf("make the pods under PDB %s Ready, or add replicas", budgets)
-	case plan.MultipleBudgets:
-		return fmt.Sprintf("change the selectors so that only one of the PDBs %s selects the pod", budgets)
-	case plan.BudgetSyncFailed, plan.BudgetUnsynced:
-		return fmt.Sprintf("correct PDB %s: the disruption controller cannot compute it", budgets)
-	case plan.BarePod:
-		return "delete the pod yourself, or use --bare-pods=Evict"
-	case plan.EmptyDirVolume:
-		return "delete the pod yourself, or use --empty-dir=Evict"
-	case plan.Policy, plan.Completion, plan.Order:
-		if rule != "" {
-			return fmt.Sprintf("change rule %s of the configuration file, or remove what it waits for", rule)
-		}
-		return "see the message"
-	case plan.Finalizer:
-		return "let the controller of the pod's finalizers remove them"
-	case plan.Kubelet:
-		return "make the kubelet of the node Ready, or delete the Node if the machine is gone"
-	case plan.Returning:
-		return "keep the pod's controller from placing pods on a cordoned node, for example by its tolerations"
-	default:
-		return "see the message"
-	}
-}
+// Fix says how to let a pod leave that is still there for the reason, as
+// plan.Fix does.
+func Fix(reason plan.Reason, budgets, rule string) string { return plan.Fix(reason, budgets, rule) }

@@ -65,9 +65,6 @@ func (c *Checker) judgeReleased(at time.Time, n *node) {
 	}
 }
 
-// held is true for a node that drainer has to keep cordoned without a request.
-func (n *node) held() bool { return ownsCordon(n.Node) && !n.holding.IsZero() }
-
 func queuedTaint(n *corev1.Node) bool {
 	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == api.QueuedTaint })
 }
@@ -160,4 +157,10 @@ func lets(b *policyv1.PodDisruptionBudget, p *corev1.Pod) bool {
 	}
 	failed := slices.ContainsFunc(s.Conditions, func(c metav1.Condition) bool { return c.Reason == policyv1.SyncFailedReason })
 	return s.ObservedGeneration >= b.Generation && !failed && s.DisruptionsAllowed > 0
+}
+
+func inProgress(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeDrainInProgress && c.Status == corev1.ConditionTrue
+	})
 }

@@ -107,16 +107,6 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 	n.note(at)
 }
 
-// hold notes since when others hold the node.
-func (n *node) hold(at time.Time) {
-	switch held := n.Node != nil && len(api.HoldsOf(n.Annotations)) > 0; {
-	case !held:
-		n.holding = time.Time{}
-	case n.holding.IsZero():
-		n.holding = at
-	}
-}
-
 // forget drops what is known of a node that is gone, but for what its pods'
 // evictions may still follow from.
 func (n *node) forget() {
@@ -227,12 +217,6 @@ func (n *node) gaveUp(lag time.Duration) bool {
 	return n.said.Phase == api.TimedOut && !inProgress(n.Node) && n.saidAt.Sub(n.asking) > lag
 }
 
-func inProgress(n *corev1.Node) bool {
-	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeDrainInProgress && c.Status == corev1.ConditionTrue
-	})
-}
-
 // judgeCordon: what the API server has recorded as another's wish is never
 // overruled, and nothing of drainer's own stays when it has given a node back.
 func (c *Checker) judgeCordon(at time.Time, was, is *corev1.Node, by Actor) {
@@ -242,13 +226,6 @@ func (c *Checker) judgeCordon(at time.Time, was, is *corev1.Node, by Actor) {
 	}
 	if by != Others && was.Spec.Unschedulable && !is.Spec.Unschedulable && othersCordon(was) {
 		c.violated(OwnCordonOnly, at, "node %s is uncordoned by drainer although another cordoned it, too", is.Name)
-	}
-}
-
-// judgeHold: drainer does not remove its cordon while others hold the node.
-func (c *Checker) judgeHold(at time.Time, n *node, was, is *corev1.Node, by Actor) {
-	if by == Daemon && ownsCordon(was) && !ownsCordon(is) && !n.holding.IsZero() && at.Sub(n.holding) > c.rules.Patience {
-		c.violated(OwnCordonOnly, at, "node %s is released by drainer although others hold it since %v", is.Name, at.Sub(n.holding))
 	}
 }
 

@@ -53,7 +53,7 @@ func readAlerts(t *testing.T) []alert {
 func TestAlerts(t *testing.T) {
 	want := []string{
 		"DrainerDrainStuck", "DrainerDrainTimedOut", "DrainerForcedDeletions", "DrainerRequestInvalid", "DrainerNodeBlocked", "DrainerPodReturning",
-		"DrainerPodNeverEvictable", "DrainerTerminatingOverdue", "DrainerEvictionsFailing", "DrainerEvictionsThrottled",
+		"DrainerPodNeverEvictable", "DrainerDrainUnfinishable", "DrainerTerminatingOverdue", "DrainerEvictionsFailing", "DrainerEvictionsThrottled",
 		"DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode", "DrainerPaused", "DrainerNoLeader", "DrainerTwoLeaders", "DrainerCrashLooping",
 		"DrainerReplicaDown", "DrainerAbsent",
 	}

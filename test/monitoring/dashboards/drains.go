@@ -118,6 +118,8 @@ func drainsBlockers() []Panel {
 		graph("Blockers by namespace", "Pods that are blocked, or overdue in terminating, of the 15 namespaces that have had the most in the time shown.", "short",
 			query(`max by (cluster, pod_namespace) (drainer_namespace_blockers{$target}) and on (cluster, pod_namespace) topk(15, `+
 				`max by (cluster, pod_namespace) (max_over_time(drainer_namespace_blockers{$target}[$__range] @ end())))`, "{{cluster}} {{pod_namespace}}")).size(12, 8),
+		graph("Drains that cannot finish", "Drains, queued ones too, that cannot finish however long they wait. The message of each node says why and how to fix it.", "short",
+			query(`max by (cluster) (drainer_unfinishable_drains{$target})`, "{{cluster}}")).size(24, 6).runbooks("DrainerDrainUnfinishable"),
 		graph("Pods that come back", "How often pods of the same controller have come back to a node and been evicted again, of the 15 nodes with the most in the time shown.", "short",
 			query(`max by (cluster, node) (drainer_node_pod_returns{$target}) > 0 and on (cluster, node) topk(15, `+
 				`max by (cluster, node) (max_over_time(drainer_node_pod_returns{$target}[$__range] @ end())))`, "{{cluster}} {{node}}")).size(12, 8).runbooks("DrainerPodReturning"),

@@ -1,0 +1,40 @@
+package plan
+
+import "fmt"
+
+// Fix says, for people, how to let the pod leave.
+func (s *PodState) Fix() string { return Fix(s.Reason, budgetNames(s.budgets), s.Rule()) }
+
+// Fix says how to let a pod leave that is still there for the reason. Budgets are
+// the names of those that select it, separated by commas; the rule is the name of
+// the one that holds it up, if one does.
+func Fix(reason Reason, budgets, rule string) string {
+	switch reason {
+	case BudgetNeverAllows:
+		return fmt.Sprintf("let PDB %s allow a disruption while all its pods are healthy (raise maxUnavailable or lower minAvailable), or add replicas",
+			budgets)
+	case BudgetExhausted:
+		return fmt.Sprintf("make the pods under PDB %s Ready, or add replicas", budgets)
+	case MultipleBudgets:
+		return fmt.Sprintf("change the selectors so that only one of the PDBs %s selects the pod", budgets)
+	case BudgetSyncFailed, BudgetUnsynced:
+		return fmt.Sprintf("correct PDB %s: the disruption controller cannot compute it", budgets)
+	case BarePod:
+		return "delete the pod yourself, or use --bare-pods=Evict"
+	case EmptyDirVolume:
+		return "delete the pod yourself, or use --empty-dir=Evict"
+	case Policy, Completion, Order:
+		if rule != "" {
+			return fmt.Sprintf("change rule %s of the configuration file, or remove what it waits for", rule)
+		}
+		return "see the message"
+	case Finalizer:
+		return "let the controller of the pod's finalizers remove them"
+	case Kubelet:
+		return "make the kubelet of the node Ready, or delete the Node if the machine is gone"
+	case Returning:
+		return "keep the pod's controller from placing pods on a cordoned node, for example by its tolerations"
+	default:
+		return "see the message"
+	}
+}

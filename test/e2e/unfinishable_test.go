@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/cluster/workload"
+)
+
+// awaitUnfinishable waits until a node says that it cannot finish for a reason, and
+// checks that it says how to fix that.
+func (e *env) awaitUnfinishable(node, app, reason string) {
+	e.Helper()
+	awaitState(e.T, node+" says that its drain cannot finish for "+reason, func() bool {
+		o := e.status(node).CannotFinish
+		return len(o) == 1 && o[0].Reason == reason && strings.HasPrefix(o[0].Pod, e.namespace+"/"+app)
+	})
+	if m := e.message(node); !strings.Contains(m, "cannot finish: "+e.namespace+"/"+app) || !strings.Contains(m, "; to fix: ") {
+		e.Errorf("the node says %q", m)
+	}
+	if note := e.awaitEvent(metav1.NamespaceDefault, node, "CannotFinish").Note; !strings.Contains(note, "; to fix: ") {
+		e.Errorf("the event says %q", note)
+	}
+}
+
+// TestUnfinishable: a drain that cannot finish says so with what to do about it,
+// under way and before it begins, and no longer once that is done.
+func TestUnfinishable(t *testing.T) {
+	e := setup(t, 3)
+	busy, queued := e.nodes[0], e.nodes[1]
+	e.create(
+		workload.Deployment(on(e.spec("db", 1), busy)), workload.MaxUnavailable(e.namespace, "db", "db", "0"),
+		workload.Deployment(on(e.spec("web", 2), queued)),
+		workload.MaxUnavailable(e.namespace, "web", "web", "1"), workload.MaxUnavailable(e.namespace, "web-again", "web", "1"),
+	)
+	e.awaitReady("db", 1)
+	e.awaitReady("web", 2)
+	e.awaitBudget("db", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.CurrentHealthy == 1 })
+	drainer := e.start()
+	e.request(busy, "now")
+	e.annotate(queued, api.DrainAnnotation, "later", api.NotBeforeAnnotation, "2100-01-01T00:00:00Z")
+	e.awaitUnfinishable(busy, "db", "budget_never_allows")
+	e.awaitUnfinishable(queued, "web", "multiple_budgets")
+	if s := e.status(queued); s.Phase != api.Queued || s.CannotFinish[0].Pods != 2 || e.cordoned(queued) {
+		t.Errorf("the queued node is %s and says %+v", s.Phase, s.CannotFinish)
+	}
+	poll(t, "both drains are counted", func() bool { return drainer.metric("drainer_unfinishable_drains") == 2 })
+	e.deleteBudget("web-again")
+	awaitState(t, "the queued node does not say it any more", func() bool {
+		return len(e.status(queued).CannotFinish) == 0 && !strings.Contains(e.message(queued), "cannot finish")
+	})
+	e.editBudget("db", "1")
+	e.awaitDrained(busy, "now")
+	poll(t, "no drain is counted", func() bool { return drainer.metric("drainer_unfinishable_drains") == 0 })
+}
