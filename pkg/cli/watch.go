@@ -40,24 +40,10 @@ func watchNodes(ctx context.Context, client kubernetes.Interface, name, selector
 		return nil, fmt.Errorf("listing nodes: %w", err)
 	}
 	w := &nodeWatch{changed: make(chan struct{}, 1)}
-	nodes := client.CoreV1().Nodes()
 	var informer cache.Controller
 	w.nodes, informer = cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				tweak(&o)
-				return nodes.List(ctx, o)
-			},
-			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-				tweak(&o)
-				watching, err := nodes.Watch(ctx, o)
-				if err != nil && ctx.Err() == nil {
-					warn(err)
-				}
-				return watching, err
-			},
-		}, client),
-		ObjectType: &corev1.Node{},
+		ListerWatcher: listWatch(client, tweak, warn),
+		ObjectType:    &corev1.Node{},
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc: func(any) { w.tell() }, UpdateFunc: func(any, any) { w.tell() }, DeleteFunc: func(any) { w.tell() },
 		},
@@ -74,6 +60,25 @@ func watchNodes(ctx context.Context, client kubernetes.Interface, name, selector
 		return nil, fmt.Errorf("watching nodes: %w", context.Cause(ctx))
 	}
 	return w, nil
+}
+
+// listWatch lists and watches nodes, and tells of watches that cannot be opened.
+func listWatch(client kubernetes.Interface, tweak func(*metav1.ListOptions), warn func(error)) cache.ListerWatcher {
+	nodes := client.CoreV1().Nodes()
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			tweak(&o)
+			return nodes.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			tweak(&o)
+			watching, err := nodes.Watch(ctx, o)
+			if err != nil && ctx.Err() == nil {
+				warn(err)
+			}
+			return watching, err
+		},
+	}, client)
 }
 
 func (w *nodeWatch) tell() {

@@ -47,13 +47,9 @@ func (s *session) why() *cobra.Command {
 }
 
 func (s *session) runWhy(ctx context.Context, name string, ask bool, o simulate.Options) error {
-	namespace, pod, named := strings.Cut(strings.TrimPrefix(name, "pod/"), "/")
-	if !named {
-		pod = namespace
-		var err error
-		if namespace, err = s.cluster.namespace(); err != nil {
-			return err
-		}
+	namespace, pod, err := s.podNamed(name)
+	if err != nil {
+		return err
 	}
 	client, err := s.client()
 	if err != nil {
@@ -90,6 +86,17 @@ func (s *session) runWhy(ctx context.Context, name string, ask bool, o simulate.
 		s.printf("%s\n", l)
 	}
 	return nil
+}
+
+// podNamed is the pod that POD, pod/POD or NAMESPACE/POD means.
+func (s *session) podNamed(name string) (namespace, pod string, err error) {
+	namespace, pod, both := strings.Cut(strings.TrimPrefix(name, "pod/"), "/")
+	if both {
+		return namespace, pod, nil
+	}
+	pod = namespace
+	namespace, err = s.cluster.namespace()
+	return namespace, pod, err
 }
 
 // daemonSetsOf are the DaemonSets of a namespace.
