@@ -87,7 +87,7 @@ func ruled(s *Snapshot, list []*Rule) *Snapshot {
 }
 
 // BenchmarkRules is BenchmarkMake of the largest size, without rules and with 20.
-// The second takes at most 1.3 times as long as the first.
+// The second is to take at most 1.3 times as long as the first.
 func BenchmarkRules(b *testing.B) {
 	size := sizes[len(sizes)-1]
 	for _, rules := range [][]*Rule{nil, twenty()} {
