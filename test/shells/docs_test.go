@@ -93,7 +93,7 @@ func callsOf(t *testing.T, shell, commands string) string {
 	}
 	command := Command(t.Context(), shell, "set -e\n"+commands)
 	command.Dir = dir
-	command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CALLS="+calls, "HOME=/home/me", "KUBECONFIG=/dev/null",
+	command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CALLS="+calls, "HOME="+dir, "KUBECONFIG=/dev/null",
 		"NODE=n", "NAMESPACE=ns", "POD=p", "BUDGET=b")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s\nby\n%s", err, out, commands)
@@ -102,7 +102,7 @@ func callsOf(t *testing.T, shell, commands string) string {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	lines := slices.Sorted(strings.Lines(string(text)))
+	lines := slices.Sorted(strings.Lines(strings.ReplaceAll(string(text), dir, "/home/me")))
 	return strings.Join(lines, "")
 }
 
