@@ -27,6 +27,8 @@ func detail(r *row, node *corev1.Node, now time.Time, width int) []string {
 	field("Phase", r.phase())
 	field("Settings", strings.Join(shortSettings(node), " "))
 	if s := r.Status; s != nil {
+		field("Asked by", s.RequestedBy)
+		field("Because", s.RequestReason)
 		field("Asked", ago(s.RequestedAt, now))
 		field("Started", ago(s.StartedAt, now))
 		field("Finished", ago(s.FinishedAt, now))

@@ -39,6 +39,8 @@ type setting struct {
 
 func newDrainFlags() *drainFlags {
 	return &drainFlags{dryRun: string(noDryRun), settings: []setting{
+		{flag: "reason", annotation: api.ReasonAnnotation, usage: "why you ask, for others to read"},
+		{flag: "requested-by", annotation: api.RequestedByAnnotation, usage: "who asks, for others to read, such as a team"},
 		{flag: "drain-timeout", annotation: api.TimeoutAnnotation, usage: "how long the drain of a node may take, such as 90m, counted from its start; without it the daemon's"},
 		{flag: "on-timeout", annotation: api.OnTimeoutAnnotation, usage: "what happens then: Wait, Stop, Release or Delete; without it the daemon's"},
 		{flag: "grace-period", annotation: api.GracePeriodAnnotation, usage: "grace period of the pods in seconds, at least 1; without it their own"},

@@ -119,13 +119,14 @@ func TestDrainUsage(t *testing.T) {
 func TestDrain(t *testing.T) {
 	client := fake.NewClientset(fleet(3)...)
 	got := run(t, client, "drain", "node/na", "nb", "--id=CHG-1", "--yes", "--drain-timeout=90m", "--on-timeout=Release", "--grace-period=30",
-		"--not-before=2h", "--priority=-3", "--ignore-windows=true")
+		"--not-before=2h", "--priority=-3", "--ignore-windows=true", "--reason=kernel upgrade", "--requested-by=alice")
 	if got.status != 0 || got.out != "node/na drain requested: CHG-1\nnode/nb drain requested: CHG-1\n" || got.err != "" {
 		t.Fatalf("it says %+v", got)
 	}
 	for key, want := range map[string]string{
 		api.DrainAnnotation: "CHG-1", api.TimeoutAnnotation: "90m", api.OnTimeoutAnnotation: "Release", api.GracePeriodAnnotation: "30",
 		api.NotBeforeAnnotation: "2030-01-31T14:00:00Z", api.PriorityAnnotation: "-3", api.IgnoreWindowsAnnotation: "true",
+		api.ReasonAnnotation: "kernel upgrade", api.RequestedByAnnotation: "alice",
 	} {
 		for _, node := range []string{"na", "nb"} {
 			if value := annotation(t, client, node, key); value != want {

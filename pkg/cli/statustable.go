@@ -14,10 +14,10 @@ import (
 // statusColumns are those of the table of requests. The last is wide's alone.
 func statusColumns(wide bool) []column {
 	columns := []column{
-		{"NODE", 0}, {"POOL", 5}, {"PHASE", 0}, {"REQUEST", 3}, {"AGE", 4}, {"PROGRESS", 2}, {"GONE", 0}, {"BLOCKED", 0}, {"REASON", 1},
+		{"NODE", 0}, {"POOL", 5}, {"PHASE", 0}, {"REQUEST", 3}, {"WHO", 6}, {"AGE", 4}, {"PROGRESS", 2}, {"GONE", 0}, {"BLOCKED", 0}, {"REASON", 1},
 	}
 	if wide {
-		columns = append(columns, column{"MESSAGE", 6})
+		columns = append(columns, column{"MESSAGE", 7})
 	}
 	return columns
 }
@@ -28,7 +28,7 @@ func statusTable(rows []row, now time.Time, wide bool, width int) []string {
 	for i := range rows {
 		r := &rows[i]
 		cells[i] = []string{
-			r.Node, dash(r.pool()), r.phase(), dash(r.Request), age(r.Since, now), r.bar(), r.gone(), r.blocked(), dash(r.reason()),
+			r.Node, dash(r.pool()), r.phase(), dash(r.Request), dash(r.who()), age(r.Since, now), r.bar(), r.gone(), r.blocked(), dash(r.reason()),
 		}
 		if wide {
 			cells[i] = append(cells[i], dash(r.message()))
@@ -52,6 +52,14 @@ func (r *row) pool() string {
 		return ""
 	}
 	return r.Status.Pool
+}
+
+// who asks, if the request says so.
+func (r *row) who() string {
+	if r.Status == nil {
+		return ""
+	}
+	return r.Status.RequestedBy
 }
 
 // counts are the pods that have left and those that have to leave in all; false

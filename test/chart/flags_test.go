@@ -30,6 +30,7 @@ var withoutValue = map[string]string{
 	"leaderElection.leaderElect":          "two replicas need it",
 	"clientConnection.contentType":        "nobody needs another",
 	"clientConnection.acceptContentTypes": "nobody needs another",
+	"trustPodAnnotations":                 "the value config has it, like rules",
 }
 
 // withoutMention are the flags that no value is named after.
