@@ -57,10 +57,11 @@ func (c *Checker) onTimeout(n *node) api.OnTimeout {
 }
 
 // stopped is true once a drain has given up: it took longer than it may and was
-// to stop then, or has given the node back, which no later annotation undoes.
+// to stop then, or has given the node back, which no later annotation undoes. A
+// request that replaced it has a timeout of its own, which counts from its start.
 func (c *Checker) stopped(at time.Time, n *node) bool {
 	stops := c.onTimeout(n) == api.Stop || c.onTimeout(n) == api.Release
-	return n.said.ReleasedAt != nil || stops && c.overdue(at, n)
+	return n.said.ReleasedAt != nil || stops && n.said.Request == n.request.ID && c.overdue(at, n)
 }
 
 // overdue is true once a drain that began took longer than it may.
