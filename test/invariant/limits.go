@@ -110,13 +110,17 @@ func (c *Checker) poolOf(n *corev1.Node) func(*corev1.Node) bool {
 // judgeGroups: nodes of no more groups are drained at once than may be.
 func (c *Checker) judgeGroups(at time.Time, n *node) {
 	for _, g := range c.rules.Groups {
-		busy := map[string]bool{n.Labels[g.Label]: true}
+		own := n.Labels[g.Label]
+		busy, joins := map[string]bool{own: true}, false
 		for _, other := range c.others(n) {
 			if c.underway(at, other) && !c.yields(at, other) {
 				busy[other.Labels[g.Label]] = true
 			}
+			// A drain that is done and begins again asks for no group. drainer knows
+			// of it before it can say so.
+			joins = joins || other.Labels[g.Label] == own && (c.counts(at, other) || other.reopened)
 		}
-		if g.MaxGroups > 0 && len(busy) > g.MaxGroups {
+		if g.MaxGroups > 0 && len(busy) > g.MaxGroups && !joins {
 			c.violated(KeepsLimits, at, "node %s begins in the %dth group by %s, at most %d may be drained at once", n.name, len(busy), g.Label, g.MaxGroups)
 		}
 	}
