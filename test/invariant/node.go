@@ -130,7 +130,8 @@ func (n *node) read(at time.Time, was *corev1.Node, c *Checker) {
 	switch {
 	case !asked:
 		n.kept = ""
-	case !n.asked && inProgress(n.Node) && at.Sub(n.removed) <= c.rules.Patience:
+	case !n.asked && n.says && at.Sub(n.removed) <= c.rules.Patience:
+		// It is not released: drainer may not have seen that there was no request.
 		n.again = true
 	case n.asked && n.request.ID != request.ID && n.draining:
 		n.kept = n.said.Request
