@@ -148,7 +148,8 @@ func (n *node) read(at time.Time, was *corev1.Node, c *Checker) {
 		return
 	}
 	before := n.said.StartedAt
-	n.takenUp = n.reopened || n.again || was != nil && inProgress(was) && n.saidBy < c.processes
+	underway := was != nil && inProgress(was) || n.said.Phase == api.InvalidRequest && n.said.StartedAt != nil
+	n.takenUp = n.reopened || n.again || underway && n.saidBy < c.processes
 	n.reopened, n.again = false, false
 	n.says, n.said, n.saidBy = says, api.Status{}, c.processes
 	if was != nil || says {
