@@ -37,10 +37,11 @@ FAULTFLAGS =
 QUICK =
 
 # Suites that wait more than they compute run at the same time. What only make
-# test-all does comes last. test-faults belongs there, too, once TestFaultAnswers is
-# understood: a watch that a fault cut short can stay silent for minutes.
+# test-all does comes last. Two more belong there: test-faults, once TestFaultAnswers
+# is understood (a watch that a fault cut short can stay silent for minutes), and
+# test-fuzz, once it has found nothing for a while. Its seeds are unit tests.
 QUICK_PARTS = "test-e2e QUICK=yes + test-chart QUICK=yes + test-monitoring"
-ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation "test-fuzz FUZZTIME=10s" demo
+ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation demo
 
 .PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
 	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation \
