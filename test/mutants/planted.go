@@ -46,7 +46,7 @@ func plantedBugs() []planted {
 		{mutant{"a rule does not block", rule, "	case BlockPod:\n		message", "	case \"\":\n		message"}, "I1", random},
 		{mutant{"a rule does not wait", rule, "if !now.Before(until) {", "if true {"}, "I1", random},
 		{mutant{"pods do not wait for their order", rule, "case n.turn.order < s.order:", "case false:"}, "I1", random},
-		{mutant{"what a rule ignores is evicted", rule, "if s.rule.Action == IgnorePod {", "if false {"}, "I1", random},
+		{mutant{"what a rule ignores is evicted", rule, "if s.rule.Action == IgnorePod {", "if false {"}, "I1 I6", random},
 		{mutant{"a pause does not stop evictions", node, "n.invalid == nil && !n.request.Paused &&", "n.invalid == nil &&"}, "I2", random},
 		{mutant{"a pause of everything does not stop evictions", node, " && n.halted == \"\"", ""}, "I2", random},
 		{mutant{"a drain goes on when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
