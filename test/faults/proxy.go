@@ -111,7 +111,7 @@ func (p *Proxy) Do(rule func(*http.Request) Fault) {
 }
 
 // Sever lets nothing through, in either direction, until it is called with false.
-// What comes meanwhile waits as it would for a network that has gone silent, and
+// What comes in the meantime waits as it would for a network that has gone silent, and
 // is cut off at the end.
 func (p *Proxy) Sever(yes bool) {
 	p.mu.Lock()
@@ -187,12 +187,23 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, forward http.Handl
 	case f.Code != 0:
 		answer(w, f)
 	case f.Cut == After:
-		// The request outlives its sender, as it would in the API server.
-		forward.ServeHTTP(&sink{header: http.Header{}}, r)
+		lose(r, forward)
 		panic(http.ErrAbortHandler)
 	default:
 		pass(w, r, forward, f, parted)
 	}
+}
+
+// lose passes a request on, and loses the answer: that to a watch once it begins,
+// because it does not end.
+func lose(r *http.Request, forward http.Handler) {
+	ctx, cut := context.WithCancel(r.Context())
+	defer cut()
+	begun := func() {}
+	if IsWatch(r) {
+		begun = cut
+	}
+	forward.ServeHTTP(&sink{header: http.Header{}, begun: begun}, r.WithContext(ctx))
 }
 
 // pass passes a request on until it is answered, or cut off.

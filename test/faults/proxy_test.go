@@ -131,6 +131,11 @@ func TestWatchEnds(t *testing.T) {
 	if _, _, err := s.do(t, http.MethodGet, "/api/v1/pods?watch=true"); err == nil {
 		t.Error("the watch ended without an error")
 	}
+	// The answer to a watch does not end: it is lost once it begins.
+	s.Do(func(*http.Request) Fault { return Fault{Cut: After} })
+	if _, _, err := s.do(t, http.MethodGet, "/api/v1/pods?watch=true"); err == nil {
+		t.Error("the answer to the watch arrived")
+	}
 	s.Do(nil)
 	lines := s.watch(t)
 	s.CutOff()
