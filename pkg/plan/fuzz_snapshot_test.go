@@ -218,7 +218,7 @@ func (c *choices) pod(s scene, i int) {
 }
 
 func (c *choices) podMemory() PodMemory {
-	return PodMemory{
+	m := PodMemory{
 		FirstSeen: c.time(), Target: c.yes(), Late: c.yes(), TargetSince: c.time(), BlockedSince: c.time(),
 		// What has been blocked has been so by something.
 		BlockedBy: pick(c, BlockedReasons()...),
@@ -227,6 +227,11 @@ func (c *choices) podMemory() PodMemory {
 		SentAt: c.time(), AdmittedAt: pick(c, time.Time{}, time.Time{}, c.time()), Uncertain: c.rarely(), LookupsLeft: c.of(3), LookupAt: c.time(),
 		ConfirmedGone: c.rarely(), ToldBlocked: c.yes(), ToldStuck: c.yes(),
 	}
+	// A pod waits because of a refusal.
+	if m.Outcome.Reason == "" {
+		m.RetryAt = time.Time{}
+	}
+	return m
 }
 
 // answerReasons are the reasons that an answer may be given.
