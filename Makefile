@@ -37,9 +37,9 @@ FAULTFLAGS =
 QUICK =
 
 # Suites that wait more than they compute run at the same time. What only make
-# test-all does comes last. Two more belong there: test-faults, once TestFaultAnswers
-# is understood (a watch that a fault cut short can stay silent for minutes), and
-# test-fuzz, once it has found nothing for a while. Its seeds are unit tests.
+# test-all does comes last. Two more belong there once they have passed often enough:
+# test-faults, whose timing is random, and test-fuzz. What the fuzzing starts from is
+# in the unit tests.
 QUICK_PARTS = "test-e2e QUICK=yes + test-chart QUICK=yes + test-monitoring"
 ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation demo
 

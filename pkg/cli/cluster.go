@@ -50,7 +50,7 @@ func (o *clusterFlags) namespace() (string, error) {
 }
 
 // config is how to reach the API server.
-func (s *session) config() (*rest.Config, error) {
+func (s *shared) config() (*rest.Config, error) {
 	config, err := s.cluster.loader().ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("finding out how to reach the API server (--kubeconfig, --context, $KUBECONFIG or ~/.kube/config): %w", err)

@@ -23,7 +23,7 @@ type simpleFlags struct {
 
 // simple makes the command. Its flags are those of the target, --id and
 // --dry-run.
-func (s *session) simple(of simple) (*cobra.Command, *simpleFlags) {
+func (s *shared) simple(of simple) (*cobra.Command, *simpleFlags) {
 	o := &simpleFlags{dryRun: string(noDryRun)}
 	c := &cobra.Command{
 		Use: of.use, Short: of.short, Long: of.long, Example: of.example,
@@ -56,7 +56,7 @@ func (s *session) simple(of simple) (*cobra.Command, *simpleFlags) {
 
 func hasRequest(n *corev1.Node) bool { _, asked := requestOf(n); return asked }
 
-func (s *session) cancel() *cobra.Command {
+func (s *shared) cancel() *cobra.Command {
 	c, _ := s.simple(simple{
 		use: "cancel {NODE... | -l SELECTOR}", short: "Cancel the drain of nodes",
 		long: "cancel removes the request of nodes that are not drained yet, with its settings. drainer stops, and uncordons the\n" +
@@ -70,7 +70,7 @@ func (s *session) cancel() *cobra.Command {
 	return c
 }
 
-func (s *session) release() *cobra.Command {
+func (s *shared) release() *cobra.Command {
 	c, _ := s.simple(simple{
 		use: "release {NODE... | -l SELECTOR}", short: "Uncordon drained nodes",
 		long: "release removes the request of nodes that are drained, with its settings. drainer uncordons them unless somebody\n" +
@@ -84,7 +84,7 @@ func (s *session) release() *cobra.Command {
 	return c
 }
 
-func (s *session) pause() *cobra.Command {
+func (s *shared) pause() *cobra.Command {
 	c, nodes := s.simple(simple{
 		use: "pause {NODE... | -l SELECTOR | --all --reason TEXT}", short: "Pause drains",
 		long: "pause lets drainer evict no further pod from the nodes. They stay cordoned. With --all it pauses drainer\n" +
@@ -99,7 +99,7 @@ func (s *session) pause() *cobra.Command {
 	return c
 }
 
-func (s *session) resume() *cobra.Command {
+func (s *shared) resume() *cobra.Command {
 	c, nodes := s.simple(simple{
 		use: "resume {NODE... | -l SELECTOR | --all}", short: "Let paused drains continue",
 		long: "resume lets the paused drains of nodes continue. With --all it ends the pause of everything; nodes that were\n" +

@@ -32,7 +32,7 @@ type allFlags struct {
 }
 
 // withAll adds --all to a command about nodes.
-func (s *session) withAll(c *cobra.Command, nodes *simpleFlags, pauses bool) {
+func (s *shared) withAll(c *cobra.Command, nodes *simpleFlags, pauses bool) {
 	var o allFlags
 	c.Flags().BoolVar(&o.all, "all", false, "everything, in the whole cluster; --namespace is where drainer runs, without it "+defaultNamespace)
 	if pauses {
@@ -71,11 +71,11 @@ func (o *allFlags) check(args []string, nodes *simpleFlags, pauses bool) error {
 
 // controlNamespace is where the ConfigMap is: drainer's own namespace, not that
 // of the kubeconfig's context.
-func (s *session) controlNamespace() string {
+func (s *shared) controlNamespace() string {
 	return cmp.Or(s.cluster.overrides.Context.Namespace, defaultNamespace)
 }
 
-func (s *session) runAll(ctx context.Context, o *allFlags, try dryRun, pauses bool) error {
+func (s *shared) runAll(ctx context.Context, o *allFlags, try dryRun, pauses bool) error {
 	client, err := s.client()
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func mayPause(was *corev1.ConfigMap, reason string, overwrite bool) error {
 }
 
 // writeControl sets the key of the ConfigMap, or removes it if the reason is nil.
-func (s *session) writeControl(ctx context.Context, client kubernetes.Interface, namespace string, was *corev1.ConfigMap, reason *string, try dryRun) error {
+func (s *shared) writeControl(ctx context.Context, client kubernetes.Interface, namespace string, was *corev1.ConfigMap, reason *string, try dryRun) error {
 	if try == clientDryRun {
 		return nil
 	}
@@ -156,7 +156,7 @@ func (s *session) writeControl(ctx context.Context, client kubernetes.Interface,
 
 // checkControl looks whether the ConfigMap does what it is for: that it is in the
 // namespace of a drainer, and that nothing else in it pauses.
-func (s *session) checkControl(ctx context.Context, client kubernetes.Interface, namespace string, try dryRun, pauses bool) error {
+func (s *shared) checkControl(ctx context.Context, client kubernetes.Interface, namespace string, try dryRun, pauses bool) error {
 	if pauses {
 		_, err := client.CoordinationV1().Leases(namespace).Get(ctx, leaseName, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {

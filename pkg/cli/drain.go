@@ -64,7 +64,7 @@ func (d *drainFlags) add(f *pflag.FlagSet) {
 	f.DurationVar(&d.timeout, "timeout", d.timeout, "how long to wait; 0 for no limit. The drain continues afterwards")
 }
 
-func (s *session) drain() *cobra.Command {
+func (s *shared) drain() *cobra.Command {
 	d := newDrainFlags()
 	c := &cobra.Command{
 		Use:   "drain {NODE... | -l SELECTOR}",
@@ -92,7 +92,7 @@ func (s *session) drain() *cobra.Command {
 	return c
 }
 
-func (s *session) runDrain(ctx context.Context, d *drainFlags) error {
+func (s *shared) runDrain(ctx context.Context, d *drainFlags) error {
 	try := dryRun(d.dryRun)
 	want, err := d.annotations(s.Now(), s.newID)
 	if err == nil {
@@ -188,7 +188,7 @@ func (d *drainFlags) enough(ctx context.Context, client kubernetes.Interface, no
 }
 
 // newID is an ID that says who asked, and when.
-func (s *session) newID() string {
+func (s *shared) newID() string {
 	name := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '.', r == '_', r == '@':
@@ -202,7 +202,7 @@ func (s *session) newID() string {
 }
 
 // user names who runs the program.
-func (s *session) user() string {
+func (s *shared) user() string {
 	if s.User != nil {
 		return s.User()
 	}

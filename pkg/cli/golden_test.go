@@ -114,7 +114,7 @@ func TestNarrow(t *testing.T) {
 	for _, o := range gallery() {
 		nodes = append(nodes, o.(*corev1.Node))
 	}
-	s := &session{Options: Options{Now: func() time.Time { return noon }}}
+	s := &shared{Options: Options{Now: func() time.Time { return noon }}}
 	for _, width := range []int{100, 60, 40, 20} {
 		for _, o := range []*statusFlags{{output: "wide"}, {target: target{names: []string{"n1"}}}} {
 			shown := nodes

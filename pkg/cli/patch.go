@@ -61,7 +61,7 @@ const conflicts = 20
 // write decides about each node and writes that, one after the other. A node that
 // has changed since it was read is read and decided about again. All are tried;
 // the error names those that failed.
-func (s *session) write(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, try dryRun, decide func(*corev1.Node) (change, error)) error {
+func (s *shared) write(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, try dryRun, decide func(*corev1.Node) (change, error)) error {
 	var problems []error
 	for _, node := range nodes {
 		c, err := s.writeOne(ctx, client, node, try, decide)
@@ -77,7 +77,7 @@ func (s *session) write(ctx context.Context, client kubernetes.Interface, nodes 
 	return errors.Join(problems...)
 }
 
-func (s *session) writeOne(ctx context.Context, client kubernetes.Interface, node *corev1.Node, try dryRun, decide func(*corev1.Node) (change, error)) (change, error) {
+func (s *shared) writeOne(ctx context.Context, client kubernetes.Interface, node *corev1.Node, try dryRun, decide func(*corev1.Node) (change, error)) (change, error) {
 	for attempt := 0; ; attempt++ {
 		c, err := decide(node)
 		if err != nil || len(c.annotations) == 0 || try == clientDryRun {
@@ -99,10 +99,10 @@ func (s *session) writeOne(ctx context.Context, client kubernetes.Interface, nod
 			return c, fmt.Errorf("reading node %s again: %w", node.Name, err)
 		}
 		if fresh.UID != node.UID {
-			return c, fmt.Errorf("node %s was deleted and created again meanwhile: nothing was written", node.Name)
+			return c, fmt.Errorf("node %s was deleted and created again while this command ran: nothing was written", node.Name)
 		}
 		if was, is := node.Annotations[api.DrainAnnotation], fresh.Annotations[api.DrainAnnotation]; was != is {
-			return c, fmt.Errorf("the request of node %s changed from %q to %q meanwhile: nothing was written", node.Name, was, is)
+			return c, fmt.Errorf("the request of node %s changed from %q to %q while this command ran: nothing was written", node.Name, was, is)
 		}
 		node = fresh
 	}

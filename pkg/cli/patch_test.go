@@ -13,10 +13,10 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// TestMeanwhile: a node that changes between our reading and our writing is
+// TestChangedInBetween: a node that changes between our reading and our writing is
 // decided about again, unless it has another request by then, which nobody has
 // looked at, or is another node.
-func TestMeanwhile(t *testing.T) {
+func TestChangedInBetween(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*corev1.Node)
 		status int
@@ -24,9 +24,9 @@ func TestMeanwhile(t *testing.T) {
 		asked  string
 	}{
 		"a heartbeat":     {func(*corev1.Node) {}, 0, "drain requested: x, instead of r", "x"},
-		"another request": {func(n *corev1.Node) { n.Annotations[api.DrainAnnotation] = "y" }, ExitFailure, `changed from "r" to "y" meanwhile: nothing was written`, "y"},
-		"no request":      {func(n *corev1.Node) { delete(n.Annotations, api.DrainAnnotation) }, ExitFailure, `changed from "r" to "" meanwhile`, ""},
-		"another node":    {func(n *corev1.Node) { n.UID = "other" }, ExitFailure, "deleted and created again meanwhile", "r"},
+		"another request": {func(n *corev1.Node) { n.Annotations[api.DrainAnnotation] = "y" }, ExitFailure, `changed from "r" to "y" while this command ran: nothing was written`, "y"},
+		"no request":      {func(n *corev1.Node) { delete(n.Annotations, api.DrainAnnotation) }, ExitFailure, `changed from "r" to "" while this command ran`, ""},
+		"another node":    {func(n *corev1.Node) { n.UID = "other" }, ExitFailure, "deleted and created again while this command ran", "r"},
 		"another setting": {func(n *corev1.Node) { n.Annotations[api.PausedAnnotation] = "true" }, 0, "instead of r", "x"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ type planFlags struct {
 	ask bool
 }
 
-func (s *session) plan() *cobra.Command {
+func (s *shared) plan() *cobra.Command {
 	o, daemon := &planFlags{ask: true, output: "text"}, s.Daemon(s.config)
 	c := &cobra.Command{
 		Use:   "plan {NODE... | -l SELECTOR}",
@@ -65,7 +65,7 @@ type planned struct {
 	Forecast *simulate.Result `json:"forecast"`
 }
 
-func (s *session) runPlan(ctx context.Context, o *planFlags, simulation simulate.Options) error {
+func (s *shared) runPlan(ctx context.Context, o *planFlags, simulation simulate.Options) error {
 	client, err := s.client()
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *session) runPlan(ctx context.Context, o *planFlags, simulation simulate
 }
 
 // judge is what asks the API server; nil if it is not to be asked.
-func (s *session) judge(ctx context.Context, ask bool) (JudgeFunc, error) {
+func (s *shared) judge(ctx context.Context, ask bool) (JudgeFunc, error) {
 	if !ask {
 		return nil, nil
 	}
@@ -115,7 +115,7 @@ func (s *session) judge(ctx context.Context, ask bool) (JudgeFunc, error) {
 
 // verdicts are those on the pods of the nodes that are to be drained, by node and
 // pod.
-func (s *session) verdicts(ctx context.Context, objects *simulate.Objects, o *simulate.Options, judge JudgeFunc) []verdict {
+func (s *shared) verdicts(ctx context.Context, objects *simulate.Objects, o *simulate.Options, judge JudgeFunc) []verdict {
 	around := plan.Surroundings{DaemonSets: map[types.UID]bool{}, Budgets: budgetsOf(objects.Budgets)}
 	for i := range objects.DaemonSets {
 		around.DaemonSets[objects.DaemonSets[i].UID] = true
@@ -135,7 +135,7 @@ func (s *session) verdicts(ctx context.Context, objects *simulate.Objects, o *si
 	return list
 }
 
-func (s *session) printPlan(p *planned, o *planFlags) error {
+func (s *shared) printPlan(p *planned, o *planFlags) error {
 	if o.output == "json" {
 		text, err := json.MarshalIndent(p, "", "  ")
 		if err != nil {

@@ -94,14 +94,14 @@ func Run(ctx context.Context, o Options, args []string) int {
 	return status
 }
 
-// session is what all commands share.
-type session struct {
+// shared is what all commands share.
+type shared struct {
 	Options
 	cluster clusterFlags
 }
 
 func command(o Options) *cobra.Command {
-	s := &session{Options: o}
+	s := &shared{Options: o}
 	c := &cobra.Command{
 		Use:   program,
 		Short: "Drain nodes with drainer, and see why they wait",
@@ -137,7 +137,7 @@ func command(o Options) *cobra.Command {
 	return c
 }
 
-func (s *session) client() (kubernetes.Interface, error) {
+func (s *shared) client() (kubernetes.Interface, error) {
 	if s.Connect != nil {
 		return s.Connect()
 	}
@@ -153,10 +153,10 @@ func (s *session) client() (kubernetes.Interface, error) {
 }
 
 // printf writes for people. An error of writing is the terminal's own.
-func (s *session) printf(format string, args ...any) { fmt.Fprintf(s.Out, format, args...) }
+func (s *shared) printf(format string, args ...any) { fmt.Fprintf(s.Out, format, args...) }
 
 // notef writes what is not the result.
-func (s *session) notef(format string, args ...any) { fmt.Fprintf(s.ErrOut, format, args...) }
+func (s *shared) notef(format string, args ...any) { fmt.Fprintf(s.ErrOut, format, args...) }
 
 // example formats the examples of a command: pairs of what it does and the rest
 // of the command line.

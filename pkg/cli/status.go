@@ -21,7 +21,7 @@ type statusFlags struct {
 	output string
 }
 
-func (s *session) status() *cobra.Command {
+func (s *shared) status() *cobra.Command {
 	o := &statusFlags{}
 	c := &cobra.Command{
 		Use:   "status [NODE... | -l SELECTOR]",
@@ -74,7 +74,7 @@ func (o *statusFlags) shows(n *corev1.Node) bool {
 	return len(o.names) == 0 || slices.Contains(o.names, n.Name)
 }
 
-func (s *session) runStatus(ctx context.Context, o *statusFlags) error {
+func (s *shared) runStatus(ctx context.Context, o *statusFlags) error {
 	client, err := s.client()
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func rowsOf(nodes []*corev1.Node) []row {
 }
 
 // statusLines are what status shows.
-func (s *session) statusLines(nodes []*corev1.Node, o *statusFlags, width int) []string {
+func (s *shared) statusLines(nodes []*corev1.Node, o *statusFlags, width int) []string {
 	rows := rowsOf(nodes)
 	switch {
 	case len(o.names) == 1 && len(rows) == 1 && o.output == "":
@@ -139,7 +139,7 @@ func (s *session) statusLines(nodes []*corev1.Node, o *statusFlags, width int) [
 	return statusTable(rows, s.Now(), o.output == "wide", width)
 }
 
-func (s *session) printStatus(rows []row, o *statusFlags) error {
+func (s *shared) printStatus(rows []row, o *statusFlags) error {
 	var what any = map[string]any{"items": rows}
 	if len(o.names) == 1 && len(rows) == 1 {
 		what = rows[0]
@@ -156,7 +156,7 @@ func (s *session) printStatus(rows []row, o *statusFlags) error {
 }
 
 // watchStatus shows every change until ctx ends.
-func (s *session) watchStatus(ctx context.Context, client kubernetes.Interface, o *statusFlags) error {
+func (s *shared) watchStatus(ctx context.Context, client kubernetes.Interface, o *statusFlags) error {
 	name := ""
 	if len(o.names) == 1 {
 		name = o.names[0]
@@ -181,7 +181,7 @@ func (s *session) watchStatus(ctx context.Context, client kubernetes.Interface, 
 }
 
 // tellStatus writes a line for each node that says something else than before.
-func (s *session) tellStatus(screen *screen, rows []row) {
+func (s *shared) tellStatus(screen *screen, rows []row) {
 	is := map[string]bool{}
 	for i := range rows {
 		is[rows[i].Node] = true

@@ -99,7 +99,7 @@ func countNodes(ctx context.Context, client kubernetes.Interface) (int, error) {
 }
 
 // completeNodes completes names of nodes that are of interest and not yet named.
-func (s *session) completeNodes(interesting func(*corev1.Node) bool) cobra.CompletionFunc {
+func (s *shared) completeNodes(interesting func(*corev1.Node) bool) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		client, err := s.client()
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 // it.
 const daemonLabels = "app.kubernetes.io/name=drainer"
 
-func (s *session) version() *cobra.Command {
+func (s *shared) version() *cobra.Command {
 	client := false
 	c := &cobra.Command{
 		Use:     "version",
@@ -31,7 +31,7 @@ func (s *session) version() *cobra.Command {
 	return c
 }
 
-func (s *session) printDaemonVersion(c *cobra.Command) error {
+func (s *shared) printDaemonVersion(c *cobra.Command) error {
 	client, err := s.client()
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ var errWaited = errors.New("the time to wait is over")
 
 // wait waits until the request of the ID has ended on all nodes, and shows how
 // far they are. The error has the exit status.
-func (s *session) wait(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, id string, timeout time.Duration) error {
+func (s *shared) wait(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, id string, timeout time.Duration) error {
 	waiting := ctx
 	if timeout > 0 {
 		limited, cancel := context.WithTimeoutCause(ctx, timeout, errWaited)
@@ -36,7 +36,7 @@ func (s *session) wait(ctx context.Context, client kubernetes.Interface, nodes [
 		return s.interrupted(waiting, nodes, err)
 	}
 	defer watch.stop()
-	w := &waiter{session: s, id: id, screen: newScreen(s.Out), begun: s.Now()}
+	w := &waiter{shared: s, id: id, screen: newScreen(s.Out), begun: s.Now()}
 	for _, n := range nodes {
 		w.names = append(w.names, n.Name)
 	}
@@ -53,7 +53,7 @@ func (s *session) wait(ctx context.Context, client kubernetes.Interface, nodes [
 
 // interrupted is the error of a wait that has not come to its end, and says how
 // to go on.
-func (s *session) interrupted(ctx context.Context, nodes []*corev1.Node, err error) error {
+func (s *shared) interrupted(ctx context.Context, nodes []*corev1.Node, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *session) interrupted(ctx context.Context, nodes []*corev1.Node, err err
 
 // waiter waits for the end of one request on some nodes.
 type waiter struct {
-	*session
+	*shared
 	*screen
 	names  []string
 	id     string
@@ -82,7 +82,7 @@ type waiter struct {
 }
 
 // look shows how far the nodes are, and is true once the request has ended on
-// all of them. What somebody fixes meanwhile counts: all are looked at again.
+// all of them. What somebody fixes in the meantime counts: all are looked at again.
 func (w *waiter) look(watch *nodeWatch) bool {
 	w.ended = map[string]ending{}
 	var rows []row

@@ -23,6 +23,9 @@ func replace(t *testing.T, client kubernetes.Interface, n *corev1.Node) {
 	}
 }
 
+// pass lets time pass on the clock of a synctest bubble: no real time passes.
+func pass(d time.Duration) { time.Sleep(d) }
+
 // TestWait: whoever waits is told how far the nodes are, and how they end.
 func TestWait(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -33,7 +36,7 @@ func TestWait(t *testing.T) {
 	}{
 		"drained": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
 			replace(t, client, named("na", in(api.Draining)))
-			time.Sleep(time.Second)
+			pass(time.Second)
 			replace(t, client, named("na", in(api.Drained, "drained", "r")))
 		}, 0, []string{"node/na Requested: no answer from drainer yet", "node/na Draining", "node/na drained: r"}},
 		"cannot finish, until somebody fixes it": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
@@ -69,7 +72,7 @@ func TestWait(t *testing.T) {
 				go func() {
 					ended <- runIn(ctx, client, append([]string{"drain", "na", "--id=r", "--wait"}, test.args...)...)
 				}()
-				time.Sleep(2 * time.Second)
+				pass(2 * time.Second)
 				test.happen(t, client, interrupt)
 				got := <-ended
 				for _, want := range test.says {
@@ -87,7 +90,7 @@ func TestWait(t *testing.T) {
 
 // TestWorst: of several nodes the one counts that somebody has to fix.
 func TestWorst(t *testing.T) {
-	w := &waiter{session: &session{}, names: []string{"a", "b", "c"}, ended: map[string]ending{
+	w := &waiter{shared: &shared{}, names: []string{"a", "b", "c"}, ended: map[string]ending{
 		"a": {ExitEnded, "gone"}, "b": {ExitCannotFinish, "stuck"}, "c": {ExitTimedOut, "late"},
 	}}
 	err := w.result()

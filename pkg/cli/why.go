@@ -17,7 +17,7 @@ import (
 	"drainer.dev/drainer/pkg/simulate"
 )
 
-func (s *session) why() *cobra.Command {
+func (s *shared) why() *cobra.Command {
 	ask, daemon := true, s.Daemon(s.config)
 	c := &cobra.Command{
 		Use:   "why {POD | NAMESPACE/POD}",
@@ -46,7 +46,7 @@ func (s *session) why() *cobra.Command {
 	return c
 }
 
-func (s *session) runWhy(ctx context.Context, name string, ask bool, o simulate.Options) error {
+func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.Options) error {
 	namespace, pod, err := s.podNamed(name)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *session) runWhy(ctx context.Context, name string, ask bool, o simulate.
 }
 
 // podNamed is the pod that POD, pod/POD or NAMESPACE/POD means.
-func (s *session) podNamed(name string) (namespace, pod string, err error) {
+func (s *shared) podNamed(name string) (namespace, pod string, err error) {
 	namespace, pod, both := strings.Cut(strings.TrimPrefix(name, "pod/"), "/")
 	if both {
 		return namespace, pod, nil

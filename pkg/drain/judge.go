@@ -15,12 +15,9 @@ func (c *Controller) judge(ctx context.Context, t task) (progress, error) {
 		return later, nil
 	}
 	defer c.judging.Unlock()
-	c.mu.Lock()
-	n, planned := c.plans[t.node]
-	stale := c.planned <= c.after[t.node]
-	c.mu.Unlock()
+	n, stale := c.newest(t.node)
 	switch {
-	case planned && stale:
+	case stale:
 		return later, nil
 	case !n.Judge:
 		return nothing, nil

@@ -24,13 +24,10 @@ func (c *Controller) reconcile(ctx context.Context, t task) (progress, error) {
 		}
 		defer c.leave(t.node)
 	}
-	c.mu.Lock()
-	n, planned := c.plans[t.node]
-	stale := c.planned <= c.after[t.node]
-	c.mu.Unlock()
+	n, stale := c.newest(t.node)
 	var err error
 	switch {
-	case planned && stale:
+	case stale:
 		return later, nil
 	case t.kind == reportTask && n.Write:
 		err = c.report(ctx, &n)
@@ -49,6 +46,16 @@ func (c *Controller) reconcile(ctx context.Context, t task) (progress, error) {
 		return done, nil
 	}
 	return done, err
+}
+
+// newest is what the newest plan says of a node, which is nothing if that plan does
+// not have it, and whether the plan was made without knowing of the last write to
+// the node.
+func (c *Controller) newest(node types.UID) (n plan.NodePlan, stale bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, planned := c.plans[node]
+	return n, planned && c.planned <= c.after[node]
 }
 
 // occupy is true if nothing else cordons or releases the node now: a cordon that

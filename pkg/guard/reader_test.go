@@ -88,6 +88,9 @@ func TestReaders(t *testing.T) {
 	}
 }
 
+// pass lets time pass on the clock of a synctest bubble: no real time passes.
+func pass(d time.Duration) { time.Sleep(d) }
+
 // TestReadersForget: an answer holds for ten seconds, whatever it is; no answer
 // is none, and the API server is asked again at once.
 func TestReadersForget(t *testing.T) {
@@ -104,11 +107,11 @@ func TestReadersForget(t *testing.T) {
 			t.Errorf("once it answers: %d", got)
 		}
 		s.fails = errors.New("the API server is away")
-		time.Sleep(9 * time.Second)
+		pass(9 * time.Second)
 		if got := get(); got != http.StatusTeapot {
 			t.Errorf("while the answer holds: %d", got)
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if got := get(); got != http.StatusServiceUnavailable {
 			t.Errorf("once it does not: %d", got)
 		}

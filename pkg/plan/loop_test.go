@@ -410,9 +410,10 @@ func TestProbeRemembered(t *testing.T) {
 	}
 }
 
-// TestReturnCounted: a pod that came after the cordon and was evicted makes the
-// next one of its controller wait.
-func TestReturnCounted(t *testing.T) {
+// withLate is a loop with a cordoned node to which the pod web-1 came, whose
+// eviction is granted.
+func withLate(t *testing.T) (*loop, Grant) {
+	t.Helper()
 	s := newScene()
 	s.node("n", api.DrainAnnotation, "r")
 	s.node("spare")
@@ -426,11 +427,18 @@ func TestReturnCounted(t *testing.T) {
 	if len(plan.Grants) != 1 {
 		t.Fatalf("granted %v", granted(plan))
 	}
-	l.facts = append(l.facts, Answered{Grant: plan.Grants[0], Outcome: Outcome{Reason: Admitted}, At: l.Now})
+	return l, plan.Grants[0]
+}
+
+// TestReturnCounted: a pod that came after the cordon and was evicted makes the
+// next one of its controller wait.
+func TestReturnCounted(t *testing.T) {
+	l, first := withLate(t)
+	l.facts = append(l.facts, Answered{Grant: first, Outcome: Outcome{Reason: Admitted}, At: l.Now})
 	l.step(time.Second)
 	l.pods["n"] = []*Pod{}
 	l.come("n", "web-2")
-	plan = l.step(time.Second)
+	plan := l.step(time.Second)
 	if p := planOf(t, plan, "n").Pods; len(plan.Grants) > 0 || len(p) != 1 || p[0].Reason != Returning {
 		t.Errorf("granted %v, the pods are %+v, want one that is returning", granted(plan), p)
 	}
@@ -440,24 +448,12 @@ func TestReturnCounted(t *testing.T) {
 // eviction of the one before is under way, which may take the API server long.
 // One that came together with it does not.
 func TestReturnBeforeTheAnswer(t *testing.T) {
-	s := newScene()
-	s.node("n", api.DrainAnnotation, "r")
-	s.node("spare")
-	l := newLoop(s)
-	l.pods["n"] = []*Pod{}
-	for range 3 {
-		l.step(time.Second)
-	}
-	l.come("n", "web-1")
-	plan := l.step(time.Second)
-	if len(plan.Grants) != 1 {
-		t.Fatalf("granted %v", granted(plan))
-	}
-	first := plan.Grants[0]
+	l, first := withLate(t)
 	l.come("n", "web-1-too")
 	sent := l.Now.Add(time.Second)
 	l.InFlight = map[types.UID]Post{first.Pod.UID: {Sent: sent}}
-	if plan = l.step(500 * time.Millisecond); len(plan.Grants) != 1 || plan.Grants[0].Pod.Name != "web-1-too" {
+	plan := l.step(500 * time.Millisecond)
+	if len(plan.Grants) != 1 || plan.Grants[0].Pod.Name != "web-1-too" {
 		t.Errorf("granted %v, want the pod that came together with the one under way", granted(plan))
 	}
 	l.pods["n"] = []*Pod{}

@@ -158,7 +158,7 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 	case phase == api.TimedOut:
 		parts = append(parts, "timed out, continuing")
 	case phase == api.Paused && w.halted != "":
-		parts = append(parts, w.halted, w.meanwhile())
+		parts = append(parts, w.halted, w.suspended())
 	case phase == api.Paused:
 		parts = append(parts, "paused: no pod is evicted, the node stays cordoned")
 	}
@@ -187,8 +187,8 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 	return strings.Join(append(parts, worst.described(w.now)...), "; ")
 }
 
-// meanwhile is what is not done while the node is halted.
-func (w *words) meanwhile() string {
+// suspended is what is not done while the node is halted.
+func (w *words) suspended() string {
 	if w.cordoned {
 		return "no pod is evicted, the node stays cordoned"
 	}

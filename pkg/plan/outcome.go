@@ -130,7 +130,7 @@ func budgetReason(status metav1.Status) Reason {
 	}
 }
 
-// notFoundReason: a 404 about a budget that was deleted meanwhile is not a pod
+// notFoundReason: a 404 about a budget that was deleted in the meantime is not a pod
 // that is gone, and neither is one from a server without this path.
 func notFoundReason(status metav1.Status) Reason {
 	kind := ""

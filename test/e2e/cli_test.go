@@ -149,7 +149,7 @@ func TestPluginOverwrite(t *testing.T) {
 	for range racers {
 		switch r := suite.Receive(t, "a racer ends", ends); {
 		case r.status == 0:
-		case strings.Contains(r.err, "meanwhile: nothing was written"):
+		case strings.Contains(r.err, "while this command ran: nothing was written"):
 			lost++
 		default:
 			t.Errorf("a racer ended with %+v", r)

@@ -74,7 +74,7 @@ func (f *trouble) standStill(component string, d time.Duration) {
 	signal(syscall.SIGSTOP)
 	// Also if the test ends before.
 	f.Cleanup(func() { _ = shared.Cluster.Signal(component, syscall.SIGCONT) })
-	// Nothing can be started meanwhile: it needs a token of the API server.
+	// Nothing can be started in the meantime: it needs a token of the API server.
 	over := time.Now().Add(d)
 	suite.Await(f, nil, "the fault is over", func() error {
 		if left := time.Until(over); left > 0 {

@@ -180,7 +180,7 @@ func (f *trouble) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(f.random.Int64N(int64(most-least)))
 }
 
-// last lets time go by while a fault lasts, and starts what has ended meanwhile.
+// last lets time go by while a fault lasts, and starts what has ended in the meantime.
 // With a step it does that, again and again, after times from least to most.
 func (f *trouble) last(d, least, most time.Duration, step func()) {
 	f.Helper()

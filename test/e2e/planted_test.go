@@ -47,7 +47,7 @@ type recorded struct {
 	drained, beside, idle string
 }
 
-// recorded lets drainer drain two nodes, one of which is paused meanwhile and
+// recorded lets drainer drain two nodes, one of which is paused in the meantime and
 // released afterwards, and returns what was seen of it.
 func (e *env) recorded() *recorded {
 	e.Helper()

@@ -273,7 +273,7 @@ func (c *Checker) judgeDrained(at time.Time, n *node, was, is *corev1.Node) {
 }
 
 // settles is how long after a disturbance drainer may withdraw that a node is
-// drained: its writes may fail meanwhile.
+// drained: its writes may fail in the meantime.
 const settles = 30 * time.Second
 
 // judgeStays: a node stays drained while nothing has to leave it.

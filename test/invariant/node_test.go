@@ -127,11 +127,11 @@ func TestLimits(t *testing.T) {
 	}
 	two := invariant.Rules{Limits: invariant.Limits{MaxDraining: func(int) int { return 2 }}}
 	// again lets a begin for another request after it was drained, beside b.
-	again := func(s *scene, meanwhile func(*scene)) {
+	again := func(s *scene, between func(*scene)) {
 		s.change("c", invariant.Others, func(*corev1.Node) {})
 		s.says("a", api.Drained, noon)
 		begin(s, "b")
-		meanwhile(s)
+		between(s)
 		s.annotate("a", api.DrainAnnotation, "other")
 		s.after(5 * time.Second)
 		s.change("a", invariant.Daemon, func(n *corev1.Node) {

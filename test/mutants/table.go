@@ -19,7 +19,7 @@ func mutants() []mutant {
 		dryRun                   = "pkg/plan/dryrun.go"
 	)
 	return []mutant{
-		{"a pod is sent although everything was paused meanwhile", "pkg/drain/evictor.go", " || e.paused() {", " {"},
+		{"a pod is sent although everything has been paused since", "pkg/drain/evictor.go", " || e.paused() {", " {"},
 		{"a node is cordoned while everything is paused", conclude, "plan.Cordon = n.halted == \"\" && ", "plan.Cordon = "},
 		{"a dry run goes on while everything is paused", conclude, "n.awaitsVerdicts() && p.Control.Paused == \"\"", "n.awaitsVerdicts()"},
 		{"careful mode ends with any late answer", outbox, "if a.Outcome.Code != NoAnswer && !a.At.Add(-a.Took).Before(o.throttled) {", "if true {"},
@@ -33,7 +33,7 @@ func mutants() []mutant {
 		{"a budget is probed all the time", fact, "	b.ProbedAt = at\n", ""},
 		{"a probe is sent beside a grant", probe, "		if !b.asking {\n", "		if true {\n"},
 		{"the check before Drained is repeated at once", conclude, "if at.Before(m.RetryConfirmAt) {", "if false {"},
-		{"a stale plan is carried out", nodeTasks, "stale := c.planned <= c.after[t.node]", "stale := false"},
+		{"a stale plan is carried out", nodeTasks, "return n, planned && c.planned <= c.after[node]", "return n, planned && false"},
 		{"Drained applies to another request", fact, "if n.Request == f.Request {", "if true {"},
 		{"the cordon does not name the UID", "pkg/drain/writes.go", "want := applycorev1.Node(n.Name).WithUID(n.UID).\n		WithSpec", "want := applycorev1.Node(n.Name).\n		WithSpec"},
 		{"tasks run without the lease", tasks, "ctx, cancel := c.Fence.within(ctx, plan.TaskTimeout)", "ctx, cancel := context.WithTimeout(ctx, plan.TaskTimeout)"},

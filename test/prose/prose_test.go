@@ -47,6 +47,7 @@ var words = map[string]string{
 	`takes? for granted\b`:                             "assumes, assumptions",
 	`\d+ of 100\b`:                                     "p95",
 	`sees? no drainer\b`:                               "is scraping no drainer target",
+	`meanwhile\b`:                                      "in the meantime",
 	`guessed at\b`:                                     "rejected",
 	`nobody can know\b`:                                "unknown",
 	`unknowingly\b`:                                    "by accident",
