@@ -472,3 +472,33 @@ func TestReturnBeforeTheAnswer(t *testing.T) {
 		t.Errorf("granted %v after the delay, want web-2", granted(plan))
 	}
 }
+
+// TestReplaces: a pod waits only for one that came late to the same node, of the
+// same controller, and whose eviction was sent before it came.
+func TestReplaces(t *testing.T) {
+	ours := Owner{UID: "rs"}
+	for name, test := range map[string]struct {
+		other      Pod
+		otherLate  bool
+		late       bool
+		controller Owner
+		seen       time.Time
+		want       bool
+	}{
+		"came after it was sent": {Pod{Node: "n", Controller: ours}, true, true, ours, noon.Add(time.Second), true},
+		"came together with it":  {Pod{Node: "n", Controller: ours}, true, true, ours, noon, false},
+		"another node":           {Pod{Node: "m", Controller: ours}, true, true, ours, noon.Add(time.Second), false},
+		"another controller":     {Pod{Node: "n", Controller: Owner{UID: "x"}}, true, true, ours, noon.Add(time.Second), false},
+		"no controller":          {Pod{Node: "n"}, true, true, Owner{}, noon.Add(time.Second), false},
+		"the drain's own, first": {Pod{Node: "n", Controller: ours}, false, true, ours, noon.Add(time.Second), false},
+		"itself the drain's own": {Pod{Node: "n", Controller: ours}, true, false, ours, noon.Add(time.Second), false},
+	} {
+		m := NewMemory()
+		m.Pods["a"] = &Entry{Pod: &test.other, Memory: PodMemory{Late: test.otherLate}}
+		p := newPlanner(&Snapshot{Memory: m, InFlight: map[types.UID]Post{"a": {Sent: noon}}})
+		got := p.replaces(&Pod{UID: "b", Node: "n", Controller: test.controller}, &PodMemory{Late: test.late, FirstSeen: test.seen})
+		if got != test.want {
+			t.Errorf("%s: it waits: %v, want %v", name, got, test.want)
+		}
+	}
+}

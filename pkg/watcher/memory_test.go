@@ -91,3 +91,18 @@ func TestPodMemory(t *testing.T) {
 	runtime.KeepAlive(entries)
 	runtime.KeepAlive(p)
 }
+
+// TestTextsAreBounded: texts that belong to one pod only do not pile up, and those
+// in use are known again.
+func TestTextsAreBounded(t *testing.T) {
+	var shared texts
+	for i := range 3 * mostTexts {
+		shared.pod(&plan.Pod{Namespace: "team-a", Node: fmt.Sprint("n", i)})
+		if len(shared.known) > mostTexts {
+			t.Fatalf("%d texts are kept, want %d at most", len(shared.known), mostTexts)
+		}
+	}
+	if shared.known["team-a"] == "" {
+		t.Error("a text in use is not known")
+	}
+}
