@@ -34,6 +34,7 @@ func detail(r *row, node *corev1.Node, now time.Time, width int) []string {
 		field("Finished", ago(s.FinishedAt, now))
 		field("Idle", span(s.IdleSince, now))
 		field("Pods", r.pods())
+		field("ETA", r.longETA(now))
 	}
 	lines = append(lines, wrap(cmp.Or(r.message(), "-"), "  ", width)...)
 	if r.Status != nil {

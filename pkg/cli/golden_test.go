@@ -84,6 +84,10 @@ func gallery() []runtime.Object {
 		drained,
 		asks("n3", "alice-20300131-115500-3f2a", "waits for a slot: 3 of 3 nodes are being drained; 2 are before it", &api.Status{Phase: api.Queued, RequestedAt: before(5 * time.Minute)}),
 		asks("n4", "CHG-1235", "", nil),
+		asks("n7", "CHG-1236", "5 of 20 pods gone, 1 terminating", &api.Status{
+			Phase: api.Draining, RequestedAt: before(3 * time.Minute), StartedAt: before(2 * time.Minute),
+			Pods: api.PodCounts{Gone: 5, Terminating: 1, Eligible: 14, Ignored: 3},
+		}),
 		named("n5", nodeWith()),
 		named("n6", nodeWith("status", "{}")),
 	}
@@ -93,7 +97,7 @@ func gallery() []runtime.Object {
 func TestStatusGolden(t *testing.T) {
 	client := fake.NewClientset(gallery()...)
 	for name, args := range map[string]string{
-		"status": "status", "status-wide": "status -o wide", "status-n1": "status n1", "status-gpu-2": "status gpu-2", "status-n4": "status n4",
+		"status": "status", "status-wide": "status -o wide", "status-n1": "status n1", "status-gpu-2": "status gpu-2", "status-n4": "status n4", "status-n7": "status n7", "status-n7-json": "status n7 -o json",
 		"status-name": "status -o name", "status-json": "status n3 -o json", "status-yaml": "status n3 n4 -o yaml", "status-none": "status n5",
 	} {
 		got := run(t, client, strings.Fields(args)...)

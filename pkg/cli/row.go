@@ -21,6 +21,9 @@ type row struct {
 	Message string `json:"message,omitempty"`
 	// Since is when the request was first seen, or nil.
 	Since *time.Time `json:"since,omitempty"`
+	// EstimatedSecondsLeft is how long the drain still takes if its pods leave as
+	// fast as they have so far; nil if nothing can be said.
+	EstimatedSecondsLeft *int64 `json:"estimatedSecondsLeft,omitempty"`
 	// Status is the status annotation; nil if it is not about the request.
 	Status *api.Status `json:"status,omitempty"`
 }

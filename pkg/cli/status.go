@@ -27,7 +27,9 @@ func (s *shared) status() *cobra.Command {
 		Use:   "status [NODE... | -l SELECTOR]",
 		Short: "Show how far drains are, and what they wait for",
 		Long: "status lists the nodes with a request: how many of their pods have left, how many are blocked, and the worst\n" +
-			"reason. Of one node that you name it shows all: each pod that holds it up, since when, why, and how to fix it.\n\n" +
+			"reason. ETA is an estimate of the time that is left, if pods leave as fast as they have so far; it is - where nothing\n" +
+			"can be said, such as while a drain is blocked, paused or queued.\n\n" +
+			"Of one node that you name it shows all: each pod that holds it up, since when, why, and how to fix it.\n\n" +
 			"With --watch it shows every change until you press Ctrl-C: on a terminal in place, in a pipe as one line for\n" +
 			"each change. Colors are off if NO_COLOR is set.",
 		Example: example(
@@ -140,6 +142,7 @@ func (s *shared) statusLines(nodes []*corev1.Node, o *statusFlags, width int) []
 }
 
 func (s *shared) printStatus(rows []row, o *statusFlags) error {
+	estimate(rows, s.Now())
 	var what any = map[string]any{"items": rows}
 	if len(o.names) == 1 && len(rows) == 1 {
 		what = rows[0]

@@ -14,7 +14,7 @@ import (
 // statusColumns are those of the table of requests. The last is wide's alone.
 func statusColumns(wide bool) []column {
 	columns := []column{
-		{"NODE", 0}, {"POOL", 5}, {"PHASE", 0}, {"REQUEST", 3}, {"WHO", 6}, {"AGE", 4}, {"PROGRESS", 2}, {"GONE", 0}, {"BLOCKED", 0}, {"REASON", 1},
+		{"NODE", 0}, {"POOL", 5}, {"PHASE", 0}, {"REQUEST", 3}, {"WHO", 6}, {"AGE", 4}, {"ETA", 4}, {"PROGRESS", 2}, {"GONE", 0}, {"BLOCKED", 0}, {"REASON", 1},
 	}
 	if wide {
 		columns = append(columns, column{"MESSAGE", 7})
@@ -28,7 +28,7 @@ func statusTable(rows []row, now time.Time, wide bool, width int) []string {
 	for i := range rows {
 		r := &rows[i]
 		cells[i] = []string{
-			r.Node, dash(r.pool()), r.phase(), dash(r.Request), dash(r.who()), age(r.Since, now), r.bar(), r.gone(), r.blocked(), dash(r.reason()),
+			r.Node, dash(r.pool()), r.phase(), dash(r.Request), dash(r.who()), age(r.Since, now), r.eta(now), r.bar(), r.gone(), r.blocked(), dash(r.reason()),
 		}
 		if wide {
 			cells[i] = append(cells[i], dash(r.message()))
