@@ -89,8 +89,8 @@ func announced(plan *NodePlan) bool {
 	return !plan.Write || said.Request == plan.Request.ID && said.StartedAt != nil
 }
 
-// announcedRelease is true once the Node says that the drain has given it back. A
-// process that starts before that goes on with the drain, and cordons again.
+// announcedRelease is true once the Node says that the drain has released it. A
+// process that starts before that continues the drain, and cordons again.
 func (n *NodePlan) announcedRelease() bool {
 	said := n.Memory.Written.Report.Status
 	return !n.Write || said.Request == n.Request.ID && said.ReleasedAt != nil
@@ -157,7 +157,7 @@ func (p *planner) followProgress(n *nodeWork) {
 // drain counts as stalled.
 const listPatience = time.Minute
 
-// stalls is true for a drain that should go on and at the moment does not: its
+// stalls is true for a drain that should make progress and at the moment does not: its
 // pods wait, or the node cannot be written to, or its pods cannot be read. What
 // waits for nothing but drainer's own queues does not stall.
 func (p *planner) stalls(n *nodeWork) bool {

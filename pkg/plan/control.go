@@ -6,8 +6,8 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// Control is what the ConfigMap drainer-control says. The zero Control lets
-// everything go on.
+// Control is what the ConfigMap drainer-control says. The zero Control
+// pauses nothing.
 type Control struct {
 	// Paused is why nothing is started or evicted anywhere; empty if it may be.
 	Paused string

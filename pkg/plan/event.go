@@ -146,7 +146,8 @@ func (ControlChanged) event()        {}
 // Result is how a drain ended.
 type Result string
 
-// The results of a drain. One that times out has ended so, even if it goes on.
+// The results of a drain. A drain that times out keeps that result, even if it
+// continues.
 const (
 	ResultDrained     Result = "drained"
 	ResultCancelled   Result = "cancelled"

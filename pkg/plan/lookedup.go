@@ -11,7 +11,7 @@ const (
 )
 
 // lookupsOf is how often a pod is looked up before it counts as still there:
-// the API server may go on with a request that it did not answer.
+// the API server may still be processing a request that it did not answer.
 func lookupsOf(r Reason) int {
 	if r == Unknown {
 		return 3

@@ -251,7 +251,7 @@ func (m NodeMemory) released() bool { return !m.ReleasedAt.IsZero() }
 // working is true for a drain that was begun and keeps the node out of service.
 func (m NodeMemory) working() bool { return m.started() && !m.released() }
 
-// active is how long the drain has been going on, pauses not counted.
+// active is how long the drain has been under way, not counting pauses.
 func (m NodeMemory) active(now time.Time) time.Duration {
 	if !m.started() {
 		return 0
@@ -263,8 +263,8 @@ func (m NodeMemory) active(now time.Time) time.Duration {
 	return end.Sub(m.StartedAt) - m.PausedFor
 }
 
-// paused is m with its clock stopped or going on. The clock of a drain that is
-// done stands still anyway.
+// paused is m with its clock stopped or running. The clock of a drain that is
+// done is stopped in any case.
 func (m NodeMemory) paused(yes bool, now time.Time) NodeMemory {
 	switch {
 	case !m.started() || !m.FinishedAt.IsZero():

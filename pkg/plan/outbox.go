@@ -9,7 +9,7 @@ import (
 
 const (
 	// SlowAfter is how long a request holds a worker. One that takes longer
-	// waits somewhere, mostly in a webhook, and goes on without it.
+	// is waiting somewhere, usually in a webhook, and continues without it.
 	SlowAfter = time.Second
 	// MostInFlight bounds the requests under way, with and without a worker.
 	MostInFlight = 100
@@ -127,8 +127,8 @@ func (o *Outbox) answersDue() bool {
 	return false
 }
 
-// Detach lets a request go on without a worker. It returns false if it has
-// ended.
+// Detach lets a request continue without a worker. It returns false if the
+// request has ended.
 func (o *Outbox) Detach(uid types.UID) bool {
 	r, sent := o.inFlight[uid]
 	if sent {

@@ -125,8 +125,8 @@ func (p *planner) wordsChanged(w *Written, plan *NodePlan) bool {
 	return r.Status.Format() != w.Text || r.Message != w.Report.Message
 }
 
-// phaseChanged is true for what has to be written at once. The first count of
-// the pods is, too: another process that goes on counts from there.
+// phaseChanged is true for what has to be written at once. That includes the first
+// count of the pods: a process that takes over counts from there.
 func phaseChanged(was, is api.Status) bool {
 	return was.Phase != is.Phase || judged(was) != judged(is) || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
 		(was.ReleasedAt == nil) != (is.ReleasedAt == nil) ||

@@ -23,7 +23,7 @@ type Window struct {
 	// begin.
 	Duration, LatestStart time.Duration
 	// Pauses lets a drain that has begun in the window pause at its end; otherwise
-	// it goes on to its own end.
+	// the drain continues until it is done.
 	Pauses bool
 	// Nodes selects nodes by their labels.
 	Nodes labels.Selector
@@ -150,7 +150,7 @@ func (p *planner) shut(n *nodeWork) string {
 	return "outside of its windows" + p.opens(n)
 }
 
-// finishes is true for a drain that may go on after its window: it began in one
+// finishes is true for a drain that may continue after its window: it began in one
 // that lets it finish, or none of the node's windows pauses. In what window it
 // began follows from its start, which the Node says: nothing else is kept.
 func (p *planner) finishes(n *nodeWork) bool {
@@ -179,7 +179,7 @@ func (p *planner) any(n *nodeWork, holds func(window, *Window) bool) bool {
 // mostOpenings bounds how many openings are looked at that a freeze covers.
 const mostOpenings = 1000
 
-// opens says when a drain of the node may begin, or go on, next.
+// opens says when a drain of the node may next begin or continue.
 func (p *planner) opens(n *nodeWork) string {
 	if len(n.node.Windows) == 0 {
 		return "" // The end of the freeze says it.
