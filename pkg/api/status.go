@@ -79,6 +79,9 @@ type PodCounts struct {
 	Terminating int `json:"terminating"`
 	Gone        int `json:"gone"`
 	Ignored     int `json:"ignored"`
+	// Unconfirmed pods are terminating, past their grace period, on a node that has
+	// been unreachable for so long that they are not waited for.
+	Unconfirmed int `json:"unconfirmed,omitempty"`
 }
 
 // Verdicts is what a dry run found out about a node's pods. Each verdict stands
@@ -101,6 +104,10 @@ type Verdicts struct {
 
 // Remaining is the number of pods that still have to leave.
 func (c PodCounts) Remaining() int { return c.Eligible + c.Blocked + c.Terminating }
+
+// Present is the number of targets that are still on the node, whether or not the
+// drain waits for them.
+func (c PodCounts) Present() int { return c.Remaining() + c.Unconfirmed }
 
 // Blocker is one pod that holds a drain up.
 type Blocker struct {

@@ -71,7 +71,11 @@ func (r *row) pods() string {
 		return ""
 	}
 	p := r.Status.Pods
-	return fmt.Sprintf("%s %s gone, %d terminating, %d eligible, %d blocked; %d stay", r.bar(), r.gone(), p.Terminating, p.Eligible, p.Blocked, p.Ignored)
+	text := fmt.Sprintf("%s %s gone, %d terminating, %d eligible, %d blocked; %d stay", r.bar(), r.gone(), p.Terminating, p.Eligible, p.Blocked, p.Ignored)
+	if p.Unconfirmed > 0 {
+		text += fmt.Sprintf("; %d unconfirmed", p.Unconfirmed)
+	}
+	return text
 }
 
 // blockers are the pods that hold a node up: since when, why, and how to fix it.

@@ -69,7 +69,7 @@ func (r *row) counts() (gone, all int, known bool) {
 		return 0, 0, false
 	}
 	p := r.Status.Pods
-	return p.Gone, p.Gone + p.Remaining(), true
+	return p.Gone, p.Gone + p.Present(), true
 }
 
 const barCells = 10

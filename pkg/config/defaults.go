@@ -22,6 +22,7 @@ func Default(namespace string) *DrainerConfiguration {
 		NeverDelete: NeverDelete{Namespaces: []string{"kube-system", "rook-ceph", "longhorn-system"}},
 		YieldAfter:  duration(time.Hour),
 		OnTimeout:   api.Wait, StuckAfter: duration(5 * time.Minute), Settle: duration(5 * time.Second),
+		Unreachable:      Unreachable{Action: WaitForNode, After: duration(10 * time.Minute)},
 		Eviction:         EvictionConfiguration{QPS: 50, Burst: 100, Workers: 10, Timeout: duration(40 * time.Second)},
 		ClientConnection: componentconfig.ClientConnectionConfiguration{Burst: 100},
 		LeaderElection: componentconfig.LeaderElectionConfiguration{

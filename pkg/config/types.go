@@ -104,6 +104,11 @@ type DrainerConfiguration struct {
 	// reported Drained.
 	Settle metav1.Duration `json:"settle"`
 
+	// unreachable says what happens to a drain whose node is unreachable, that is
+	// whose condition Ready is Unknown: nothing there ends its pods, or confirms that
+	// they have ended.
+	Unreachable Unreachable `json:"unreachable"`
+
 	// eviction limits evictions.
 	Eviction EvictionConfiguration `json:"eviction"`
 
@@ -221,6 +226,26 @@ type EvictionConfiguration struct {
 	// timeout is how long one may take; the API server may need 34s.
 	Timeout metav1.Duration `json:"timeout"`
 }
+
+// Unreachable says what happens to a drain whose node is unreachable.
+type Unreachable struct {
+	// action is Wait, which waits until the pods are gone, or Ignore, which no longer
+	// waits for pods past their grace period once the node has been unreachable for
+	// so long: the node can then be Drained while they still run, and its status
+	// counts them as unconfirmed.
+	Action UnreachableAction `json:"action"`
+	// after is for how long the node has to be unreachable for Ignore; at least 1m.
+	After metav1.Duration `json:"after"`
+}
+
+// UnreachableAction is what happens to a drain whose node is unreachable.
+type UnreachableAction string
+
+// What may happen to it.
+const (
+	WaitForNode UnreachableAction = "Wait"
+	IgnorePods  UnreachableAction = "Ignore"
+)
 
 // NeverDelete protects pods from being deleted past their budgets.
 type NeverDelete struct {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -107,7 +108,15 @@ func (v *validator) drains(c *DrainerConfiguration) {
 	v.notNegative("drainTimeout", c.DrainTimeout)
 	v.notNegative("settle", c.Settle)
 	v.positive("stuckAfter", c.StuckAfter)
+	v.oneOf("unreachable.action", string(c.Unreachable.Action), string(WaitForNode), string(IgnorePods))
+	if after := c.Unreachable.After.Duration; after < leastUnreachable {
+		v.bad("unreachable.after", after, fmt.Sprintf("expected a duration of at least %v, which a restart of a kubelet may take", leastUnreachable))
+	}
 }
+
+// leastUnreachable is the least for which a node must be unreachable for its pods not
+// to be waited for.
+const leastUnreachable = time.Minute
 
 func (v *validator) onTimeout(path string, is api.OnTimeout, allowDelete bool) {
 	v.oneOf(path, string(is), string(api.Wait), string(api.Stop), string(api.Release), string(api.Delete))
@@ -194,6 +203,15 @@ func (c *DrainerConfiguration) Plan() plan.Config {
 		Pools: c.pools(), Groups: c.groups(), AllowLastNode: c.AllowLastNode, Settle: c.Settle.Duration, StuckAfter: c.StuckAfter.Duration,
 		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir, Rules: c.planRules(),
 		Windows: c.planWindows(), Freezes: c.planFreezes(),
-		AllowDelete: c.AllowDelete, NeverDelete: c.NeverDelete.Namespaces,
+		AllowDelete: c.AllowDelete, NeverDelete: c.NeverDelete.Namespaces, IgnoreUnreachableAfter: c.Unreachable.ignoreAfter(),
 	}
+}
+
+// ignoreAfter is when pods of an unreachable node are no longer waited for; 0 for
+// never.
+func (u *Unreachable) ignoreAfter() time.Duration {
+	if u.Action != IgnorePods {
+		return 0
+	}
+	return u.After.Duration
 }

@@ -39,6 +39,9 @@ func TestValidate(t *testing.T) {
 		"settle":                    {func(c *c) { c.Settle.Duration = -1 }, "settle", "at least 0"},
 		"settle at once":            {func(c *c) { c.Settle.Duration = 0 }, "", ""},
 		"stuck at once":             {func(c *c) { c.StuckAfter.Duration = 0 }, "stuckAfter", "above 0"},
+		"unreachable":               {func(c *c) { c.Unreachable.Action = "Delete" }, "unreachable.action", "Wait or Ignore"},
+		"unreachable for a moment":  {func(c *c) { c.Unreachable.After.Duration = 59 * time.Second }, "unreachable.after", "at least 1m0s"},
+		"unreachable for a minute":  {func(c *c) { c.Unreachable.After.Duration = time.Minute }, "", ""},
 		"rate":                      {func(c *c) { c.Eviction.QPS = -1 }, "eviction.qps", "at least 0"},
 		"no rate":                   {func(c *c) { c.Eviction.QPS = math.NaN() }, "eviction.qps", "at least 0"},
 		"infinite rate":             {func(c *c) { c.Eviction.QPS = math.Inf(1) }, "eviction.qps", "at least 0"},
@@ -82,5 +85,16 @@ func TestValidate(t *testing.T) {
 	configuration.Settle.Duration, configuration.BarePods, configuration.Logging.Format = -1, "x", "y"
 	if problems := configuration.Validate(); len(problems) != 3 || problems[0].Field != "barePods" || problems[2].Field != "settle" {
 		t.Errorf("problems %v, want all three in order", problems)
+	}
+}
+
+// TestUnreachable: only Ignore lets a drain end without its pods.
+func TestUnreachable(t *testing.T) {
+	for action, want := range map[config.UnreachableAction]time.Duration{config.WaitForNode: 0, config.IgnorePods: 10 * time.Minute} {
+		c := config.Default("")
+		c.Unreachable.Action = action
+		if got := c.Plan().IgnoreUnreachableAfter; got != want {
+			t.Errorf("%s: pods are ignored after %v, want %v", action, got, want)
+		}
 	}
 }

@@ -44,6 +44,8 @@ type flags struct {
 	windows   []plan.Window
 	freezes   []plan.Freeze
 	rules     *plan.Rules
+	// change is what else is configured; nil for nothing.
+	change func(*plan.Config)
 	// planning is how long a plan takes, which in a bubble takes no time at all.
 	planning time.Duration
 }
@@ -193,6 +195,9 @@ func (p *process) config() plan.Config {
 		Timeout: p.drainTimeout, OnTimeout: p.onTimeout, BarePods: p.barePods, EmptyDir: p.emptyDir,
 		Windows: p.windows, Freezes: p.freezes, Rules: p.rules,
 		AllowDelete: p.allowDelete, NeverDelete: p.neverDelete,
+	}
+	if p.change != nil {
+		p.change(&c)
 	}
 	var err error
 	if p.limits != nil {

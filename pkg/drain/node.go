@@ -168,15 +168,13 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 	if err != nil {
 		return err
 	}
-	around := c.around(n.Node)
 	now := time.Now()
-	for _, pod := range pods {
-		if c.Config.IsTarget(pod, around) {
-			c.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
-			return nil
-		}
+	unconfirmed, drained := c.Config.IsDrained(n.Node, pods, c.around(n.Node), now)
+	if !drained {
+		c.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
+		return nil
 	}
-	report := n.Report().Done(now)
+	report := n.Report().Done(now, unconfirmed)
 	version, conflict, err := c.writer.report(ctx, n.Node, report, n.Node.ResourceVersion, now)
 	return c.wroteReport(n.Node, &report, version, conflict, err, plan.NodeDrained{Node: n.Node.UID, Request: n.Request.ID, At: now})
 }

@@ -166,15 +166,18 @@ func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 		now := d.loop.Now()
 		config := &d.loop.options.Config
 		around := plan.Surroundings{Pool: n.Node.Pool, DaemonSets: d.view.daemonSets, Budgets: d.ledger.View()}
-		for _, o := range there {
-			if config.IsTarget(config.Rules.PodOf(o.(*corev1.Pod)), around) {
-				d.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
-				end(nil)
-				return
-			}
+		pods := make([]*plan.Pod, len(there))
+		for i, o := range there {
+			pods[i] = config.Rules.PodOf(o.(*corev1.Pod))
+		}
+		unconfirmed, empty := config.IsDrained(n.Node, pods, around, now)
+		if !empty {
+			d.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
+			end(nil)
+			return
 		}
 		drained := plan.NodeDrained{Node: n.Node.UID, Request: n.Request.ID, At: now}
-		d.report(n.Node, n.Report().Done(now), n.Node.ResourceVersion, []plan.Fact{drained}, end)
+		d.report(n.Node, n.Report().Done(now, unconfirmed), n.Node.ResourceVersion, []plan.Fact{drained}, end)
 	}, end))
 }
 

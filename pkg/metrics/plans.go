@@ -103,7 +103,7 @@ func (p plans) collectNode(ch chan<- prometheus.Metric, n *plan.NodePlan, now ti
 	ch <- gauge(started, float64(n.Memory.StartedAt.Unix()), name)
 	for state, count := range map[plan.State]int{
 		plan.Eligible: counts.Eligible, plan.Blocked: counts.Blocked, plan.Terminating: counts.Terminating,
-		"gone": counts.Gone, plan.Ignored: counts.Ignored,
+		"gone": counts.Gone, plan.Ignored: counts.Ignored, plan.UnconfirmedPod: counts.Unconfirmed,
 	} {
 		ch <- gauge(nodePods, float64(count), name, string(state))
 	}

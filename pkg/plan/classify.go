@@ -19,6 +19,9 @@ const (
 	Eligible    State = "eligible"
 	Blocked     State = api.BlockedState
 	Terminating State = "terminating"
+	// UnconfirmedPod is the state of a pod that is not waited for, although nothing
+	// confirms that it has ended.
+	UnconfirmedPod State = "unconfirmed"
 )
 
 // PodState is what a plan decided about one pod.
@@ -97,6 +100,9 @@ func (s *PodState) Budgets() []*Budget {
 	return list
 }
 
+// leaves is true for a pod that terminates, whoever waits for it.
+func (s *PodState) leaves() bool { return s.State == Terminating || s.State == UnconfirmedPod }
+
 // BlockedBy are the budgets that block the pod, sorted by name; none if
 // something else does, or nothing.
 func (s *PodState) BlockedBy() []*Budget {
@@ -118,12 +124,12 @@ const daemonSetGrace = 10 * time.Second
 func (p *planner) classify(n *nodeWork, s *PodState) {
 	pod, memory := s.Pod, &s.entry.Memory
 	budgets := s.budgets
-	if s.budgets = nil; s.State == Ignored {
+	if s.budgets = nil; s.State == Ignored || s.State == UnconfirmedPod {
 		return
 	}
 	s.State, s.Since = Eligible, memory.FirstSeen
 	if !pod.Deadline.IsZero() {
-		p.terminating(s)
+		p.terminating(n, s)
 		return
 	}
 	if !memory.AdmittedAt.IsZero() {
@@ -179,15 +185,18 @@ func (p *planner) underway(n *nodeWork, s *PodState) bool {
 	return true
 }
 
-func (p *planner) terminating(s *PodState) {
+func (p *planner) terminating(n *nodeWork, s *PodState) {
 	pod := s.Pod
 	s.State, s.Since = Terminating, pod.Deadline.Add(-pod.Grace)
+	p.wakeAt(p.Config.unconfirmedFrom(pod, n.node))
 	switch {
-	case len(pod.Finalizers) > 0 && (pod.Stopped || pod.Grace == 0):
+	case pod.heldByFinalizer():
 		s.Reason = Finalizer
 		s.Message = "finalizers " + strings.Join(pod.Finalizers, ", ")
 	case p.Now.Before(pod.Deadline):
 		s.Reason = GracePeriod
+	case n.node.Unreachable:
+		s.Reason, s.Message = NodeUnreachable, p.Config.unreachableText(pod, n.node)
 	default:
 		s.Reason = Kubelet
 	}

@@ -23,6 +23,8 @@ func (n *nodeWork) count() {
 			n.counts.Blocked++
 		case Terminating:
 			n.counts.Terminating++
+		case UnconfirmedPod:
+			n.counts.Unconfirmed++
 		}
 		if s.State == Terminating || s.send == underway && s.State != Blocked {
 			n.active = true
@@ -124,7 +126,7 @@ func (p *planner) recount(n *nodeWork) {
 	m := &n.memory
 	if n.listed && !m.Counted && !m.released() {
 		m.Counted = true
-		m.Gone += max(0, m.restored.remaining-n.counts.Remaining())
+		m.Gone += max(0, m.restored.remaining-n.counts.Present())
 		n.counts.Gone = m.Gone
 	}
 }
@@ -142,7 +144,7 @@ func (p *planner) followProgress(n *nodeWork) {
 	}
 	switch {
 	case !m.IdleSince.IsZero():
-	case !m.restored.idleSince.IsZero() && n.counts.Remaining() >= m.restored.remaining:
+	case !m.restored.idleSince.IsZero() && n.counts.Present() >= m.restored.remaining:
 		m.IdleSince = m.restored.idleSince
 	case m.restored.blocked != nil && m.Phase == api.Blocked:
 		// So it was for the process before, too.
@@ -260,12 +262,15 @@ func timePointer(t time.Time) *time.Time {
 }
 
 func counted(c api.PodCounts) string {
-	text := fmt.Sprintf("%d of %d pods gone", c.Gone, c.Gone+c.Remaining())
+	text := fmt.Sprintf("%d of %d pods gone", c.Gone, c.Gone+c.Present())
 	if c.Terminating > 0 {
 		text += fmt.Sprintf(", %d terminating", c.Terminating)
 	}
 	if c.Blocked > 0 {
 		text += fmt.Sprintf(", %d blocked", c.Blocked)
+	}
+	if c.Unconfirmed > 0 {
+		text += ", " + unconfirmedText(c.Unconfirmed)
 	}
 	if c.Remaining() == 0 {
 		text += ", checking that no other pod arrives"

@@ -78,7 +78,7 @@ func TestSaysDrained(t *testing.T) {
 			s := newScene()
 			n := s.draining("n")
 			s.report(n)
-			show(n, planOf(t, Make(s.Snapshot), "n").Report().Done(noon))
+			show(n, planOf(t, Make(s.Snapshot), "n").Report().Done(noon, 0))
 			s.Now = noon.Add(time.Minute)
 			test.change(s, n)
 			plan := planOf(t, Make(s.Snapshot), "n")

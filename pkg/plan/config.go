@@ -44,6 +44,9 @@ type Config struct {
 	AllowDelete bool
 	// NeverDelete are the namespaces in which no pod is deleted for that.
 	NeverDelete []string
+	// IgnoreUnreachableAfter is how long a node must have been unreachable for pods
+	// past their grace period not to be waited for; 0 to wait in any case.
+	IgnoreUnreachableAfter time.Duration
 	// BarePods is what to do with pods that have no controller.
 	BarePods BarePods
 	// EmptyDir is what to do with pods that have an emptyDir volume.

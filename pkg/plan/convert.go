@@ -43,7 +43,8 @@ func NodeOf(node *corev1.Node) *Node {
 	for _, c := range node.Status.Conditions {
 		switch c.Type {
 		case corev1.NodeReady:
-			n.Ready, n.ReadySince = c.Status == corev1.ConditionTrue, c.LastTransitionTime.Time
+			n.Ready, n.Unreachable = c.Status == corev1.ConditionTrue, c.Status == corev1.ConditionUnknown
+			n.ReadySince = c.LastTransitionTime.Time
 		case corev1.NodeDrainInProgress:
 			n.InProgress = Condition{Status: c.Status, Transition: c.LastTransitionTime.Time}
 		case corev1.NodeDrained:

@@ -38,7 +38,7 @@ func TestNodeOf(t *testing.T) {
 			Node{Repelling: true, RemovalTaint: "karpenter.sh/disrupted"},
 		},
 		"ready":         {corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}}, Node{Ready: true}},
-		"state unknown": {corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}}}, Node{}},
+		"state unknown": {corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}}}, Node{Unreachable: true}},
 		"cordoned by us": {
 			corev1.Node{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{applied(api.CordonFieldManager, "", cordon)}}, Spec: corev1.NodeSpec{Unschedulable: true}},
 			Node{Unschedulable: true, OwnCordon: true},

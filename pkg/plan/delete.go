@@ -142,7 +142,7 @@ func (p *planner) occupy() {
 	for _, n := range p.nodes {
 		for i := range n.pods {
 			s := &n.pods[i]
-			if s.State != Terminating && s.send != underway {
+			if !s.leaves() && s.send != underway {
 				continue
 			}
 			// The deadline is zero while the API server's answer is still due.

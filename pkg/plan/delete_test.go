@@ -351,7 +351,7 @@ func TestDeletionsSaid(t *testing.T) {
 	if !strings.Contains(r.Message, want) || !strings.HasPrefix(r.Message, "timed out, deleting pods past the budgets that hold them") {
 		t.Errorf("the message is %q", r.Message)
 	}
-	if done := r.Done(noon).Message; !strings.Contains(done, want) {
+	if done := r.Done(noon, 0).Message; !strings.Contains(done, want) {
 		t.Errorf("once drained it is %q", done)
 	}
 	show(n, r)

@@ -32,6 +32,8 @@ func Fix(reason Reason, budgets, rule string) string {
 		return "let the controller of the pod's finalizers remove them"
 	case Kubelet:
 		return "make the kubelet of the node Ready, or delete the Node if the machine is gone"
+	case NodeUnreachable:
+		return "once its machine is off for certain, delete the Node or add the taint node.kubernetes.io/out-of-service"
 	case Returning:
 		return "keep the pod's controller from placing pods on a cordoned node, for example by its tolerations"
 	default:

@@ -113,7 +113,7 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 	switch s.State {
 	case Blocked:
 		return p.BlockedSince.Equal(s.Since) && p.BlockedBy == s.Reason && (p.ToldBlocked || now.Sub(s.Since) < blockedAfter)
-	case Terminating:
+	case Terminating, UnconfirmedPod:
 		return p.BlockedSince.IsZero() && (!p.AdmittedAt.IsZero() || !p.Uncertain)
 	default:
 		return p.BlockedSince.IsZero()
@@ -132,14 +132,14 @@ func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) 
 			p.TargetSince, p.ToldBlocked = s.Since, true
 		}
 		p.BlockedSince, p.BlockedBy = s.Since, s.Reason
-	case s.State == Terminating || p.Outcome.Reason == "":
+	case s.leaves() || p.Outcome.Reason == "":
 		p.BlockedSince = time.Time{}
 	}
 	stuck := s.Stuck(now, config.StuckAfter)
 	if first {
 		p.ToldStuck = p.ToldBlocked && stuck
 	}
-	if s.State == Terminating && p.AdmittedAt.IsZero() && p.Uncertain {
+	if s.leaves() && p.AdmittedAt.IsZero() && p.Uncertain {
 		p, events = p.admitted(s.Since)
 	}
 	told, tell := p.tell(n, s, stuck, now)

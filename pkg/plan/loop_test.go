@@ -81,7 +81,7 @@ func (l *loop) carryOut(n *NodePlan) {
 		node.Unschedulable, node.OwnCordon = true, true
 		wrote(nil)
 	case n.Confirm:
-		r := n.Report().Done(l.Now)
+		r := n.Report().Done(l.Now, 0)
 		show(node, r)
 		wrote(&r)
 		l.facts = append(l.facts, NodeDrained{Node: node.UID, Request: n.Request.ID, At: l.Now})

@@ -138,6 +138,9 @@ func (w *words) message(phase api.Phase, status *api.Status, worst *blockage) st
 
 func drainedMessage(s *api.Status) string {
 	text := fmt.Sprintf("all %d pods gone, %d ignored", s.Pods.Gone, s.Pods.Ignored)
+	if s.Pods.Unconfirmed > 0 {
+		text = fmt.Sprintf("%d of %d pods gone, %d ignored, %s", s.Pods.Gone, s.Pods.Gone+s.Pods.Present(), s.Pods.Ignored, unconfirmedText(s.Pods.Unconfirmed))
+	}
 	if deleted := deletionsText(s.Deletions); deleted != "" {
 		text += "; " + deleted
 	}
@@ -206,7 +209,7 @@ func (s *PodState) explanation() string {
 func (s *PodState) cause() string {
 	if s.State == Terminating {
 		text := "terminating, overdue: "
-		if s.Reason == Finalizer {
+		if s.Reason == Finalizer || s.Reason == NodeUnreachable {
 			return text + s.Message
 		}
 		return text + "the kubelet has not finished it"

@@ -89,7 +89,7 @@ type restored struct {
 	more map[Reason]api.MoreBlockers
 	// idleSince is since when the drain made no progress.
 	idleSince time.Time
-	// remaining is how many pods remained; those that are missing when the pods
+	// remaining is how many targets were still there; those that are missing when the pods
 	// are first counted have gone since.
 	remaining int
 }
@@ -168,7 +168,7 @@ func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
 // restore is the memory of a request that another process wrote down.
 func restore(node *Node, status api.Status) NodeMemory {
 	r := restored{
-		blocked: map[string]time.Time{}, more: map[Reason]api.MoreBlockers{}, idleSince: timeOf(status.IdleSince), remaining: status.Pods.Remaining(),
+		blocked: map[string]time.Time{}, more: map[Reason]api.MoreBlockers{}, idleSince: timeOf(status.IdleSince), remaining: status.Pods.Present(),
 	}
 	for _, b := range status.Blockers {
 		if b.State == api.BlockedState {

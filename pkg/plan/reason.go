@@ -40,6 +40,8 @@ const (
 	GracePeriod Reason = "grace_period"
 	Finalizer   Reason = "finalizer"
 	Kubelet     Reason = "kubelet"
+	// NodeUnreachable: nothing confirms that the pod has ended.
+	NodeUnreachable Reason = "node_unreachable"
 )
 
 // BlockedReasons lists every reason of a blocked pod.
@@ -52,7 +54,7 @@ func BlockedReasons() []Reason {
 }
 
 // TerminatingReasons lists every reason of a terminating pod.
-func TerminatingReasons() []Reason { return []Reason{GracePeriod, Finalizer, Kubelet} }
+func TerminatingReasons() []Reason { return []Reason{GracePeriod, Finalizer, Kubelet, NodeUnreachable} }
 
 // blocks is the reason of a pod whose eviction was answered with r.
 func (r Reason) blocks() Reason {

@@ -21,8 +21,10 @@ type Report struct {
 	Message string
 }
 
-// Done is the report of the same node, drained at the time.
-func (r Report) Done(at time.Time) Report {
+// Done is the report of the same node, drained at the time with so many pods that
+// are unconfirmed.
+func (r Report) Done(at time.Time, unconfirmed int) Report {
+	r.Status.Pods.Unconfirmed = unconfirmed
 	r.Status.Phase, r.Status.FinishedAt = api.Drained, &at
 	r.InProgress, r.Drained = corev1.ConditionFalse, corev1.ConditionTrue
 	r.Status.Result = string(resultOf(Result(r.Status.Result), api.Drained))
@@ -130,7 +132,7 @@ func (p *planner) wordsChanged(w *Written, plan *NodePlan) bool {
 func phaseChanged(was, is api.Status) bool {
 	return was.Phase != is.Phase || judged(was) != judged(is) || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
 		(was.ReleasedAt == nil) != (is.ReleasedAt == nil) ||
-		was.Pods.Remaining()+was.Pods.Ignored == 0 && is.Pods.Remaining()+is.Pods.Ignored > 0
+		was.Pods.Present()+was.Pods.Ignored == 0 && is.Pods.Present()+is.Pods.Ignored > 0
 }
 
 func judged(s api.Status) bool { return s.Verdicts != nil && s.Verdicts.At != nil }

@@ -193,6 +193,10 @@ func (p *planner) rule(n *nodeWork, s *PodState) {
 		s.State = Ignored
 		return
 	}
+	if p.Config.Unconfirmed(s.Pod, n.node, p.Now) {
+		s.State, s.Reason, s.Since = UnconfirmedPod, NodeUnreachable, s.Pod.Deadline.Add(-s.Pod.Grace)
+		return
+	}
 	if s.Pod.UID == p.Config.OwnPod {
 		return
 	}

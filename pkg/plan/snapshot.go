@@ -90,7 +90,10 @@ type Node struct {
 	Annotations   map[string]string
 	Unschedulable bool
 	Ready         bool
-	// ReadySince is since when Ready is as it is.
+	// Unreachable is true while nobody knows whether the node is Ready: its
+	// kubelet does not report.
+	Unreachable bool
+	// ReadySince is since when Ready and Unreachable are as they are.
 	ReadySince time.Time
 	// RemovalTaint is the taint by which an autoscaler says that it removes the
 	// node; empty if there is none.

@@ -32,12 +32,13 @@ type Field struct {
 
 // choices are the values of types that have few.
 var choices = map[reflect.Type][]string{
-	reflect.TypeFor[plan.BarePods]():    {string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods)},
-	reflect.TypeFor[plan.EmptyDir]():    {string(plan.EvictEmptyDir), string(plan.BlockEmptyDir)},
-	reflect.TypeFor[plan.Action]():      {string(plan.EvictPod), string(plan.IgnorePod), string(plan.AwaitPod), string(plan.BlockPod)},
-	reflect.TypeFor[plan.BudgetMatch](): {string(plan.NoBudget), string(plan.NeverAllowingBudget)},
-	reflect.TypeFor[config.AtEnd]():     {string(config.Finish), string(config.Pause)},
-	reflect.TypeFor[api.OnTimeout]():    {string(api.Wait), string(api.Stop), string(api.Release), string(api.Delete)},
+	reflect.TypeFor[plan.BarePods]():            {string(plan.BlockBarePods), string(plan.EvictBarePods), string(plan.IgnoreBarePods)},
+	reflect.TypeFor[plan.EmptyDir]():            {string(plan.EvictEmptyDir), string(plan.BlockEmptyDir)},
+	reflect.TypeFor[plan.Action]():              {string(plan.EvictPod), string(plan.IgnorePod), string(plan.AwaitPod), string(plan.BlockPod)},
+	reflect.TypeFor[plan.BudgetMatch]():         {string(plan.NoBudget), string(plan.NeverAllowingBudget)},
+	reflect.TypeFor[config.AtEnd]():             {string(config.Finish), string(config.Pause)},
+	reflect.TypeFor[config.UnreachableAction](): {string(config.WaitForNode), string(config.IgnorePods)},
+	reflect.TypeFor[api.OnTimeout]():            {string(api.Wait), string(api.Stop), string(api.Release), string(api.Delete)},
 }
 
 // embedded describes what the types of k8s.io/component-base mean for drainer.

@@ -264,6 +264,7 @@ func rulesOf(flags []string) invariant.Rules {
 		case "config":
 			c := configured(value)
 			rules.BarePods, rules.YieldAfter = barePods[c.BarePods], c.YieldAfter.Duration
+			rules.UnreachableAfter = c.Plan().IgnoreUnreachableAfter
 			limit(&rules.Limits, c)
 			rules.Pods = verdicts(c.Rules)
 		case "node-selector":

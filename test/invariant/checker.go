@@ -83,6 +83,9 @@ type Rules struct {
 	// AllowDelete lets requests delete pods, in other namespaces than NeverDelete.
 	AllowDelete bool
 	NeverDelete []string
+	// UnreachableAfter is how long a node must have been unreachable to be drained
+	// with pods past their grace period; 0 for never.
+	UnreachableAfter time.Duration
 	// BudgetLag is by how much watches of budgets lag at most.
 	BudgetLag time.Duration
 	// Served selects the nodes that drainer serves; nil for all.

@@ -294,9 +294,21 @@ func (c *Checker) judgeStays(at time.Time, n *node, was, is *corev1.Node, by Act
 // there is none.
 func (c *Checker) targetOn(node string, before time.Time) *pod {
 	for _, p := range c.pods {
-		if p.Spec.NodeName == node && c.stays(p.Pod) == "" && c.targetSince(p).Before(before) {
+		if p.Spec.NodeName == node && c.stays(p.Pod) == "" && c.targetSince(p).Before(before) && !c.unconfirmed(before, p) {
 			return p
 		}
 	}
 	return nil
+}
+
+// unconfirmed is true for a pod that a drained node may have: its grace period is
+// over, and the node has been unreachable for as long as the rules say.
+func (c *Checker) unconfirmed(at time.Time, p *pod) bool {
+	n := c.nodes[p.Spec.NodeName]
+	if c.rules.UnreachableAfter == 0 || n == nil || n.Node == nil || p.DeletionTimestamp == nil || p.DeletionTimestamp.After(at) {
+		return false
+	}
+	return slices.ContainsFunc(n.Status.Conditions, func(is corev1.NodeCondition) bool {
+		return is.Type == corev1.NodeReady && is.Status == corev1.ConditionUnknown && !at.Before(is.LastTransitionTime.Add(c.rules.UnreachableAfter))
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/invariant"
@@ -313,6 +314,38 @@ func TestHolds(t *testing.T) {
 			s.unannotate("a", api.DrainAnnotation)
 			test.do(s)
 			s.Finish(s.now)
+			s.expect(t, test.want)
+		})
+	}
+}
+
+// TestUnconfirmed: pods past their grace period may be on a drained node that has
+// been unreachable for as long as the rules say, and no others.
+func TestUnconfirmed(t *testing.T) {
+	for name, test := range map[string]struct {
+		after       time.Duration
+		status      corev1.ConditionStatus
+		unreachable time.Duration
+		leaves      bool
+		want        invariant.ID
+	}{
+		"for long":         {after: time.Hour, status: corev1.ConditionUnknown, unreachable: 2 * time.Hour, leaves: true},
+		"by default":       {status: corev1.ConditionUnknown, unreachable: 2 * time.Hour, leaves: true, want: "I5"},
+		"not for so long":  {after: time.Hour, status: corev1.ConditionUnknown, unreachable: time.Minute, leaves: true, want: "I5"},
+		"not Ready":        {after: time.Hour, status: corev1.ConditionFalse, unreachable: 2 * time.Hour, leaves: true, want: "I5"},
+		"a pod that stays": {after: time.Hour, status: corev1.ConditionUnknown, unreachable: 2 * time.Hour, want: "I5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{UnreachableAfter: test.after})
+			pod := s.pod("p", "a")
+			if test.leaves {
+				s.terminate(pod)
+			}
+			s.change("a", invariant.Others, func(n *corev1.Node) {
+				n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: test.status, LastTransitionTime: metav1.NewTime(s.now.Add(-test.unreachable))}}
+			})
+			s.after(time.Second)
+			s.says("a", api.Drained, noon)
 			s.expect(t, test.want)
 		})
 	}
