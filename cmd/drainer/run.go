@@ -81,6 +81,7 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	d := &daemon{options: o, clients: clients, metrics: m, queues: m.NewQueues(), identity: identity, evictionVersion: evictionVersion, fail: fail}
 	m.RegisterPlans(d.plans, o.StuckAfter.Duration)
 	m.RegisterControl(d.control)
+	m.RegisterMarks(d.marks)
 	if !o.Elects() {
 		d.lead(ctx, ready, leader.Term{})
 		return ctx.Err()
@@ -119,6 +120,14 @@ type daemon struct {
 func (d *daemon) plans() map[types.UID]plan.NodePlan {
 	if c := d.controller.Load(); c != nil {
 		return c.Plans()
+	}
+	return nil
+}
+
+// marks are how the rules for marked nodes stand in the newest plan of the term.
+func (d *daemon) marks() []plan.MarkState {
+	if c := d.controller.Load(); c != nil {
+		return c.MarkStates()
 	}
 	return nil
 }

@@ -54,6 +54,12 @@ const (
 	DrainedAnnotation = Prefix + "drained"
 	// StatusAnnotation holds a Status as JSON.
 	StatusAnnotation = Prefix + "status"
+	// MarksAnnotation holds Marks as JSON: what the rules for marked nodes have
+	// requested on the Node.
+	MarksAnnotation = Prefix + "marks"
+	// LatchedAnnotation holds the rules for marked nodes that request nothing on any
+	// node until somebody has removed it, separated by commas.
+	LatchedAnnotation = Prefix + "latched"
 )
 
 // QueuedTaint keeps new pods away, if possible, from a node that waits for its
@@ -67,6 +73,9 @@ const (
 	CordonFieldManager = "drainer"
 	StatusFieldManager = "drainer-status"
 	TaintFieldManager  = "drainer-queue"
+	// MarksFieldManager requests drains of marked nodes, which is no apply: people
+	// change and remove these requests like any other.
+	MarksFieldManager = "drainer-marks"
 )
 
 // Phase is where a request stands. It is also the reason of both conditions.

@@ -107,7 +107,7 @@ func (r *Request) read(key, value string) error {
 		return nil
 	}
 	switch key {
-	case DrainAnnotation, DrainedAnnotation, StatusAnnotation:
+	case DrainAnnotation, DrainedAnnotation, StatusAnnotation, MarksAnnotation, LatchedAnnotation:
 	case RequestedByAnnotation:
 		r.RequestedBy = claim(value)
 	case ReasonAnnotation:

@@ -144,7 +144,7 @@ func (c *DrainerConfiguration) Selectors() plan.Selectors {
 	for _, g := range c.Groups {
 		s.Groups = append(s.Groups, g.Label)
 	}
-	s.Windows, s.Rules = c.planWindows(), c.planRules()
+	s.Windows, s.Rules, s.Requests = c.planWindows(), c.planRules(), c.planRequests()
 	return s
 }
 

@@ -63,6 +63,12 @@ type DrainerConfiguration struct {
 	// the windows say, and of drains that have begun, too.
 	Freezes []Freeze `json:"freezes,omitempty"`
 
+	// requests turn what marks a node, a condition, a taint or a label, into a request:
+	// drainer writes drainer.dev/drain itself, unless the annotation is there already,
+	// whatever it says. Once anybody has removed such a request, the rule leaves the
+	// node alone until drainer has seen the mark cleared.
+	Requests []RequestRule `json:"requests,omitempty"`
+
 	// rules say what happens to pods, by what they are. The first rule that matches a
 	// pod decides; for a pod that none matches, barePods and emptyDir do. Static pods,
 	// and those of a DaemonSet that exists, stay whatever the rules say. A pod that

@@ -25,6 +25,7 @@ func (c *DrainerConfiguration) Validate() field.ErrorList {
 	v.limits(c)
 	v.windows(c)
 	v.rules(c)
+	v.requests(c.Requests)
 	v.evictions(&c.Eviction)
 	v.connection(c)
 	v.leaderElection(c)
@@ -202,7 +203,7 @@ func (c *DrainerConfiguration) Plan() plan.Config {
 		MaxDraining: shareOf(&c.MaxDraining), MaxUnavailable: c.maxUnavailable(), PendingPods: c.PendingPods, YieldAfter: c.YieldAfter.Duration,
 		Pools: c.pools(), Groups: c.groups(), AllowLastNode: c.AllowLastNode, Settle: c.Settle.Duration, StuckAfter: c.StuckAfter.Duration,
 		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir, Rules: c.planRules(),
-		Windows: c.planWindows(), Freezes: c.planFreezes(),
+		Windows: c.planWindows(), Freezes: c.planFreezes(), Requests: c.planRequests(),
 		AllowDelete: c.AllowDelete, NeverDelete: c.NeverDelete.Namespaces, IgnoreUnreachableAfter: c.Unreachable.ignoreAfter(),
 	}
 }

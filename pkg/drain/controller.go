@@ -91,6 +91,10 @@ type Controller struct {
 	// number.
 	plans   map[types.UID]plan.NodePlan
 	planned int
+	// marks is what the newest plan wants changed at marked nodes, markStates how the
+	// rules for them stand.
+	marks      map[types.UID]plan.MarkPlan
+	markStates []plan.MarkState
 	// facts are what tasks have learned and the next plan has to know.
 	facts []plan.Fact
 	// steps counts the plans whose facts have been taken.

@@ -44,6 +44,7 @@ type flags struct {
 	windows   []plan.Window
 	freezes   []plan.Freeze
 	rules     *plan.Rules
+	requests  []plan.MarkRule
 	// change is what else is configured; nil for nothing.
 	change func(*plan.Config)
 	// planning is how long a plan takes, which in a bubble takes no time at all.
@@ -95,12 +96,20 @@ func newProcess(identity string, transport *apiserver.Transport, f flags) *proce
 	p.queues = p.metrics.NewQueues()
 	p.metrics.RegisterPlans(p.plans, stuckAfter)
 	p.metrics.RegisterControl(p.control)
+	p.metrics.RegisterMarks(p.marks)
 	return p
 }
 
 func (p *process) plans() map[types.UID]plan.NodePlan {
 	if c := p.controller.Load(); c != nil {
 		return c.Plans()
+	}
+	return nil
+}
+
+func (p *process) marks() []plan.MarkState {
+	if c := p.controller.Load(); c != nil {
+		return c.MarkStates()
 	}
 	return nil
 }
@@ -193,7 +202,7 @@ func (p *process) config() plan.Config {
 	c := plan.Config{
 		AllowLastNode: p.allowLastNode, Settle: settle, StuckAfter: stuckAfter,
 		Timeout: p.drainTimeout, OnTimeout: p.onTimeout, BarePods: p.barePods, EmptyDir: p.emptyDir,
-		Windows: p.windows, Freezes: p.freezes, Rules: p.rules,
+		Windows: p.windows, Freezes: p.freezes, Rules: p.rules, Requests: p.requests,
 		AllowDelete: p.allowDelete, NeverDelete: p.neverDelete,
 	}
 	if p.change != nil {
@@ -211,7 +220,7 @@ func (p *process) config() plan.Config {
 // nodes say what a node is by its labels.
 func (p *process) nodes() plan.Selectors {
 	s := p.selectors
-	s.Windows, s.Rules = p.windows, p.rules
+	s.Windows, s.Rules, s.Requests = p.windows, p.rules, p.requests
 	if p.nodeSelector != "" {
 		served, err := labels.Parse(p.nodeSelector)
 		if err != nil {

@@ -120,9 +120,14 @@ func (c *Controller) publish(p *plan.Plan) {
 	for i := range p.Nodes {
 		plans[p.Nodes[i].Node.UID] = p.Nodes[i]
 	}
+	marks := make(map[types.UID]plan.MarkPlan, len(p.Marks))
+	for _, m := range p.Marks {
+		marks[m.Node.UID] = m
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.plans, c.planned = plans, c.steps
+	c.marks, c.markStates = marks, p.MarkStates
 	for uid := range c.after {
 		if _, planned := plans[uid]; !planned {
 			delete(c.after, uid)

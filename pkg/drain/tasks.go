@@ -29,6 +29,7 @@ const (
 	releaseTask
 	judgeTask
 	foreseeTask
+	markTask
 	podTask
 	budgetTask
 	replicaTask
@@ -134,6 +135,9 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 		}
 	}
 	c.View.Watch(watch)
+	for _, m := range p.Marks {
+		c.sendTask(task{kind: markTask, node: m.Node.UID})
+	}
 	for _, pod := range p.Lookups {
 		c.sendTask(task{kind: podTask, object: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, pod: pod.UID})
 	}
@@ -219,6 +223,8 @@ func (c *Controller) runTask(ctx context.Context, t task) (progress, error) {
 		return c.judge(ctx, t)
 	case foreseeTask:
 		return c.foresee(ctx, t)
+	case markTask:
+		return c.mark(ctx, t)
 	default:
 		return c.reconcile(ctx, t)
 	}

@@ -32,6 +32,7 @@ func (c *Controller) tell(ctx context.Context, events []plan.Event) {
 		default:
 			c.tellPod(ctx, event)
 			c.tellNode(ctx, event)
+			c.tellMarks(ctx, event)
 		}
 	}
 }

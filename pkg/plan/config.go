@@ -58,6 +58,8 @@ type Config struct {
 	Windows []Window
 	// Freezes are when nothing is started or evicted.
 	Freezes []Freeze
+	// Requests are the rules that request drains of marked nodes.
+	Requests []MarkRule
 	// OwnPod is the UID of the pod this process runs in, empty outside of one.
 	OwnPod types.UID
 	// HandsOver is true if another replica can take over from this process.

@@ -126,6 +126,36 @@ type ConditionConflict struct {
 // plan before.
 type ControlChanged struct{ Control Control }
 
+// MarkRequested: a rule requested the drain of a node because something marked it.
+type MarkRequested struct {
+	Node          *Node
+	Request, Rule string
+	// Text says by what and since when.
+	Text string
+	// Paused is true if somebody has to approve the request.
+	Paused bool
+}
+
+// MarkCleared: the mark of a node has cleared, and the request was removed.
+type MarkCleared struct {
+	Node    *Node
+	Request string
+}
+
+// RuleLatched: a node says that a rule is latched, because too many are marked.
+type RuleLatched struct {
+	Node       *Node
+	Rule, Text string
+}
+
+// RuleChanged: a rule for marked nodes is latched, or is not any more.
+type RuleChanged struct {
+	Rule    string
+	Latched bool
+	// Text says why it is.
+	Text string
+}
+
 func (PodEvicted) event()            {}
 func (EvictionNotAdmitted) event()   {}
 func (PodDeleted) event()            {}
@@ -142,6 +172,10 @@ func (Released) event()              {}
 func (DrainUnfinishable) event()     {}
 func (ConditionConflict) event()     {}
 func (ControlChanged) event()        {}
+func (MarkRequested) event()         {}
+func (MarkCleared) event()           {}
+func (RuleLatched) event()           {}
+func (RuleChanged) event()           {}
 
 // Result is how a drain ended.
 type Result string

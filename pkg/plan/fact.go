@@ -75,6 +75,9 @@ type ReplicasListed struct {
 	At   time.Time
 }
 
+// MarksWritten: what rules wanted changed at a marked node is written.
+type MarksWritten struct{ Plan MarkPlan }
+
 func (Answered) fact()       {}
 func (LookedUp) fact()       {}
 func (NodeWritten) fact()    {}
@@ -83,6 +86,7 @@ func (NodeDrained) fact()    {}
 func (NodeNotDrained) fact() {}
 func (NodeTrouble) fact()    {}
 func (ReplicasListed) fact() {}
+func (MarksWritten) fact()   {}
 
 // Apply takes in a fact and returns the events that follow from it. A fact
 // about something of which nothing is remembered has no effect.
@@ -106,6 +110,8 @@ func (m *Memory) Apply(fact Fact) []Event {
 		m.node(f.Node, func(n NodeMemory) NodeMemory { n.RetryConfirmAt = f.At.Add(confirmInterval); return n })
 	case NodeTrouble:
 		m.node(f.Node, func(n NodeMemory) NodeMemory { n.Trouble = f.Text; return n })
+	case MarksWritten:
+		return f.Plan.Events
 	case ReplicasListed:
 		m.Replica.AnsweredAt, m.Replica.Name = f.At, f.Name
 	}

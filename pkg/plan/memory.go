@@ -21,6 +21,10 @@ type Memory struct {
 
 	// control is that of the newest plan.
 	control Control
+	// marked is since when nodes are marked where the API does not tell.
+	marked map[markKey]time.Time
+	// latchedRules are the rules that were latched in the newest plan.
+	latchedRules map[string]bool
 	// lists are the entries of the newest list of each node's pods.
 	lists map[string]entryList
 	// leaving are the entries of pods that are gone and whose eviction is still
@@ -107,8 +111,10 @@ func (m *Memory) Plan(s *Snapshot, pods map[string][]*Pod) (Plan, []Event) {
 	entries, events := m.Observe(Observed{Now: s.Now, Nodes: s.Nodes, Pods: pods, InFlight: s.InFlight})
 	s.Pods = entries
 	Match(s.Pods, s.Budgets)
+	m.seeMarks(s)
 	p := Make(s)
 	events = append(events, m.follow(s.Control)...)
+	events = append(events, m.followRules(p.MarkStates)...)
 	return p, append(events, m.Keep(&p, s.Config, s.Now)...)
 }
 

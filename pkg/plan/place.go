@@ -20,6 +20,8 @@ type Selectors struct {
 	Windows []Window
 	// Rules are those of Config; they are about pods.
 	Rules *Rules
+	// Requests are those of Config.
+	Requests []MarkRule
 }
 
 // PoolSelector selects the nodes of the pool of a name.
@@ -42,6 +44,7 @@ func (s *Selectors) NodeOf(node *corev1.Node) *Node {
 	for _, label := range s.Groups {
 		n.Groups = append(n.Groups, set[label])
 	}
+	n.Marks = marksOf(s.Requests, node)
 	n.Windows = WindowsOf(s.Windows, n.Pool, set)
 	return n
 }

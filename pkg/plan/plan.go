@@ -20,6 +20,10 @@ type Plan struct {
 	Grants []Grant
 	// Polls are the budgets to read although no event came.
 	Polls []types.NamespacedName
+	// Marks is what the rules for marked nodes want changed, sorted by the names of
+	// the nodes, MarkStates how these rules stand, in the order of Config.Requests.
+	Marks      []MarkPlan
+	MarkStates []MarkState
 	// Budgets is what to remember of the budgets that block.
 	Budgets map[types.UID]BudgetMemory
 	// Lookups are the pods to look up at the API server.
@@ -137,6 +141,7 @@ func Make(s *Snapshot) Plan {
 	for _, n := range p.released {
 		plan.Nodes = append(plan.Nodes, p.letGo(n))
 	}
+	plan.MarkStates, plan.Marks = p.marks()
 	slices.SortFunc(plan.Nodes, func(a, b NodePlan) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
 	plan.Wake = p.wake
 	return plan

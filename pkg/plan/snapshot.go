@@ -84,6 +84,8 @@ type Node struct {
 	Deleting bool
 	// Windows are the places of the windows that select the node.
 	Windows []int
+	// Marks are what marks the node, in the order of Config.Requests.
+	Marks []Mark
 	// ProviderID names the machine at its cloud provider; empty if nothing does.
 	ProviderID string
 	// Annotations are those under api.Prefix and api.HoldPrefix.

@@ -38,6 +38,8 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[plan.BudgetMatch]():         {string(plan.NoBudget), string(plan.NeverAllowingBudget)},
 	reflect.TypeFor[config.AtEnd]():             {string(config.Finish), string(config.Pause)},
 	reflect.TypeFor[config.UnreachableAction](): {string(config.WaitForNode), string(config.IgnorePods)},
+	reflect.TypeFor[config.MarkRelease]():       {string(config.ReleaseNever), string(config.ReleaseWhenCleared)},
+	reflect.TypeFor[config.MarkStart]():         {string(config.StartAtOnce), string(config.StartPaused)},
 	reflect.TypeFor[api.OnTimeout]():            {string(api.Wait), string(api.Stop), string(api.Release), string(api.Delete)},
 }
 

@@ -38,7 +38,8 @@ func Files(root string) (map[string]string, error) {
 
 // fieldsIn are all fields of the file, as the checkout's comments say.
 func fieldsIn(root string) ([]Field, error) {
-	r, err := newReader(filepath.Join(root, "pkg/config/types.go"), filepath.Join(root, "pkg/config/rules.go"), filepath.Join(root, "pkg/config/presets.go"))
+	r, err := newReader(filepath.Join(root, "pkg/config/types.go"), filepath.Join(root, "pkg/config/rules.go"), filepath.Join(root, "pkg/config/presets.go"),
+		filepath.Join(root, "pkg/config/requests.go"))
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ var exported = sync.OnceValue(func() map[string][]string {
 	m.NewQueues()
 	m.RegisterPlans(nil, 0)
 	m.RegisterControl(nil)
+	m.RegisterMarks(nil)
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		m.Registry.Describe(descriptions)
