@@ -25,7 +25,23 @@ func TestFaultKills(t *testing.T) {
 // kill kills the first replica, and lets its lease run out if it has got one.
 func (f *trouble) kill() {
 	f.Helper()
-	f.list[0].Kill()
+	f.killed(f.list[0])
+}
+
+// killLeader kills the replica that leads, if one does, and lets its lease run out.
+func (f *trouble) killLeader() {
+	f.Helper()
+	for _, p := range f.list {
+		if p.leads() {
+			f.killed(p)
+			return
+		}
+	}
+}
+
+func (f *trouble) killed(p process) {
+	f.Helper()
+	p.Kill()
 	if err := shared.ExpireLease(f.Context(), f.namespace); err != nil && !apierrors.IsNotFound(err) {
 		f.Fatal(err)
 	}

@@ -79,6 +79,8 @@ type trouble struct {
 	draining []string
 	// alsoCordoned is true if others have cordoned some of them, too.
 	alsoCordoned bool
+	// flags are drainer's own for this test.
+	flags []string
 }
 
 const (
@@ -87,8 +89,9 @@ const (
 	faultFor = 15 * time.Second
 )
 
-// disturb makes what a fault happens to. The name of the fault is the table's.
-func disturb(e *env, fault string, replicas int) *trouble {
+// disturb makes what a fault happens to. The name of the fault is the table's, and
+// drainer gets the flags in addition to the usual ones.
+func disturb(e *env, fault string, replicas int, flags ...string) *trouble {
 	e.Helper()
 	seed := *faultSeed
 	if seed == 0 {
@@ -104,7 +107,7 @@ func disturb(e *env, fault string, replicas int) *trouble {
 			e.Logf("the faults followed from -faults.seed=%d", seed)
 		}
 	})
-	f := &trouble{env: e, random: rand.New(&lockedSource{of: rand.NewPCG(seed, 0)}), draining: e.nodes[:len(e.nodes)-2]}
+	f := &trouble{env: e, random: rand.New(&lockedSource{of: rand.NewPCG(seed, 0)}), draining: e.nodes[:len(e.nodes)-2], flags: flags}
 	f.populate()
 	for range replicas {
 		proxy, err := faults.New(shared.Cluster.Config())
@@ -133,7 +136,7 @@ func (f *trouble) populate() {
 func (f *trouble) replica(proxy *faults.Proxy) process {
 	f.Helper()
 	f.through = proxy
-	return f.start("--leader-elect-retry-period=500ms")
+	return f.start(append([]string{"--leader-elect-retry-period=500ms"}, f.flags...)...)
 }
 
 // revive starts the replicas again that have ended, as a kubelet does.
@@ -224,6 +227,13 @@ func (f *trouble) recover(id string) {
 	for _, node := range f.draining {
 		f.cancel(node)
 	}
+	f.awaitAllReleased()
+}
+
+// awaitAllReleased waits until nothing of drainer's is on the nodes, nor a cordon
+// that should not be.
+func (f *trouble) awaitAllReleased() {
+	f.Helper()
 	suite.Await(f, nil, "all nodes are released", func() error {
 		f.revive()
 		for _, name := range f.draining {
