@@ -61,9 +61,15 @@ func tell(t *testing.T, script func(s *story)) {
 // say.
 func tellIn(t *testing.T, o sim.Options, script func(s *story)) {
 	t.Helper()
+	tellSkewed(t, 0, o, script)
+}
+
+// tellSkewed tells a story in a cluster whose clock is ahead of drainer's.
+func tellSkewed(t *testing.T, skew time.Duration, o sim.Options, script func(s *story)) {
+	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o.Start = time.Now()
+		o.Start = time.Now().Add(skew)
 		c := sim.New(o)
 		s := &story{T: t, server: apiserver.New(c, latency), flags: defaults(), begun: time.Now()}
 		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), logger()))

@@ -56,7 +56,7 @@ func blockers(pods []PodState, now time.Time) blockage {
 	places := map[cause]int{}
 	for i := range pods {
 		s := &pods[i]
-		overdue := s.State == Terminating && !s.Pod.Deadline.IsZero() && now.After(s.Pod.Deadline)
+		overdue := s.State == Terminating && !s.Pod.Deadline.IsZero() && now.After(s.deadline())
 		if s.State != Blocked && !overdue {
 			continue
 		}

@@ -84,10 +84,18 @@ func (s *PodState) StuckFrom() time.Time {
 	case Blocked:
 		return s.Since
 	case Terminating:
-		return s.Pod.Deadline
+		return s.deadline()
 	default:
 		return time.Time{}
 	}
+}
+
+// deadline is when the grace period ends; zero for a pod that does not terminate.
+func (s *PodState) deadline() time.Time {
+	if s.entry == nil {
+		return s.Pod.Deadline
+	}
+	return s.entry.deadline()
 }
 
 // Budgets are those that select the pod, sorted by name; none for a pod that no
@@ -193,7 +201,7 @@ func (p *planner) terminating(n *nodeWork, s *PodState) {
 	case pod.heldByFinalizer():
 		s.Reason = Finalizer
 		s.Message = "finalizers " + strings.Join(pod.Finalizers, ", ")
-	case p.Now.Before(pod.Deadline):
+	case p.Now.Before(s.deadline()):
 		s.Reason = GracePeriod
 	case n.node.Unreachable:
 		s.Reason, s.Message = NodeUnreachable, p.Config.unreachableText(pod, n.node)

@@ -146,7 +146,7 @@ func (p *planner) occupy() {
 				continue
 			}
 			// The deadline is zero while the API server's answer is still due.
-			until := s.Pod.Deadline.Add(forcedApart)
+			until := s.deadline().Add(forcedApart)
 			if !s.Pod.Deadline.IsZero() && !p.Now.Before(until) {
 				continue
 			}

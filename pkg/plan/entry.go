@@ -19,6 +19,16 @@ type Entry struct {
 	seen int
 }
 
+// deadline is when the grace period of a pod that terminates ends. What the API
+// server wrote is by its own clock, which may be minutes away: where this process has
+// seen the pod begin to terminate, its own clock counts.
+func (e *Entry) deadline() time.Time {
+	if e.Deadline.IsZero() || e.Memory.LeavingSince.IsZero() {
+		return e.Deadline
+	}
+	return e.Memory.LeavingSince.Add(e.Grace)
+}
+
 // Match finds the budgets that select each pod, for Make, which has to find
 // them itself for pods that are not matched. It belongs to the owner of the
 // entries. A pod is matched again only after its labels or the selectors in
@@ -64,6 +74,10 @@ type PodMemory struct {
 	BlockedSince time.Time
 	// BlockedBy is what blocked it last.
 	BlockedBy Reason
+
+	// LeavingSince is when this process saw the pod begin to terminate; zero if it
+	// did not.
+	LeavingSince time.Time
 
 	// Outcome is the last refusal, zero if there was none.
 	Outcome Outcome

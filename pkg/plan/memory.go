@@ -136,6 +136,9 @@ func (m *Memory) entriesOf(node *Node, pods []*Pod, now time.Time) []*Entry {
 			if !maps.Equal(e.Labels, pod.Labels) {
 				e.matchedEpoch = 0
 			}
+			if e.Deadline.IsZero() && !pod.Deadline.IsZero() {
+				e.Memory.LeavingSince = now
+			}
 			e.Pod = pod
 		}
 		e.seen = m.observations

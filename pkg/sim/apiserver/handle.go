@@ -58,7 +58,7 @@ func (k kind) group(r sim.Resource) schema.GroupResource {
 func (s *Server) handle(ctx context.Context, t *Transport, r *Request) (*http.Response, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cluster.Advance(time.Now())
+	s.cluster.Advance(s.now())
 	s.tell("")
 	defer s.look()
 	defer s.tell(t.name)

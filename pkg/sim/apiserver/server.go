@@ -20,7 +20,9 @@ import (
 // Server is the API server of a cluster. It is safe for concurrent use.
 type Server struct {
 	latency time.Duration
-	nodes   nodeFields
+	// skew is how far the cluster's clock is ahead of time.Now.
+	skew  time.Duration
+	nodes nodeFields
 	// kick makes Run look again at when the cluster changes next.
 	kick chan struct{}
 
@@ -36,13 +38,17 @@ type Server struct {
 }
 
 // New makes the API server of a cluster. Every request takes the latency, half
-// of it before it is handled and half of it after.
+// of it before it is handled and half of it after. The cluster's clock stays as far
+// from time.Now as it is.
 func New(c *sim.Cluster, latency time.Duration) *Server {
 	return &Server{
-		latency: latency, nodes: newNodeFields(), kick: make(chan struct{}, 1),
+		latency: latency, skew: time.Until(c.Now()), nodes: newNodeFields(), kick: make(chan struct{}, 1),
 		cluster: c, seen: c.Version(), watchers: map[*watcher]bool{}, news: make(chan struct{}),
 	}
 }
+
+// now is the time on the cluster's clock.
+func (s *Server) now() time.Time { return time.Now().Add(s.skew) }
 
 // Run lets the cluster's time pass until ctx is done. Without it the cluster
 // changes only when somebody asks.
@@ -50,7 +56,7 @@ func (s *Server) Run(ctx context.Context) {
 	for {
 		var alarm <-chan time.Time // never, if nothing is due
 		if next, due := s.next(); due {
-			alarm = time.After(time.Until(next))
+			alarm = time.After(next.Sub(s.now()))
 		}
 		select {
 		case <-ctx.Done():
@@ -65,7 +71,7 @@ func (s *Server) Run(ctx context.Context) {
 func (s *Server) next() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cluster.Advance(time.Now())
+	s.cluster.Advance(s.now())
 	s.tell("")
 	return s.cluster.Next()
 }
@@ -75,7 +81,7 @@ func (s *Server) next() (time.Time, bool) {
 func (s *Server) Do(f func(*sim.Cluster)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cluster.Advance(time.Now())
+	s.cluster.Advance(s.now())
 	before, was := s.cluster.Next()
 	f(s.cluster)
 	s.tell("")
