@@ -92,9 +92,9 @@ programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
 # words take ten times as long, and finds nothing there: one goroutine does it.
 test-unit: ## Run the quick tests, with the race detector where there is a C compiler
 	@test -n "$(RACE)" || echo "no C compiler: the unit tests run without the race detector"
-	go test $(RACE) -shuffle=on -p=$$((2 * $$(getconf _NPROCESSORS_ONLN))) $$(go list ./... | grep -v -e /test/e2e -e /test/kubelet -e /test/prose)
+	go test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -p=$$((2 * $$(getconf _NPROCESSORS_ONLN))) $$(go list ./... | grep -v -e /test/e2e -e /test/kubelet -e /test/prose)
 	go test ./test/prose
-	go test -C test/random ./...
+	go test -C test/random -timeout=$(TIMEOUT) ./...
 
 test-e2e: ## Run the e2e tests on a real control plane
 	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10 -skip='^TestFault$(if $(QUICK),|^TestConfinementGuards$$)'
