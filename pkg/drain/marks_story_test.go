@@ -14,7 +14,7 @@ import (
 )
 
 // broken is a rule about a condition.
-var broken = plan.MarkRule{Kind: plan.ConditionMark, Name: "Broken", Value: "True", For: 10 * time.Minute, MaxNodes: 2, MinInterval: 24 * time.Hour}
+var broken = plan.MarkRule{Kind: plan.ConditionMark, Name: "Broken", Value: "True", For: 2 * time.Minute, MaxNodes: 2, MinInterval: 20 * time.Minute}
 
 // detect sets the condition Broken, as node-problem-detector does.
 func (s *story) detect(status corev1.ConditionStatus, nodes ...string) {
@@ -50,10 +50,10 @@ func TestStoryMark(t *testing.T) {
 		s.flags.requests = []plan.MarkRule{broken}
 		r := s.start()
 		s.detect(corev1.ConditionTrue, "a")
-		s.wait(6 * time.Minute)
+		s.wait(broken.For / 2)
 		r.kill()
 		r = s.start()
-		s.wait(3*time.Minute + 50*time.Second)
+		s.wait(broken.For/2 - 10*time.Second)
 		if s.request("a") != "" {
 			t.Error("the drain was requested before its time")
 		}
@@ -70,7 +70,7 @@ func TestStoryMark(t *testing.T) {
 		s.await("it is released", time.Minute, func() bool { return !s.node("a").Spec.Unschedulable })
 		r.terminate()
 		r = s.start()
-		s.wait(48 * time.Hour)
+		s.wait(2 * broken.MinInterval)
 		if s.request("a") != "" || r.metric("drainer_mark_rule_nodes", "state", "silent") != 1 {
 			t.Errorf("somebody removed the request, and there is another: %q", s.request("a"))
 		}
@@ -92,7 +92,7 @@ func TestStoryMarkLatch(t *testing.T) {
 			s.detect(corev1.ConditionTrue, fmt.Sprintf("spare-%03d", i+1))
 			s.wait(20 * time.Second)
 		}
-		s.wait(time.Hour)
+		s.wait(10 * time.Minute)
 		latched := func() float64 { return r.metric("drainer_mark_rule_latched", "rule", "condition/Broken") }
 		if latched() != 1 {
 			t.Error("the rule is not latched")
@@ -102,7 +102,7 @@ func TestStoryMarkLatch(t *testing.T) {
 		}
 		r.kill()
 		r = s.start()
-		s.wait(time.Hour)
+		s.wait(10 * time.Minute)
 		if latched() != 1 {
 			t.Error("the rule is not latched any more after a restart")
 		}
@@ -140,7 +140,7 @@ func TestStoryMarkRelease(t *testing.T) {
 		r := s.start()
 		s.detect(corev1.ConditionTrue, "a")
 		s.await("it waits for approval", 11*time.Minute, s.reaches("a", api.Paused))
-		s.wait(time.Hour)
+		s.wait(10 * time.Minute)
 		if s.node("a").Spec.Unschedulable || len(s.evictions("")) > 0 {
 			t.Error("the drain has begun without approval")
 		}
@@ -150,7 +150,7 @@ func TestStoryMarkRelease(t *testing.T) {
 		s.edit("a", func(n *corev1.Node) { n.Labels = map[string]string{"repair": "yes"} })
 		s.wait(5 * time.Minute)
 		s.detect(corev1.ConditionFalse, "a")
-		s.wait(time.Hour)
+		s.wait(10 * time.Minute)
 		if s.request("a") != id {
 			t.Errorf("the node has another mark, and the request is %q", s.request("a"))
 		}

@@ -46,7 +46,7 @@ func mutants() []mutant {
 		{"a drained node times out", "pkg/plan/queue.go", " || !n.memory.FinishedAt.IsZero() {\n		return false", " {\n		return false"},
 		{"a pod under way is forgotten", memory, "if _, sent := o.InFlight[uid]; !sent {", "if true {"},
 		{"the end is counted at every plan", conclude, "plan.ended = result != n.memory.Result", `plan.ended = result != ""`},
-		{"a pod stays blocked forever", keep, `case s.State == Terminating || p.Outcome.Reason == "":`, "case false:"},
+		{"a pod stays blocked forever", keep, `case s.leaves() || p.Outcome.Reason == "":`, "case false:"},
 		{"a task that fails is queued at every plan", tasks, "if c.tasks.NumRequeues(t) == 0 {", "if true {"},
 		{"a failing cordon hides the report", conclude, "	if !plan.Acts() && !plan.Write {\n		plan.Memory.Trouble = \"\"", "	if true {\n		plan.Memory.Trouble = \"\""},
 		{"the cordon comes before the status", conclude, " && announced(plan)", ""},
