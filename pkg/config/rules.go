@@ -37,6 +37,12 @@ type Rule struct {
 	// from the creation of the pod if that is later. Then the pod is evicted. Without
 	// it there is no limit.
 	AtMost *metav1.Duration `json:"atMost,omitempty"`
+	// deleteAfter is how long budgets may hold a pod until it is deleted past them,
+	// as onTimeout Delete does it, one pod of a budget at a time. It needs
+	// allowDelete. Only the time counts in which nothing but a budget holds the pod
+	// and drainer would evict it; a new process counts again from the start. Without it a rule
+	// deletes nothing.
+	DeleteAfter *metav1.Duration `json:"deleteAfter,omitempty"`
 }
 
 // PodMatch says which pods a rule is for.
@@ -87,6 +93,7 @@ func (v *validator) rules(c *DrainerConfiguration) {
 	for i := range c.Rules {
 		r, path := &c.Rules[i], fmt.Sprintf("rules[%d]", i)
 		v.rule(path, r)
+		v.deleteAfter(path, r, c.AllowDelete)
 		v.match(path+".match", &r.Match, c.Pools)
 		if first, twice := named[r.Name]; twice {
 			v.bad(path+".name", r.Name, fmt.Sprintf("expected another name than that of rules[%d]", first))
@@ -123,6 +130,21 @@ func (v *validator) rule(path string, r *Rule) {
 	}
 	if r.Action == plan.IgnorePod && (r.Order != 0 || r.GracePeriod != nil || r.StuckAfter != nil) {
 		v.bad(path+".action", string(r.Action), "expected no order, grace period or time to be stuck with it: the pods stay")
+	}
+}
+
+// deleteAfter: only what is evicted may be deleted, and only if drainer may.
+func (v *validator) deleteAfter(path string, r *Rule, allowDelete bool) {
+	if r.DeleteAfter == nil {
+		return
+	}
+	path += ".deleteAfter"
+	v.positive(path, *r.DeleteAfter)
+	if r.Action != plan.EvictPod && r.Action != plan.AwaitPod {
+		v.bad(path, r.DeleteAfter.Duration, "expected only with the action Evict or WaitCompleted: remove it, or change the action")
+	}
+	if !allowDelete {
+		v.bad(path, r.DeleteAfter.Duration, "expected only with allowDelete: remove it, or set allowDelete")
 	}
 }
 
@@ -214,6 +236,9 @@ func (r *Rule) plan() *plan.Rule {
 	}
 	if r.AtMost != nil {
 		rule.AtMost = r.AtMost.Duration
+	}
+	if r.DeleteAfter != nil {
+		rule.DeleteAfter = r.DeleteAfter.Duration
 	}
 	return rule
 }

@@ -28,6 +28,10 @@ func TestValidateRules(t *testing.T) {
 		"order":                 {"rules: [{name: a, " + some + ", action: Evict, order: 1000001}]", []string{"rules[0].order: Invalid value: 1000001: expected a number from -1000000 to 1000000"}},
 		"no grace":              {"rules: [{name: a, " + some + ", action: Evict, gracePeriod: 0s}]", []string{"rules[0].gracePeriod: Invalid value: 0: expected whole seconds, at least 1s"}},
 		"half a second":         {"rules: [{name: a, " + some + ", action: Evict, gracePeriod: 1500ms}]", []string{"rules[0].gracePeriod"}},
+		"deletes":               {"allowDelete: true\nrules: [{name: a, " + some + ", action: Evict, deleteAfter: 1h}]", nil},
+		"deletes at once":       {"allowDelete: true\nrules: [{name: a, " + some + ", action: Evict, deleteAfter: 0s}]", []string{"rules[0].deleteAfter: Invalid value: 0: expected a duration above 0"}},
+		"deletes what stays":    {"allowDelete: true\nrules: [{name: a, " + some + ", action: Block, deleteAfter: 1h}]", []string{"rules[0].deleteAfter"}},
+		"deletes, not allowed":  {"rules: [{name: a, " + some + ", action: Evict, deleteAfter: 1h}]", []string{"rules[0].deleteAfter"}},
 		"stuck at once":         {"rules: [{name: a, " + some + ", action: Evict, stuckAfter: 0s}]", []string{"rules[0].stuckAfter: Invalid value: 0: expected a duration above 0"}},
 		"no time":               {"rules: [{name: a, " + some + ", action: WaitCompleted, atMost: 0s}]", []string{"rules[0].atMost"}},
 		"at most, but evicted":  {"rules: [{name: a, " + some + ", action: Evict, atMost: 1h}]", []string{"rules[0].atMost: Invalid value: 3600000000000: expected only with the action WaitCompleted: remove it, or change the action"}},
@@ -62,7 +66,8 @@ func TestValidateRules(t *testing.T) {
 
 // TestPlanRules: a plan and what watches pods have the rules as the file has them.
 func TestPlanRules(t *testing.T) {
-	c, problems := decoded(t, `pools: [{name: gpu, nodeSelector: {}}]
+	c, problems := decoded(t, `allowDelete: true
+pools: [{name: gpu, nodeSelector: {}}]
 rules:
 - name: a
   match: {namespaces: [x], podSelector: {matchLabels: {b: c}}, podAnnotations: {d: e}, controllers: [None], minPriority: 1, maxPriority: 2, resources: [f], emptyDir: true, pools: [gpu], budget: None}
@@ -71,6 +76,7 @@ rules:
   gracePeriod: 90s
   stuckAfter: 2h
   atMost: 1h
+  deleteAfter: 5h
 - {name: b, match: {namespaces: [y]}, action: Block}
 `)
 	if problems != nil {
@@ -81,7 +87,7 @@ rules:
 		t.Fatalf("got %+v", r)
 	}
 	a, m := r[0], r[0].Match
-	if a.Name != "a" || a.Action != "WaitCompleted" || a.Order != 3 || *a.GracePeriod != 90 || a.StuckAfter != 2*time.Hour || a.AtMost != time.Hour {
+	if a.Name != "a" || a.Action != "WaitCompleted" || a.Order != 3 || *a.GracePeriod != 90 || a.StuckAfter != 2*time.Hour || a.AtMost != time.Hour || a.DeleteAfter != 5*time.Hour {
 		t.Errorf("got %+v", a)
 	}
 	if m.Namespaces[0] != "x" || m.Pods.String() != "b=c" || m.Annotations["d"] != "e" || m.Controllers[0] != "None" || *m.MinPriority != 1 ||

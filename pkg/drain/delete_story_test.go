@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
@@ -237,6 +238,38 @@ func TestStoryDeleteUnknown(t *testing.T) {
 			t.Errorf("%d deletions were sent, want 3", n)
 		}
 		if n := d.metric("drainer_forced_deletions_total"); n != 3 {
+			t.Errorf("%v deletions are counted, want 3", n)
+		}
+	})
+}
+
+// TestStoryDeleteAfter: a rule ends what a budget never allows although the request
+// has no timeout: after its time, one pod after the other, and everybody is told which
+// rule it was. Pods of other rules stay.
+func TestStoryDeleteAfter(t *testing.T) {
+	tell(t, func(s *story) {
+		s.forced()
+		s.flags.drainTimeout, s.flags.onTimeout = 0, api.Wait
+		s.deployment("db", "n")
+		s.budget("db", "maxUnavailable 0")
+		s.flags.rules = &plan.Rules{List: []*plan.Rule{{Name: "stateless", Match: app("web"), Action: plan.EvictPod, DeleteAfter: 10 * time.Minute}}}
+		d := s.start()
+		s.drain("r", "n")
+		s.wait(9*time.Minute + 50*time.Second)
+		if sent := s.deletions(""); len(sent) > 0 {
+			t.Fatalf("%d deletions were sent before the rule's time", len(sent))
+		}
+		s.await("the pods of the rule are deleted", 10*time.Minute, func() bool { return len(s.deletions("web")) == 3 })
+		s.wait(time.Hour)
+		if sent := s.deletions(""); len(sent) != 3 {
+			t.Errorf("%d deletions were sent, want 3", len(sent))
+		}
+		for _, r := range s.deletions("web") {
+			if notes := s.events(r.Name)["ForcedDeletion"]; len(notes) != 1 || !strings.Contains(notes[0], "deleteAfter of rule stateless") {
+				t.Errorf("the events of %s are %v", r.Name, s.events(r.Name))
+			}
+		}
+		if n := d.metric("drainer_forced_deletions_total", "reason", "budget_never_allows"); n != 3 {
 			t.Errorf("%v deletions are counted, want 3", n)
 		}
 	})

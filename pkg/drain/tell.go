@@ -73,9 +73,12 @@ func (c *Controller) tellPod(ctx context.Context, event plan.Event) {
 func (c *Controller) tellDeleted(ctx context.Context, e *plan.PodDeleted) {
 	c.Observer.PodDeleted(e.Reason)
 	klog.FromContext(ctx).Info("Deleted pod past its budget", "node", e.Node.Name, "pod", key(e.Pod), "request", e.Request,
-		"reason", e.Reason, "budgets", e.Budgets, "gracePeriodSeconds", e.GracePeriod)
-	note := fmt.Sprintf("past PDB %s, which did not let it be evicted, because drain request %s of node %s has timed out",
-		e.Budgets, e.Request, e.Node.Name)
+		"reason", e.Reason, "rule", e.Rule, "budgets", e.Budgets, "gracePeriodSeconds", e.GracePeriod)
+	why := fmt.Sprintf("because drain request %s of node %s has timed out", e.Request, e.Node.Name)
+	if e.Rule != "" {
+		why = fmt.Sprintf("after the deleteAfter of rule %s, for drain request %s of node %s", e.Rule, e.Request, e.Node.Name)
+	}
+	note := fmt.Sprintf("past PDB %s, which did not let it be evicted, %s", e.Budgets, why)
 	c.events.podWarning(e.Pod, "ForcedDeletion", "Deleted "+note)
 	c.events.node(e.Node, "ForcedDeletion", fmt.Sprintf("Deleted pod %s %s", e.Pod.Key(), note), true)
 }

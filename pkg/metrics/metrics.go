@@ -74,7 +74,7 @@ func (m *Metrics) makeEvictions() {
 func (m *Metrics) makeDrains() {
 	m.deletions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "drainer_forced_deletions_total",
-		Help: "Pods deleted past their budgets because a drain has timed out, by what held them.",
+		Help: "Pods deleted past their budgets because a drain has timed out or a rule says deleteAfter, by what held them.",
 	}, []string{"reason"})
 	m.drains = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "drainer_drains_total",

@@ -32,6 +32,8 @@ type PodState struct {
 	Reason Reason
 	// Since is when the state began; zero for pods that are ignored.
 	Since time.Time
+	// counts is true while the pod is held for its rule's DeleteAfter.
+	counts bool
 	// Message is the server's own words, if it has said anything.
 	Message string
 	// Spared is why the pod is not deleted although its node deletes what budgets

@@ -41,9 +41,38 @@ func (p *planner) disallowed(r api.Request) error {
 		api.OnTimeoutAnnotation, api.Delete)
 }
 
-// deletes is true for a drain that deletes the pods that budgets hold.
-func (p *planner) deletes(n *nodeWork) bool {
-	return n.timedOut && p.Config.AllowDelete && p.onTimeout(n) == api.Delete && !n.memory.released() && p.sends(n)
+// mayDelete is true for a drain that may delete pods that budgets hold.
+func (p *planner) mayDelete(n *nodeWork) bool {
+	return p.Config.AllowDelete && !n.memory.released() && p.sends(n)
+}
+
+// deletes is true for a pod that is to be deleted past its budgets: its node's
+// request has timed out, or the pod has been held for as long as its rule says.
+func (p *planner) deletes(n *nodeWork, s *PodState) bool {
+	tooLong := p.heldTooLong(n, s)
+	return p.overdueDeletes(n) || tooLong
+}
+
+// overdueDeletes is true for a node whose request has timed out and says Delete.
+func (p *planner) overdueDeletes(n *nodeWork) bool {
+	return n.timedOut && p.onTimeout(n) == api.Delete
+}
+
+// heldTooLong counts how long budgets hold a pod that its rule lets be deleted, and
+// is true once that is too long. What the pod waits for otherwise does not count,
+// nor does the time in which its node sends nothing.
+func (p *planner) heldTooLong(n *nodeWork, s *PodState) bool {
+	if s.rule == nil || s.rule.DeleteAfter == 0 {
+		return false
+	}
+	s.counts = true
+	since := s.entry.Memory.HeldSince
+	if since.IsZero() {
+		since = p.Now
+	}
+	at := latest(since, n.memory.StartedAt).Add(s.rule.DeleteAfter)
+	p.wakeAt(at)
+	return !p.Now.Before(at)
 }
 
 // force lets pods be deleted past their budgets, the one that is blocked longest
@@ -53,12 +82,12 @@ func (p *planner) force() {
 	p.followForced()
 	var held []heldPod
 	for _, n := range p.nodes {
-		if !p.deletes(n) {
+		if !p.mayDelete(n) {
 			continue
 		}
 		for i := range n.pods {
 			s := &n.pods[i]
-			if s.State != Blocked || !s.Reason.forcible() || s.send == underway {
+			if s.State != Blocked || !s.Reason.forcible() || !p.deletes(n, s) || s.send == underway {
 				continue
 			}
 			if s.Spared = p.spares(s); s.Spared == "" {
@@ -213,6 +242,9 @@ func (p *planner) forceOne(h heldPod) {
 	g.Repeated = false
 	g.Deletion = &PodDeleted{
 		Pod: h.Pod, Node: h.node.node, Request: g.Request, Reason: h.Reason, Budgets: budgetNames(h.budgets), GracePeriod: grace,
+	}
+	if !p.overdueDeletes(h.node) {
+		g.Deletion.Rule = h.rule.Name
 	}
 	p.grants = append(p.grants, g)
 }

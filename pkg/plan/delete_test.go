@@ -374,3 +374,62 @@ func TestBudgetController(t *testing.T) {
 		t.Errorf("a budget with a controller has %q, %v", b.Controller, err)
 	}
 }
+
+// TestDeleteAfter: a rule lets a pod be deleted once budgets, and nothing else,
+// have held it for long enough.
+func TestDeleteAfter(t *testing.T) {
+	for name, test := range map[string]struct {
+		change  func(scene, *Node, *PodMemory, *Rule)
+		deletes []string
+		wake    time.Duration
+		// counts is true if the time goes on.
+		counts bool
+	}{
+		"held long enough":   {func(scene, *Node, *PodMemory, *Rule) {}, []string{"web-1"}, 0, true},
+		"not yet":            {func(_ scene, _ *Node, m *PodMemory, _ *Rule) { m.HeldSince = noon.Add(-9 * time.Minute) }, nil, time.Minute, true},
+		"blocked for long":   {func(_ scene, _ *Node, m *PodMemory, _ *Rule) { m.HeldSince = time.Time{} }, nil, 10 * time.Minute, true},
+		"a rule without it":  {func(_ scene, _ *Node, _ *PodMemory, r *Rule) { r.DeleteAfter = 0 }, nil, 0, false},
+		"a rule that blocks": {func(_ scene, _ *Node, _ *PodMemory, r *Rule) { r.Action = BlockPod }, nil, 0, false},
+		"a rule that waits":  {func(_ scene, _ *Node, _ *PodMemory, r *Rule) { r.Action = AwaitPod }, nil, 0, false},
+		"not allowed":        {func(s scene, _ *Node, _ *PodMemory, _ *Rule) { s.Config.AllowDelete = false }, nil, 0, false},
+		"paused":             {func(_ scene, n *Node, _ *PodMemory, _ *Rule) { n.Annotations[api.PausedAnnotation] = "true" }, nil, 0, false},
+		"a protected budget": {func(s scene, _ *Node, _ *PodMemory, _ *Rule) { s.Budgets["ns"].List[0].Controller = "Cluster pg" }, nil, 0, true},
+		"a budget with room": {func(s scene, _ *Node, _ *PodMemory, _ *Rule) {
+			s.Budgets["ns"].List[0].Allowed = 1
+			s.Budgets["ns"].List[0].Free = 1
+		}, nil, 0, true},
+		"a drain that has just begun": {func(s scene, n *Node, _ *PodMemory, _ *Rule) { started(s, n, noon.Add(-time.Minute)) }, nil, 9 * time.Minute, true},
+		"a budget unprocessed":        {func(s scene, _ *Node, _ *PodMemory, _ *Rule) { s.Budgets["ns"].List[0].Observed = false }, nil, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, n, pod := deleting()
+			s.Config.Timeout, s.Config.OnTimeout = 0, api.Wait
+			started(s, n, noon.Add(-time.Hour))
+			rule := &Rule{Name: "r", Action: EvictPod, DeleteAfter: 10 * time.Minute}
+			pod.Rules = []*Rule{rule}
+			m := refused(BudgetExhausted, time.Hour)
+			m.HeldSince = noon.Add(-10 * time.Minute)
+			test.change(s, n, &m, rule)
+			s.remember(pod, m)
+			p := Make(s.Snapshot)
+			if deletes, _ := deleted(p); !slices.Equal(deletes, test.deletes) {
+				t.Errorf("deletes %v, want %v", deletes, test.deletes)
+			}
+			if at := noon.Add(test.wake); test.wake > 0 && (p.Wake.IsZero() || p.Wake.After(at)) {
+				t.Errorf("wakes at %v, want %v or earlier", p.Wake, at)
+			}
+			node := planOf(t, p, "n")
+			kept, _ := m.kept(node, &node.Pods[0], s.Config, noon)
+			if kept.HeldSince.IsZero() == test.counts {
+				t.Errorf("held since %v, want it to count: %t", kept.HeldSince, test.counts)
+			}
+		})
+	}
+}
+
+// started says when the drain of a node has begun.
+func started(s scene, n *Node, at time.Time) {
+	m := s.Memory.Nodes[n.UID]
+	m.StartedAt = at
+	s.Memory.Nodes[n.UID] = m
+}

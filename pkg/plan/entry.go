@@ -74,6 +74,9 @@ type PodMemory struct {
 	BlockedSince time.Time
 	// BlockedBy is what blocked it last.
 	BlockedBy Reason
+	// HeldSince is since when budgets, and nothing else, hold a pod whose rule says
+	// DeleteAfter; zero if they do not. Each process counts for itself.
+	HeldSince time.Time
 
 	// LeavingSince is when this process saw the pod begin to terminate; zero if it
 	// did not.

@@ -34,6 +34,8 @@ type PodDeleted struct {
 	// Reason is what held the pod, Budgets the budgets, separated by commas.
 	Reason  Reason
 	Budgets string
+	// Rule is the rule whose DeleteAfter it was; empty if the request timed out.
+	Rule string
 	// GracePeriod is in seconds.
 	GracePeriod int64
 }

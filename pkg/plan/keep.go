@@ -110,6 +110,9 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 	if !p.Target || len(s.Pod.Instructions) > 0 && !p.ToldIgnored || !p.ToldStuck && s.Stuck(now, config.StuckAfter) {
 		return false
 	}
+	if s.counts == p.HeldSince.IsZero() {
+		return false
+	}
 	switch s.State {
 	case Blocked:
 		return p.BlockedSince.Equal(s.Since) && p.BlockedBy == s.Reason && (p.ToldBlocked || now.Sub(s.Since) < blockedAfter)
@@ -134,6 +137,12 @@ func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) 
 		p.BlockedSince, p.BlockedBy = s.Since, s.Reason
 	case s.leaves() || p.Outcome.Reason == "":
 		p.BlockedSince = time.Time{}
+	}
+	switch {
+	case !s.counts:
+		p.HeldSince = time.Time{}
+	case p.HeldSince.IsZero():
+		p.HeldSince = now
 	}
 	stuck := s.Stuck(now, config.StuckAfter)
 	if first {

@@ -47,7 +47,7 @@ type words struct {
 
 func (p *planner) wordsOf(n *nodeWork) words {
 	w := words{
-		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), released: n.memory.released(), deletes: p.deletes(n), trouble: n.memory.Trouble,
+		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), released: n.memory.released(), deletes: p.mayDelete(n) && p.overdueDeletes(n), trouble: n.memory.Trouble,
 		halted: n.halted, control: p.Control.text(),
 		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations,
 	}

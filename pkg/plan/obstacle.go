@@ -17,7 +17,7 @@ func (p *planner) obstructs(n *nodeWork, s *PodState) bool {
 	switch {
 	case s.State != Blocked:
 		return false
-	case s.Reason.forcible() && p.willDelete(n) && p.spares(s) == "":
+	case s.Reason.forcible() && p.willDelete(n, s) && p.spares(s) == "":
 		return false
 	case s.Reason == BudgetExhausted && len(s.budgets) == 1 && s.budgets[0].short():
 		at := s.Since.Add(p.Config.StuckAfter)
@@ -28,9 +28,11 @@ func (p *planner) obstructs(n *nodeWork, s *PodState) bool {
 	}
 }
 
-// willDelete is true for a drain that deletes at its timeout what budgets hold.
-func (p *planner) willDelete(n *nodeWork) bool {
-	return p.Config.AllowDelete && p.onTimeout(n) == api.Delete && p.timeout(n) > 0
+// willDelete is true for a pod that is deleted in time if budgets hold it: at the
+// timeout of its node's request, or after what its rule says.
+func (p *planner) willDelete(n *nodeWork, s *PodState) bool {
+	byRule := s.rule != nil && s.rule.DeleteAfter > 0
+	return p.Config.AllowDelete && (byRule || p.onTimeout(n) == api.Delete && p.timeout(n) > 0)
 }
 
 // short is true for a budget whose own pods are not healthy enough: as long as it

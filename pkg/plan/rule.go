@@ -41,6 +41,9 @@ type Rule struct {
 	// AtMost is for how long a pod may hold up the drain until it completes; 0 for
 	// as long as it takes.
 	AtMost time.Duration
+	// DeleteAfter is how long a pod may be held by budgets until it is deleted
+	// past them, if Config.AllowDelete lets it; 0 for never.
+	DeleteAfter time.Duration
 
 	// reason and message are why a built-in rule blocks, and an annotation that
 	// cannot be read.

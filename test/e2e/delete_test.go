@@ -86,6 +86,34 @@ func TestDeleteAtTimeout(t *testing.T) {
 	}
 }
 
+// TestDeleteAfter: a rule lets the pods that it is for be deleted past a budget that
+// never allows anything, although the request has no timeout, and no others.
+func TestDeleteAfter(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.allowDelete()
+	e.create(
+		workload.Deployment(on(e.spec("web", 1), node)), workload.MaxUnavailable(e.namespace, "web", "web", "0"),
+		workload.Deployment(on(e.spec("db", 1), node)), workload.MaxUnavailable(e.namespace, "db", "db", "0"),
+	)
+	e.awaitReady("web", 1)
+	e.awaitReady("db", 1)
+	e.start("--config=" + e.configuration(`allowDelete: true
+rules: [{name: stateless, match: {podSelector: {matchLabels: {app: web}}}, action: Evict, deleteAfter: 2s}]
+`))
+	e.request(node, "r")
+	poll(t, "the pod of the rule is gone", func() bool { return len(e.podsOn(node, "web")) == 0 })
+	sent := e.deletions()
+	if len(sent) != 1 || !strings.HasPrefix(sent[0].ObjectRef.Name, "web-") {
+		t.Fatalf("the deletions are %v, want one of web", sent)
+	}
+	e.awaitEvent(e.namespace, sent[0].ObjectRef.Name, "ForcedDeletion")
+	e.awaitBlocked(node, "db", "budget_never_allows")
+	if len(e.podsOn(node, "db")) != 1 {
+		t.Error("the pod without a rule is gone, too")
+	}
+}
+
 // TestDeleteNotAllowed: without the flag nothing is done, and the node names it.
 // With the flag and without the permission nothing is deleted, and the node says
 // that this is forbidden.

@@ -221,6 +221,9 @@ func verdicts(rules []config.Rule) func(*corev1.Pod) invariant.Verdict {
 				if r.AtMost != nil {
 					v.AtMost = r.AtMost.Duration
 				}
+				if r.DeleteAfter != nil {
+					v.DeleteAfter = r.DeleteAfter.Duration
+				}
 				return v
 			}
 		}
@@ -266,7 +269,7 @@ func rulesOf(flags []string) invariant.Rules {
 			rules.BarePods, rules.YieldAfter = barePods[c.BarePods], c.YieldAfter.Duration
 			rules.UnreachableAfter = c.Plan().IgnoreUnreachableAfter
 			limit(&rules.Limits, c)
-			rules.Pods = verdicts(c.Rules)
+			rules.Pods, rules.AllowDelete = verdicts(c.Rules), c.AllowDelete
 		case "node-selector":
 			key, want, _ := strings.Cut(value, "=")
 			rules.Served = func(n *corev1.Node) bool { return n.Labels[key] == want }

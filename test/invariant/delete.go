@@ -34,8 +34,8 @@ func (c *Checker) judgeDeletion(at time.Time, e Eviction, p *pod, n *node) {
 	if e.UID == "" || e.Grace < 1 {
 		c.violated(OnlyTargets, at, "pod %s is deleted with the UID %q and a grace period of %d s", e.Pod, e.UID, e.Grace)
 	}
-	if at.Sub(n.asking) > c.rules.Patience && !c.deletes(at, n) {
-		c.violated(OnlyTargets, at, "pod %s is deleted although its node %s has no request that has timed out and deletes", e.Pod, n.name)
+	if at.Sub(n.asking) > c.rules.Patience && !c.deletes(at, n) && !c.deletesByRule(at, p, n) {
+		c.violated(OnlyTargets, at, "pod %s is deleted although its node %s has no request that has timed out and deletes, nor the pod a rule that does", e.Pod, n.name)
 	}
 	if why := c.protected(p); why != "" {
 		c.violated(KeepsBudgets, at, "pod %s is deleted although %s", e.Pod, why)
@@ -69,6 +69,12 @@ func (c *Checker) judgePace(at time.Time, e Eviction, b *budget) {
 // hold.
 func (c *Checker) deletes(at time.Time, n *node) bool {
 	return c.rules.AllowDelete && c.onTimeout(n) == api.Delete && n.said.StartedAt != nil && c.overdue(at, n)
+}
+
+// deletesByRule is true for a pod whose rule deletes it by now.
+func (c *Checker) deletesByRule(at time.Time, p *pod, n *node) bool {
+	after := c.verdict(p.Pod).DeleteAfter
+	return c.rules.AllowDelete && after > 0 && n.said.StartedAt != nil && !at.Before(n.said.StartedAt.Add(after))
 }
 
 // protected says why a pod is never deleted past its budgets; empty if it may be.

@@ -75,7 +75,8 @@ func plantedBugs() []planted {
 		{mutant{"a drain begins although its windows are closed", window, "func(w window, _ *Window) bool { return w.starts }", "func(window, *Window) bool { return true }"}, "I9", random},
 		{mutant{"a deletion does not wait for its budget", "pkg/plan/delete.go", "free = free && settled && p.recovered(h, b)", "free = free && settled"}, "I3", random},
 		{mutant{"a managed budget is bypassed", "pkg/plan/delete.go", "case b.Controller != \"\":", "case false:"}, "I3", random},
-		{mutant{"pods are deleted before the timeout", "pkg/plan/delete.go", "return n.timedOut && p.Config.AllowDelete", "return p.Config.AllowDelete"}, "I1", random},
+		{mutant{"pods are deleted before the timeout", "pkg/plan/delete.go", "return n.timedOut && p.onTimeout(n) == api.Delete", "return p.onTimeout(n) == api.Delete"}, "I1", random},
+		{mutant{"a rule deletes pods at once", "pkg/plan/delete.go", "return !p.Now.Before(at)", "return true"}, "I1", random},
 		{mutant{"the last node is cordoned", queue, "p.schedulable <= 1 &&", "p.schedulable <= 0 &&"}, "I9", random},
 	}
 }

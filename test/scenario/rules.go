@@ -21,11 +21,13 @@ type PodRule struct {
 	Action plan.Action
 	Order  int
 	AtMost time.Duration
+	// DeleteAfter is as in drainer's rules.
+	DeleteAfter time.Duration
 }
 
 // String is for people.
 func (r PodRule) String() string {
-	return fmt.Sprintf("%s of %q, tier %q, kind %q: order %d, at most %v", r.Action, r.Namespace, r.Tier, r.Kind, r.Order, r.AtMost)
+	return fmt.Sprintf("%s of %q, tier %q, kind %q: order %d, at most %v, delete after %v", r.Action, r.Namespace, r.Tier, r.Kind, r.Order, r.AtMost, r.DeleteAfter)
 }
 
 // podRules draws rules for pods: none in the simplest case.
@@ -49,6 +51,9 @@ func (g *generator) podRules() {
 		if r.Action == plan.AwaitPod {
 			r.AtMost = g.between("at most", 5*time.Second, 45*time.Second)
 		}
+		if r.Action == plan.EvictPod && g.chance("delete after", 40) {
+			r.DeleteAfter = g.between("delete after", 5*time.Second, 2*time.Minute)
+		}
 		g.ForPods = append(g.ForPods, r)
 	}
 }
@@ -57,7 +62,7 @@ func (g *generator) podRules() {
 func (c *Config) PodRules() *plan.Rules {
 	rules := &plan.Rules{}
 	for i, r := range c.ForPods {
-		rule := &plan.Rule{Name: fmt.Sprintf("rule-%d", i), Action: r.Action, Order: r.Order, AtMost: r.AtMost}
+		rule := &plan.Rule{Name: fmt.Sprintf("rule-%d", i), Action: r.Action, Order: r.Order, AtMost: r.AtMost, DeleteAfter: r.DeleteAfter}
 		if r.Namespace != "" {
 			rule.Match.Namespaces = []string{r.Namespace}
 		}
@@ -93,7 +98,7 @@ var actions = map[plan.Action]invariant.Action{
 func (c *Config) verdict(p *corev1.Pod) invariant.Verdict {
 	for i := range c.ForPods {
 		if r := &c.ForPods[i]; r.matches(p) {
-			return invariant.Verdict{Action: actions[r.Action], Order: r.Order, AtMost: r.AtMost}
+			return invariant.Verdict{Action: actions[r.Action], Order: r.Order, AtMost: r.AtMost, DeleteAfter: r.DeleteAfter}
 		}
 	}
 	return invariant.Verdict{}
