@@ -78,16 +78,31 @@ func (r *row) pods() string {
 	return text
 }
 
+// fixOf is how to let a pod leave: in drainer's own words, which know more of the
+// pod, if they are there.
+func fixOf(s *api.Status, b *api.Blocker) string {
+	for i := range s.CannotFinish {
+		if o := &s.CannotFinish[i]; o.Pod == b.Pod && o.Reason == b.Reason {
+			return o.Fix
+		}
+	}
+	return simulate.Fix(plan.Reason(b.Reason), b.Budget, b.Rule)
+}
+
 // blockers are the pods that hold a node up: since when, why, and how to fix it.
 // What follows from a budget is said once for all its pods.
 func blockers(s *api.Status, now time.Time, width int) []string {
 	var lines []string
+	fix := ""
 	if len(s.Blockers) > 0 {
 		lines = append(lines, "", "Held up by:")
 	}
 	for i := range s.Blockers {
 		b := &s.Blockers[i]
 		lines = append(lines, fit(fmt.Sprintf("  %s: %s for %s (%s)", b.Pod, b.State, age(&b.Since, now), b.Reason), width))
+		if i == 0 || !sameCause(&s.Blockers[i-1], b) {
+			fix = fixOf(s, b)
+		}
 		last := i == len(s.Blockers)-1
 		if !last && sameCause(b, &s.Blockers[i+1]) {
 			continue
@@ -95,7 +110,7 @@ func blockers(s *api.Status, now time.Time, width int) []string {
 		if b.Message != "" {
 			lines = append(lines, wrap("Why: "+b.Message, "    ", width)...)
 		}
-		lines = append(lines, wrap("Fix: "+simulate.Fix(plan.Reason(b.Reason), b.Budget, b.Rule), "    ", width)...)
+		lines = append(lines, wrap("Fix: "+fix, "    ", width)...)
 	}
 	for _, m := range s.MoreBlockers {
 		lines = append(lines, fit(fmt.Sprintf("  and %d more (%s)", m.Count, m.Reason), width))

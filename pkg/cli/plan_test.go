@@ -141,6 +141,10 @@ func TestWhy(t *testing.T) {
 		}}})
 		return n
 	}
+	unready := asks("na", "r", "0 of 1 pods gone", &api.Status{
+		Phase: api.Blocked, Blockers: []api.Blocker{{Pod: "shop/full-1", State: api.BlockedState, Reason: "budget_exhausted", Budget: "shop/full"}},
+		CannotFinish: []api.Obstacle{{Pod: "shop/full-1", Pods: 1, Reason: "budget_exhausted", Budget: "shop/full", Fix: "set AlwaysAllow"}},
+	})
 	deleted := metav1.NewTime(noon.Add(-2 * time.Minute))
 	for name, test := range map[string]struct {
 		node *corev1.Node
@@ -150,6 +154,7 @@ func TestWhy(t *testing.T) {
 		"no request":  {readyNode("na"), pod("web"), []string{"The node has no request", "the API server would admit it"}},
 		"no answer":   {readyNode("na", "drain", "r"), pod("web"), []string{"drainer has not answered yet"}},
 		"blocked":     {blockedNode(), pod("full-1"), []string{"Blocked for the request r", "drainer says: blocked for 6m, by PDB shop/full", "it waits: The disruption budget full needs 2", "Fix: make the pods under PDB shop/full Ready"}},
+		"not Ready":   {unready, pod("full-1"), []string{"Fix: set AlwaysAllow"}},
 		"bare":        {readyNode("na"), pod("bare", bare), []string{"it is blocked: no controller would create it again", "Fix: delete the pod yourself"}},
 		"stays":       {readyNode("na"), pod("x", ofDaemonSet), []string{"it stays: DaemonSet agent would create it again"}},
 		"terminating": {readyNode("na"), pod("x", func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = &deleted, []string{"example.com/wait"} }), []string{"its grace period ended 2m ago; its finalizers are example.com/wait"}},

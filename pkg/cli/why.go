@@ -132,7 +132,7 @@ func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width
 	fix := ""
 	if b := blockerOf(r.Status, key); b != nil {
 		say(fmt.Sprintf("drainer says: %s for %s, %s", b.State, age(&b.Since, now), b.Message))
-		fix = simulate.Fix(plan.Reason(b.Reason), b.Budget, b.Rule)
+		fix = fixOf(r.Status, b)
 	}
 	switch v.Verdict {
 	case leaves:

@@ -3,7 +3,24 @@ package plan
 import "fmt"
 
 // Fix says, for people, how to let the pod leave.
-func (s *PodState) Fix() string { return Fix(s.Reason, budgetNames(s.budgets), s.Rule()) }
+func (s *PodState) Fix() string {
+	fix := Fix(s.Reason, budgetNames(s.budgets), s.Rule())
+	if s.leavesUnready() {
+		fix += ", or set unhealthyPodEvictionPolicy: AlwaysAllow in the PDB, because the pod itself is not Ready"
+	}
+	return fix
+}
+
+// leavesUnready is true for a pod that its budget would let go if it always allowed
+// pods to leave that are not Ready.
+func (s *PodState) leavesUnready() bool {
+	switch s.Reason {
+	case BudgetExhausted, BudgetNeverAllows, BudgetSyncFailed:
+		return !s.Pod.Ready && len(s.budgets) == 1 && !s.budgets[0].AlwaysAllow
+	default:
+		return false
+	}
+}
 
 // Fix says how to let a pod leave that is still there for the reason. Budgets are
 // the names of those that select it, separated by commas; the rule is the name of
