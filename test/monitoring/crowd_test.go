@@ -53,6 +53,12 @@ func exporter(plans func() map[types.UID]plan.NodePlan) http.Handler {
 		queues.NewDepthMetric(name)
 	}
 	m.RegisterPlans(plans, 5*time.Minute)
+	m.RegisterMarks(func() []plan.MarkState {
+		if len(plans()) == 0 {
+			return nil
+		}
+		return []plan.MarkState{{Rule: "condition/KernelDeadlock", Marked: 2, Requested: 1, Silent: 1, MaxNodes: 5}, {Rule: "taint/repair", Latched: true}}
+	})
 	m.RegisterControl(func() (plan.Control, bool) { return plan.Control{}, true })
 	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{})
 }

@@ -58,7 +58,7 @@ var targetLabels = []string{"cluster", "namespace", "job", "instance", "pod"}
 // words are the values of labels that can be named beforehand.
 var words = map[string][]string{
 	"reason": reasons(), "phase": texts(api.Phases()), "result": texts(plan.Results()),
-	"state": {"eligible", "blocked", "terminating", "gone", "ignored", "unconfirmed"}, "name": {"evictions", "tasks"},
+	"state": {"eligible", "blocked", "terminating", "gone", "ignored", "unconfirmed", "marked", "requested", "silent"}, "name": {"evictions", "tasks"},
 }
 
 func reasons() []string {

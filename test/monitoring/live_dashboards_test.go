@@ -32,11 +32,18 @@ func (l *live) askNow(q dashboards.Query, c dashboards.Choices) ([]stage.Series,
 	return l.prometheus.Now(l.ctx, c.Fill(q.Target.Expr), time.Now())
 }
 
+const noRules = "there are no rules for marked nodes"
+
 // emptyOnPurpose are queries that have nothing to show on this stage, by
 // dashboard, panel and name, with the reason. With many nodes they must have.
 var emptyOnPurpose = map[string]string{
 	"drains/Progress by node/ToGo": "every drain that is left has stuck pods",
 	"drains/Pods that come back/A": "none does",
+
+	"drains/Rules for marked nodes/Marked":    noRules,
+	"drains/Rules for marked nodes/Requested": noRules,
+	"drains/Rules for marked nodes/Silent":    noRules,
+	"drains/Rules for marked nodes/Latched":   noRules,
 }
 
 // testDashboards: every query gives data, the same whether the labels of the

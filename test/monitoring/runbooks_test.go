@@ -69,7 +69,7 @@ func blocks(text, language string) []string {
 var kubectlFlags = []string{
 	"--ignore-not-found", "--show-managed-fields",
 	"--all-namespaces", "--field-selector", "--sort-by", "--as", "--previous", "--tail", "--overwrite", "--type",
-	"--raw", "--subresource", "--prefix",
+	"--raw", "--subresource", "--prefix", "--all",
 }
 
 // TestRunbookNames: flags, annotations, metrics, phases and reasons are those

@@ -97,8 +97,17 @@ func drainsNodes() []Panel {
 			query(inDrain+` and on (cluster, node) bottomk(15, `+
 				`min by (cluster, node) (min_over_time(drainer_node_drain_start_timestamp_seconds{$target}[$__range] @ end())))`, "{{cluster}} {{node}}")).runbooks("DrainerDrainTimedOut"),
 		graph("Queued nodes", "Nodes that are queued, by reason: their time, a slot of --max-draining, their group, or other nodes.", "short",
-			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_queued_nodes{$target}))`, "{{reason}}")).stacked().size(24, 6).runbooks("DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode"),
+			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_queued_nodes{$target}))`, "{{reason}}")).stacked().size(16, 6).runbooks("DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode"),
+		table("Rules for marked nodes", "The nodes that each rule of the configuration finds marked, holds a request of, and leaves alone because somebody removed its request; and whether it is latched. Empty without rules.", "short", "Marked",
+			[]named{{"rule", "Rule"}, {"Value #Marked", "Marked"}, {"Value #Requested", "Requested"}, {"Value #Silent", "Silent"}, {"Value #Latched", "Latched"}},
+			column("Marked", byRule("marked")), column("Requested", byRule("requested")), column("Silent", byRule("silent")),
+			column("Latched", `max by (rule) (drainer_mark_rule_latched{$target})`)).size(8, 6).runbooks("DrainerMarkRuleLatched"),
 	}
+}
+
+// byRule are the nodes of each rule for marked nodes that are in a state.
+func byRule(state string) string {
+	return `sum by (rule) (max by (cluster, namespace, job, rule) (drainer_mark_rule_nodes{$target, state="` + state + `"}))`
 }
 
 func one() *float64 {
