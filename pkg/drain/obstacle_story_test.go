@@ -1,10 +1,15 @@
 package drain_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
@@ -51,5 +56,43 @@ func TestStoryUnfinishable(t *testing.T) {
 			}
 			return true
 		})
+	})
+}
+
+// TestStoryNowhere: two nodes whose pods fit nowhere else wait for each other, and
+// both say so, until one is released.
+func TestStoryNowhere(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n1", "n2")
+		s.spares(2)
+		for _, n := range []string{"n1", "n2"} {
+			s.edit(n, func(node *corev1.Node) { node.Labels = map[string]string{"disk": "fast"} })
+		}
+		s.cluster(func(c *sim.Cluster) {
+			c.Run(sim.Workload{
+				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behaviour: quick, NodeSelector: map[string]string{"disk": "fast"},
+			}, "n1", "n1", "n2", "n2")
+		})
+		s.budget("db", "maxUnavailable 1")
+		s.flags.limits = func(c *plan.Config) { c.MaxDraining, _ = plan.ParseShare("100%") }
+		s.start()
+		s.drain("r", "n1", "n2")
+		s.wait(4 * time.Minute)
+		for _, n := range []string{"n1", "n2"} {
+			if o := s.status(n).CannotFinish; len(o) > 0 {
+				t.Errorf("%s says so early: %+v", n, o)
+			}
+		}
+		s.await("both say that they wait for each other", 2*time.Minute, func() bool {
+			for _, n := range []string{"n1", "n2"} {
+				o := s.status(n).CannotFinish
+				if len(o) != 1 || !strings.HasPrefix(o[0].Fix, "n1 and n2 have drain requests: release one") {
+					return false
+				}
+			}
+			return true
+		})
+		s.unannotate("n2", api.DrainAnnotation)
+		s.await("the other is drained", time.Minute, s.drained("r", "n1"))
 	})
 }

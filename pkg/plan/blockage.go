@@ -35,7 +35,7 @@ func causeOf(s *PodState) cause {
 
 // group is the pods that are held up by the same thing.
 type group struct {
-	// first is the oldest of them.
+	// first is the oldest of them, or of those that obstruct the drain.
 	first *PodState
 	pods  int
 }
@@ -70,7 +70,9 @@ func blockers(pods []PodState, now time.Time) blockage {
 		}
 		g := &all.groups[place]
 		g.pods++
-		g.first = slices.MinFunc([]*PodState{g.first, s}, oldestFirst)
+		g.first = slices.MinFunc([]*PodState{g.first, s}, func(a, b *PodState) int {
+			return cmp.Or(falseFirst(b.Obstructs, a.Obstructs), oldestFirst(a, b))
+		})
 	}
 	slices.SortFunc(all.groups, func(a, b group) int { return oldestFirst(a.first, b.first) })
 	return all

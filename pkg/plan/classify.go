@@ -42,6 +42,8 @@ type PodState struct {
 	// Obstructs is true for a pod that keeps the drain from its end, however long
 	// that waits.
 	Obstructs bool
+	// nowhere is set for a pod that obstructs because no schedulable node admits it.
+	nowhere *nowhere
 	// Until is when the pod may be sent again, if that is known.
 	Until time.Time
 

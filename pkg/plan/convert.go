@@ -23,6 +23,7 @@ func NodeOf(node *corev1.Node) *Node {
 		Name:   node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
 		Created: node.CreationTimestamp.Time, Deleting: node.DeletionTimestamp != nil,
 		ProviderID:    node.Spec.ProviderID,
+		Labels:        node.Labels,
 		Annotations:   ours(node.Annotations),
 		Unschedulable: node.Spec.Unschedulable,
 		OwnCordon:     owns(node.ManagedFields, api.CordonFieldManager, "", "f:spec", "f:unschedulable"),
@@ -38,6 +39,7 @@ func NodeOf(node *corev1.Node) *Node {
 		case taint.Key == corev1.TaintNodeUnschedulable, taint.Effect == corev1.TaintEffectPreferNoSchedule:
 		default:
 			n.Repelling = true
+			n.Taints = append(n.Taints, corev1.Taint{Key: taint.Key, Value: taint.Value, Effect: taint.Effect})
 		}
 	}
 	for _, c := range node.Status.Conditions {
@@ -138,6 +140,7 @@ func PodOf(pod *corev1.Pod) *Pod {
 		}
 	}
 	slices.Sort(p.Instructions)
+	p.Placement = placementOf(pod, p)
 	return p
 }
 

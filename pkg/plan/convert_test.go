@@ -35,7 +35,7 @@ func TestNodeOf(t *testing.T) {
 		},
 		"removed by Karpenter": {
 			corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "karpenter.sh/disrupted", Effect: corev1.TaintEffectNoSchedule}}}},
-			Node{Repelling: true, RemovalTaint: "karpenter.sh/disrupted"},
+			Node{Repelling: true, RemovalTaint: "karpenter.sh/disrupted", Taints: []corev1.Taint{{Key: "karpenter.sh/disrupted", Effect: corev1.TaintEffectNoSchedule}}},
 		},
 		"ready":         {corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}}, Node{Ready: true}},
 		"state unknown": {corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}}}, Node{Unreachable: true}},
@@ -77,9 +77,9 @@ func TestNodeOf(t *testing.T) {
 		},
 		"our taint with another effect": {
 			corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: api.QueuedTaint, Effect: corev1.TaintEffectNoSchedule}}}},
-			Node{Repelling: true},
+			Node{Repelling: true, Taints: []corev1.Taint{{Key: api.QueuedTaint, Effect: corev1.TaintEffectNoSchedule}}},
 		},
-		"repelling": {corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}}}, Node{Repelling: true}},
+		"repelling": {corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}}}, Node{Repelling: true, Taints: []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.want.Served = true

@@ -5,6 +5,9 @@ import "fmt"
 // Fix says, for people, how to let the pod leave.
 func (s *PodState) Fix() string {
 	fix := Fix(s.Reason, budgetNames(s.budgets), s.Rule())
+	if s.nowhere != nil {
+		fix = s.nowhere.fix()
+	}
 	if s.leavesUnready() {
 		fix += ", or set unhealthyPodEvictionPolicy: AlwaysAllow in the PDB, because the pod itself is not Ready"
 	}

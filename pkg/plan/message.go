@@ -217,7 +217,11 @@ func (s *PodState) cause() string {
 	switch s.Reason {
 	case BudgetExhausted, BudgetNeverAllows:
 		if len(s.budgets) == 1 {
-			return byBudget(s.budgets[0].Budget, s.Reason)
+			text := byBudget(s.budgets[0].Budget, s.Reason)
+			if s.nowhere != nil {
+				text += nowhereText
+			}
+			return text
 		}
 	case BudgetUnsynced:
 		if len(s.budgets) == 1 {

@@ -11,18 +11,23 @@ import (
 )
 
 // obstructs is true for a pod that keeps the drain from its end, however long that
-// waits. A pod under a budget that lacks healthy pods may still leave once those
-// are healthy: it counts after it has waited for as long as a stuck one.
+// waits. A pod whose budget is used up may still leave once others are healthy. It
+// counts after it has waited for as long as a stuck one, if the budget lacks healthy
+// pods, or what is recreated of its pods finds no node.
 func (p *planner) obstructs(n *nodeWork, s *PodState) bool {
 	switch {
 	case s.State != Blocked:
 		return false
 	case s.Reason.forcible() && p.willDelete(n, s) && p.spares(s) == "":
 		return false
-	case s.Reason == BudgetExhausted && len(s.budgets) == 1 && s.budgets[0].short():
+	case s.Reason == BudgetExhausted && len(s.budgets) == 1:
 		at := s.Since.Add(p.Config.StuckAfter)
 		p.wakeAt(at)
-		return !p.Now.Before(at)
+		if p.Now.Before(at) {
+			return false
+		}
+		s.nowhere = p.nowhereFor(s)
+		return s.nowhere != nil || s.budgets[0].short()
 	default:
 		return s.Reason.lasting()
 	}

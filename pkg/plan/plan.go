@@ -166,6 +166,8 @@ type planner struct {
 	lookups     []*Pod
 	handOver    *Pod
 	wake        time.Time
+	// nowhere is what was found out about placements: nil where a node takes pods.
+	nowhere map[string]*nowhere
 	// windows are the windows as they are now, opening is what nodes say about when
 	// theirs open next, by their places.
 	windows []window

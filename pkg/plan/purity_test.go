@@ -19,7 +19,7 @@ var allowed = []string{
 	"drainer.dev/drainer/pkg/api",
 	"k8s.io/api/core/v1", "k8s.io/api/policy/v1",
 	"k8s.io/apimachinery/pkg/api/errors", "k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apimachinery/pkg/labels",
-	"k8s.io/apimachinery/pkg/types", "k8s.io/apimachinery/pkg/util/intstr",
+	"k8s.io/apimachinery/pkg/selection", "k8s.io/apimachinery/pkg/types", "k8s.io/apimachinery/pkg/util/intstr",
 	"cmp", "encoding/json", "errors", "fmt", "hash/fnv", "maps", "net/http", "slices", "strconv", "strings", "time",
 }
 

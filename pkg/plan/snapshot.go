@@ -103,6 +103,11 @@ type Node struct {
 	// Repelling is true for a node with a NoSchedule or NoExecute taint other
 	// than the one that follows from being unschedulable.
 	Repelling bool
+	// Labels are all labels of the Node.
+	Labels labels.Set
+	// Taints are those that keep pods away, other than the one that follows from
+	// being unschedulable.
+	Taints []corev1.Taint
 	// OwnCordon is true if spec.unschedulable is (also) our own wish.
 	OwnCordon bool
 	// OwnStatus is true if conditions or annotations of ours are on the node.
@@ -144,6 +149,9 @@ type Pod struct {
 	// OwnOrder is the order that the pod's own annotation gives it; nil if none
 	// counts.
 	OwnOrder *int
+	// Placement is what the pod asks of the node that it runs on, encoded; empty if
+	// that is not known, or the pod is not placed again once it leaves its node.
+	Placement string
 	// Created is when the pod was created, in Unix time.
 	Created int64
 	// These stand together since there may be very many pods.

@@ -28,14 +28,28 @@ func (t *texts) pod(p *plan.Pod) *plan.Pod {
 		APIVersion: t.one(p.Controller.APIVersion), Kind: t.one(p.Controller.Kind),
 		Name: t.one(p.Controller.Name), UID: types.UID(t.one(string(p.Controller.UID))),
 	}
-	if p.Labels != nil {
-		shared := make(labels.Set, len(p.Labels))
-		for key, value := range p.Labels {
-			shared[t.one(key)] = t.one(value)
-		}
-		p.Labels = shared
-	}
+	p.Placement = t.one(p.Placement)
+	p.Labels = t.set(p.Labels)
 	return p
+}
+
+// node lets a node that nobody else has yet share its labels' texts with others.
+func (t *texts) node(n *plan.Node) *plan.Node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.Labels = t.set(n.Labels)
+	return n
+}
+
+func (t *texts) set(all labels.Set) labels.Set {
+	if all == nil {
+		return nil
+	}
+	shared := make(labels.Set, len(all))
+	for key, value := range all {
+		shared[t.one(key)] = t.one(value)
+	}
+	return shared
 }
 
 // one is the copy that is shared. Once there are too many they are forgotten,

@@ -107,7 +107,7 @@ func (w *Watcher) watchNodes() <-chan struct{} {
 	client := w.client.CoreV1().Nodes()
 	listed, first := once()
 	return start(w, w.ctx, "nodes", listed, lists(client.List, client.Watch, everything), &corev1.Node{}, sink[*corev1.Node, *plan.Node]{
-		convert: w.selectors.NodeOf, put: w.nodeSeen, remove: w.nodeGone,
+		convert: func(node *corev1.Node) *plan.Node { return w.texts.node(w.selectors.NodeOf(node)) }, put: w.nodeSeen, remove: w.nodeGone,
 		replace: func(nodes []*plan.Node) { w.nodesListed(nodes); first() },
 	})
 }

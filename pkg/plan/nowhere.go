@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// nowhere is said of pods of which no schedulable node admits one: what is recreated
+// of them stays Pending, and their budget does not recover. It names the nodes that
+// would admit them.
+type nowhere struct {
+	draining, cordoned, unhealthy []string
+}
+
+// nowhereFor is nil if a schedulable node admits the pod, or that is not known.
+func (p *planner) nowhereFor(s *PodState) *nowhere {
+	if s.Pod.Placement == "" {
+		return nil
+	}
+	known, ok := p.nowhere[s.Pod.Placement]
+	if !ok {
+		known = findNowhere(p.Nodes, s.Pod.Placement)
+		if p.nowhere == nil {
+			p.nowhere = map[string]*nowhere{}
+		}
+		p.nowhere[s.Pod.Placement] = known
+	}
+	return known
+}
+
+// findNowhere is nil if one of the nodes takes pods of the placement.
+func findNowhere(nodes []*Node, text string) *nowhere {
+	p, ok := parsePlacement(text)
+	if !ok {
+		return nil
+	}
+	found := &nowhere{}
+	for _, n := range nodes {
+		switch p.standingOf(n) {
+		case nodeTakes:
+			return nil
+		case nodeDrains:
+			found.draining = append(found.draining, n.Name)
+		case nodeCordoned:
+			found.cordoned = append(found.cordoned, n.Name)
+		case nodeUnhealthy:
+			found.unhealthy = append(found.unhealthy, n.Name)
+		}
+	}
+	for _, names := range [][]string{found.draining, found.cordoned, found.unhealthy} {
+		slices.Sort(names)
+	}
+	return found
+}
+
+// nowhereText follows what is said about the pod's budget.
+const nowhereText = ", and no schedulable node admits the pod (by node selector, required affinity and taints; requests and volumes are not checked)"
+
+// fix says what to do, and names the nodes.
+func (w *nowhere) fix() string {
+	var ways []string
+	for _, way := range []struct {
+		names     []string
+		one, many string
+	}{
+		{w.draining, "release %s, which has a drain request", "%s have drain requests: release one"},
+		{w.cordoned, "uncordon %s", "uncordon %s"},
+		{w.unhealthy, "make %s Ready", "make %s Ready"},
+	} {
+		if len(way.names) == 0 {
+			continue
+		}
+		format := way.many
+		if len(way.names) == 1 {
+			format = way.one
+		}
+		ways = append(ways, fmt.Sprintf(format, namesText(way.names)))
+	}
+	return strings.Join(append(ways, "add a node that admits the pod"), ", or ")
+}
+
+// mostNamed is how many nodes are named.
+const mostNamed = 2
+
+func namesText(names []string) string {
+	switch {
+	case len(names) <= 1:
+		return strings.Join(names, "")
+	case len(names) <= mostNamed:
+		return strings.Join(names, " and ")
+	default:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), len(names)-mostNamed)
+	}
+}
