@@ -57,7 +57,7 @@ func exporter(plans func() map[types.UID]plan.NodePlan) http.Handler {
 		if len(plans()) == 0 {
 			return nil
 		}
-		return []plan.MarkState{{Rule: "condition/KernelDeadlock", Marked: 2, Requested: 1, Silent: 1, MaxNodes: 5}, {Rule: "taint/repair", Latched: true}}
+		return []plan.MarkState{{Rule: "condition/KernelDeadlock", Marked: 2, Requested: 1, Silent: 1, MaxNodes: 5}, {Rule: "taint/repair", MaxNodes: 1}}
 	})
 	m.RegisterControl(func() (plan.Control, bool) { return plan.Control{}, true })
 	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{})
