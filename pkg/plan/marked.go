@@ -31,16 +31,6 @@ type MarkState struct {
 	waits bool
 }
 
-// text says to people why a rule is latched.
-func (s *MarkState) text() string {
-	why := "more nodes than that have been marked before"
-	if s.over {
-		why = fmt.Sprintf("%d nodes are marked or hold its request", s.counted)
-	}
-	return fmt.Sprintf("rule %s requests no more drains: %s, at most %d may; to fix: correct what marks the nodes or raise maxNodes, then resume the rule by kubectl annotate nodes --all %s-",
-		s.Rule, why, s.MaxNodes, api.LatchedAnnotation)
-}
-
 // MarkPlan is what the rules for marked nodes want changed at one node.
 type MarkPlan struct {
 	// Node is the node as the plan knows it: only that may be changed.
@@ -273,31 +263,6 @@ func (n *markedNode) ask(r *MarkRule, reason string) {
 	n.change(api.RequestedByAnnotation, new("drainer, by its rule "+r.Key()))
 	if r.StartPaused {
 		n.change(api.PausedAnnotation, new("true"))
-	}
-}
-
-// latch lets nodes say that a rule is latched: so many that it stays so, for the
-// next process, too, until somebody resumes it or all of them are gone.
-func latch(nodes []*markedNode, rule int, s *MarkState) {
-	if !s.over {
-		return
-	}
-	missing := s.MaxNodes + 1
-	for _, n := range nodes {
-		if slices.Contains(n.latched, s.Rule) {
-			missing--
-		}
-	}
-	for _, n := range nodes {
-		if missing <= 0 {
-			return
-		}
-		if slices.Contains(n.latched, s.Rule) || !n.node.Marks[rule].Present && !n.holds(s.Rule) {
-			continue
-		}
-		missing--
-		n.latched = append(n.latched, s.Rule)
-		n.events = append(n.events, RuleLatched{Node: n.node, Rule: s.Rule, Text: s.text()})
 	}
 }
 
