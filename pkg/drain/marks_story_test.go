@@ -11,6 +11,7 @@ import (
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
 // broken is a rule about a condition.
@@ -161,5 +162,30 @@ func TestStoryMarkRelease(t *testing.T) {
 		if n := s.node("a"); n.Annotations[api.ReasonAnnotation] != "" || n.Annotations[api.RequestedByAnnotation] != "" {
 			t.Errorf("the node still has %v", n.Annotations)
 		}
+	})
+}
+
+// TestStoryMarkOverruled: somebody writes a request of their own while a rule's is on
+// its way: theirs stays, and the rule makes none.
+func TestStoryMarkOverruled(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("a")
+		s.spares(2)
+		s.flags.requests = []plan.MarkRule{broken}
+		s.server.Add(apiserver.Rule{Match: func(r apiserver.Request) bool {
+			return r.Verb == "patch" && strings.Contains(string(r.Body), api.MarksAnnotation)
+		}, Before: 5 * time.Second})
+		s.start()
+		s.detect(corev1.ConditionTrue, "a")
+		s.wait(broken.For + 2*time.Second)
+		if id := s.request("a"); id != "" {
+			t.Fatalf("the rule's request has arrived already: %s", id)
+		}
+		s.drain("CHG-1", "a")
+		s.wait(time.Minute)
+		if id := s.request("a"); id != "CHG-1" {
+			t.Errorf("the request is %q, want the one that somebody wrote", id)
+		}
+		s.await("it is drained", 5*time.Minute, s.drained("CHG-1", "a"))
 	})
 }

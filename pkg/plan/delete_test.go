@@ -206,6 +206,10 @@ func TestDeletePace(t *testing.T) {
 		"one that terminates without end": {func(s scene) {
 			s.pod("n", "web-2", func(p *Pod) { p.Deadline, p.Grace = noon.Add(-forcedApart), 30*time.Second })
 		}, []string{"web-1"}},
+		"one that terminates, by a clock behind": {func(s scene) {
+			pod := s.pod("n", "web-2", func(p *Pod) { p.Deadline, p.Grace = noon.Add(-5*time.Minute), 30*time.Second })
+			s.remember(pod, PodMemory{LeavingSince: noon.Add(-20 * time.Second)})
+		}, nil},
 		"one that was admitted": {func(s scene) {
 			s.remember(s.pod("n", "web-2"), PodMemory{FirstSeen: noon, AdmittedAt: noon})
 		}, nil},
