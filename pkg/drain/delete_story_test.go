@@ -180,7 +180,7 @@ func TestStoryDeleteRefused(t *testing.T) {
 		d := s.start()
 		s.drain("r", "n")
 		s.await("timed out", 11*time.Minute, s.reaches("n", api.TimedOut))
-		s.wait(time.Hour)
+		s.wait(30 * time.Minute)
 		if sent := s.deletions(""); len(sent) > 0 {
 			t.Errorf("%d deletions were sent", len(sent))
 		}
@@ -191,9 +191,9 @@ func TestStoryDeleteRefused(t *testing.T) {
 		}
 		allow()
 		allow = s.server.Add(apiserver.Rule{Match: deletes, Answer: denied})
-		s.wait(time.Hour)
-		if n := len(s.deletions("web")); n < 3 || n > 60 {
-			t.Errorf("%d deletions were sent in an hour in which they were denied", n)
+		s.wait(30 * time.Minute)
+		if n := len(s.deletions("web")); n < 2 || n > 30 {
+			t.Errorf("%d deletions were sent in half an hour in which they were denied", n)
 		}
 		if n := d.metric("drainer_forced_deletions_total"); n != 0 {
 			t.Errorf("%v deletions are counted, and none took place", n)

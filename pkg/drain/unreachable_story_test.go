@@ -57,7 +57,7 @@ func TestStoryUnreachableWaits(t *testing.T) {
 		s.start()
 		s.ready("n", corev1.ConditionUnknown)
 		s.drain("r", "n")
-		s.wait(24 * time.Hour)
+		s.wait(3 * time.Hour)
 		if s.drained("r", "n")() || len(s.pods("n")) != 1 {
 			t.Error("the node is drained although its pod is there")
 		}
