@@ -121,3 +121,22 @@ func TestMarkCounts(t *testing.T) {
 		})
 	}
 }
+
+// TestFollowRules: a rule that is latched, or resumed, is told once.
+func TestFollowRules(t *testing.T) {
+	m := NewMemory()
+	for i, step := range []struct {
+		latched bool
+		told    int
+	}{{false, 0}, {true, 1}, {true, 0}, {false, 1}, {false, 0}} {
+		events := m.followRules([]MarkState{{Rule: "condition/Deadlock", MaxNodes: 2, Latched: step.latched}})
+		if len(events) != step.told {
+			t.Fatalf("step %d: %d events, want %d", i, len(events), step.told)
+		}
+		for _, e := range events {
+			if c, ok := e.(RuleChanged); !ok || c.Rule != "condition/Deadlock" || c.Latched != step.latched || c.Text == "" {
+				t.Errorf("step %d: the event is %+v", i, e)
+			}
+		}
+	}
+}
