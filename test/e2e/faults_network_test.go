@@ -8,10 +8,10 @@ import (
 	"drainer.dev/drainer/test/faults"
 )
 
-// TestFaultPartition: each of two replicas in turn is cut off from the API server
-// for longer than its lease lasts.
+// TestFaultPartition: two replicas, one after the other, are cut off from the
+// API server for longer than its lease lasts.
 func TestFaultPartition(t *testing.T) {
-	f := disturb(setup(t, 6), "both replicas partitioned in turn, for 20 s each", 2)
+	f := disturb(setup(t, 6), "both replicas partitioned, one after the other, for 20 s each", 2)
 	f.requestAll("fault")
 	for _, proxy := range f.proxies {
 		proxy.Sever(true)
@@ -61,7 +61,7 @@ func TestFaultWatches(t *testing.T) {
 }
 
 // TestFaultGone: watches end after a second, and every other one is refused, as
-// by a server that does not have the version any more.
+// by a server that no longer has the version.
 func TestFaultGone(t *testing.T) {
 	f := disturb(setup(t, 6), "watches cut off, and every other one answered 410 Gone", 1)
 	f.usual(func(r *http.Request) faults.Fault {
@@ -91,8 +91,8 @@ func TestFaultThrottled(t *testing.T) {
 	})
 }
 
-// TestFaultToken: the API server does not know the token any more, and then it
-// does again.
+// TestFaultToken: the API server no longer knows the token, and then it does
+// again.
 func TestFaultToken(t *testing.T) {
 	f := disturb(setup(t, 6), "every request answered 401", 1)
 	f.usual(func(*http.Request) faults.Fault { return faults.Fault{Code: http.StatusUnauthorized} })
