@@ -171,8 +171,8 @@ func TestStatusBounds(t *testing.T) {
 	}
 }
 
-// TestStatusEdited: also a status that somebody has edited is written within its
-// bound, and keeps what the drain cannot continue without.
+// TestStatusEdited: even a status that somebody has edited is written within
+// its bound, and keeps what the drain needs to continue.
 func TestStatusEdited(t *testing.T) {
 	at := time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
 	var many []MoreBlockers

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPausedBy: whatever does not clearly say that drainer may go on is an error,
+// TestPausedBy: whatever does not clearly say that drainer may continue is an error,
 // which says how to resume.
 func TestPausedBy(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -1,4 +1,4 @@
 // Package api is drainer's protocol: what users write on a Node to ask for a
 // drain, and what drainer writes there to answer. It parses and formats, and
-// knows no client, no clock and no cluster.
+// needs no client, no clock and no cluster.
 package api

@@ -111,7 +111,7 @@ func seedStatus(f *testing.F) {
 	}
 }
 
-// FuzzPausedBy: only a ConfigMap that clearly says so lets drainer go on.
+// FuzzPausedBy: only a ConfigMap that clearly says so lets drainer continue.
 func FuzzPausedBy(f *testing.F) {
 	f.Add("paused", "INC-42", "", "")
 	f.Add("pause", "INC-42 database", "paused", "no")

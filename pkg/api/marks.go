@@ -19,7 +19,7 @@ type MarkRecord struct {
 	Request string `json:"request"`
 	// RequestedAt is when the rule requested the drain.
 	RequestedAt time.Time `json:"requestedAt"`
-	// ClearedAt is since when the mark is cleared; nil if it has not cleared.
+	// ClearedAt is when the mark cleared; nil if it has not cleared.
 	ClearedAt *time.Time `json:"clearedAt,omitempty"`
 }
 
@@ -45,7 +45,7 @@ func (m Marks) Format() string {
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
-		return "" // Nothing in it can fail but a year beyond 9999.
+		return "" // It can fail only for a year after 9999.
 	}
 	return string(text)
 }

@@ -5,9 +5,9 @@ package api
 // cannot turn into a drain that nobody asked for.
 const Prefix = "drainer.dev/"
 
-// HoldPrefix begins the annotations by which others keep a node from being
-// released: what follows names who holds it, the value says why. drainer reads
-// them and never writes them.
+// HoldPrefix begins the annotations with which others keep a node from being
+// released. The rest of the key names who holds the node, and the value says
+// why. drainer reads these annotations and never writes them.
 const HoldPrefix = "hold." + Prefix
 
 // Annotations that users write on a Node.
@@ -25,7 +25,7 @@ const (
 	// PriorityAnnotation is an integer: nodes with a higher one begin first, those
 	// with the same by age.
 	PriorityAnnotation = Prefix + "priority"
-	// IgnoreWindowsAnnotation lets a request go past windows and freezes while it
+	// IgnoreWindowsAnnotation makes a request ignore windows and freezes while it
 	// is "true", for emergencies.
 	IgnoreWindowsAnnotation = Prefix + "ignore-windows"
 	// GracePeriodAnnotation overrides the pods' own grace period, in seconds.
@@ -62,8 +62,8 @@ const (
 	LatchedAnnotation = Prefix + "latched"
 )
 
-// QueuedTaint keeps new pods away, if possible, from a node that waits for its
-// turn. Its effect is PreferNoSchedule.
+// QueuedTaint asks the scheduler to avoid a node that is queued. Its effect is
+// PreferNoSchedule.
 const QueuedTaint = Prefix + "queued"
 
 // Field managers. The cordon and the status are applied under two names
@@ -111,10 +111,10 @@ const (
 	Wait OnTimeout = "Wait"
 	// Stop sends no further eviction; the cordon stays.
 	Stop OnTimeout = "Stop"
-	// Release sends no further eviction and takes the cordon back. The node waits
-	// for a request with another ID.
+	// Release sends no further eviction and uncordons the node, which waits for a
+	// request with another ID.
 	Release OnTimeout = "Release"
-	// Delete continues, and deletes pods past the budgets that hold them. drainer
-	// has to be allowed to.
+	// Delete continues, and deletes pods past the budgets that hold them. It has
+	// to be allowed in drainer's configuration.
 	Delete OnTimeout = "Delete"
 )

@@ -30,7 +30,7 @@ type Request struct {
 	OnTimeout OnTimeout
 	// Priority decides who begins first: the higher one.
 	Priority int32
-	// IgnoreWindows lets the request go past windows and freezes.
+	// IgnoreWindows makes the request ignore windows and freezes.
 	IgnoreWindows bool
 	// GracePeriod is in seconds and at least 1, or nil for the pod's own.
 	GracePeriod *int64
@@ -73,8 +73,8 @@ func RequestOf(annotations map[string]string) (r Request, asked bool, err error)
 	return r, true, nil
 }
 
-// sortedKeys lists the annotations under Prefix, sorted, so that messages do
-// not change between two looks at the same Node.
+// sortedKeys lists the annotations under Prefix, sorted, so that the messages
+// for the same Node do not change.
 func sortedKeys(annotations map[string]string) []string {
 	var keys []string
 	for key := range annotations {
@@ -169,17 +169,17 @@ func ParseOnTimeout(value string) (OnTimeout, error) {
 	}
 }
 
-// isAction is true for the words that say what to do with a pod, or at a timeout.
-// Somebody who gives one as an ID wants something else than a drain: most of them
-// say that something is not to happen.
+// isAction is true for the words that say what to do with a pod, or at a
+// timeout. Somebody who uses one as an ID does not want a drain: most of these
+// words prevent something.
 func isAction(id string) bool {
 	return slices.ContainsFunc([]string{
 		"Evict", "Ignore", "WaitCompleted", "Block", string(Wait), string(Stop), string(Release), string(Delete),
 	}, func(word string) bool { return strings.EqualFold(word, id) })
 }
 
-// claim is a text for people on one line, cut to MaxClaimBytes and without what
-// would move the cursor of a terminal.
+// claim is a text for people on one line, cut to MaxClaimBytes, without
+// characters that move the cursor of a terminal.
 func claim(value string) string {
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(value, "")), " ")
 	text = strings.Map(func(r rune) rune {

@@ -35,21 +35,21 @@ type Status struct {
 	RequestedAt *time.Time `json:"requestedAt,omitempty"`
 	// StartedAt is when the drain began, absent while it is queued.
 	StartedAt *time.Time `json:"startedAt,omitempty"`
-	// ReleasedAt is when the request timed out and gave the node back. It stays
+	// ReleasedAt is when the request timed out and the node was released. It stays
 	// until there is a request with another ID.
 	ReleasedAt *time.Time `json:"releasedAt,omitempty"`
 	// FinishedAt is when the node was found drained.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
-	// PausedAt is when the present pause began.
+	// PausedAt is when the current pause began.
 	PausedAt *time.Time `json:"pausedAt,omitempty"`
 	// PausedSeconds is how long earlier pauses lasted; the timeout does not
 	// count them.
 	PausedSeconds int64 `json:"pausedSeconds,omitempty"`
-	// IdleSince is since when the drain has made no progress, absent while it
-	// makes some.
+	// IdleSince is when the drain stopped making progress, absent while it makes
+	// progress.
 	IdleSince *time.Time `json:"idleSince,omitempty"`
 	Pods      PodCounts  `json:"pods"`
-	// Blockers are the pods that hold the drain up, oldest first, at most
+	// Blockers are the pods that block the drain, oldest first, at most
 	// MaxBlockers.
 	Blockers []Blocker `json:"blockers,omitempty"`
 	// MoreBlockers counts the blocked pods that Blockers does not list, by
@@ -64,11 +64,11 @@ type Status struct {
 	// Deletions count the pods that were deleted past the budgets that held them,
 	// by budget.
 	Deletions []Deletions `json:"deletions,omitempty"`
-	// CannotFinish is what keeps the drain from its end however long it waits, at
-	// most MaxObstacles. A drain that is queued says it, too.
+	// CannotFinish is what keeps the drain from finishing however long it waits,
+	// at most MaxObstacles. It is also set while the drain is queued.
 	CannotFinish []Obstacle `json:"cannotFinish,omitempty"`
-	// Warnings are what somebody should look at although it does not hold the
-	// drain up.
+	// Warnings are problems that somebody should look at although they do not
+	// block the drain.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -84,9 +84,9 @@ type PodCounts struct {
 	Unconfirmed int `json:"unconfirmed,omitempty"`
 }
 
-// Verdicts is what a dry run found out about a node's pods. Each verdict stands
-// alone: where several pods share a budget, the API server may admit the eviction
-// of each, and yet not of all.
+// Verdicts are the results of a dry run for a node's pods. Each verdict is
+// independent: if several pods share a budget, the API server may admit the
+// eviction of each of them, but not of all.
 type Verdicts struct {
 	// At is when the last of them was given; nil while they are asked for.
 	At *time.Time `json:"at,omitempty"`
@@ -109,7 +109,7 @@ func (c PodCounts) Remaining() int { return c.Eligible + c.Blocked + c.Terminati
 // drain waits for them.
 func (c PodCounts) Present() int { return c.Remaining() + c.Unconfirmed }
 
-// Blocker is one pod that holds a drain up.
+// Blocker is one pod that blocks a drain.
 type Blocker struct {
 	// Pod is namespace/name.
 	Pod string `json:"pod"`
@@ -145,7 +145,7 @@ type Deletions struct {
 	Count  int    `json:"count"`
 }
 
-// Obstacle is what keeps a drain from its end until somebody acts.
+// Obstacle is what keeps a drain from finishing until somebody acts.
 type Obstacle struct {
 	// Pod is the oldest of the Pods that wait for the same thing, as namespace/name.
 	Pod    string `json:"pod"`
@@ -200,7 +200,7 @@ func (s Status) Format() string {
 	}
 }
 
-// shorten drops the next thing that the status can do without.
+// shorten drops the least important part that the status still has.
 func (s *Status) shorten() {
 	messages := false
 	for i := range s.Blockers {
@@ -226,7 +226,7 @@ func (s *Status) shorten() {
 	}
 }
 
-// strip leaves what a drain cannot continue without. Only a status that somebody
+// strip keeps only what a drain needs to continue. Only a status that somebody
 // has edited is still too long here.
 func (s *Status) strip() {
 	s.MoreBlockers, s.Pool, s.Reason, s.Result = nil, "", "", ""
@@ -279,8 +279,9 @@ func wholeSecond(t *time.Time) *time.Time {
 	return &cut
 }
 
-// writable is a time in whole seconds, and in the years that JSON can write: in
-// its own time zone a time that was read may be in another year than in UTC.
+// writable is a time in whole seconds, within the years that JSON can
+// represent: a time that was read can be in another year in its own time zone
+// than in UTC.
 func writable(t time.Time) time.Time {
 	t = t.UTC().Truncate(time.Second)
 	switch {

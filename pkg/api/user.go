@@ -3,8 +3,8 @@ package api
 import "strings"
 
 // UserAnnotations lists the annotations that users write on a Node, that of the
-// request first. Whoever ends a request removes them all: what stays would hold
-// for the next one.
+// request first. To end a request, remove all of them: those that stay would
+// apply to the next one.
 func UserAnnotations() []string { return requestKeys() }
 
 // IsRequestID is true for a value of DrainAnnotation that asks for a drain, and

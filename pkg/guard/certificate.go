@@ -23,7 +23,7 @@ type Certificate struct {
 // state tells one content of the files from another.
 type state struct{ cert, key string }
 
-// Load reads the certificate. Trouble with a later one goes to the logger.
+// Load reads the certificate. Errors with later versions are logged.
 func Load(logger klog.Logger, certFile, keyFile string) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, logger: logger}
 	if err := c.refresh(); err != nil {

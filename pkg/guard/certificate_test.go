@@ -73,8 +73,8 @@ func served(t *testing.T, config *tls.Config) string {
 	return host
 }
 
-// TestCertificate: a certificate that was replaced is served to the next client,
-// and one that cannot be read never is.
+// TestCertificate: the next client gets a certificate that was replaced, and no
+// client gets one that cannot be read.
 func TestCertificate(t *testing.T) {
 	f := newFiles(t)
 	f.writeFor("first")

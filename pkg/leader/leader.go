@@ -1,9 +1,9 @@
 // Package leader makes one process of several act at a time, by a Lease.
 //
-// It differs from client-go's elector, which it uses, in two ways. The lease is
-// given up only after the leader's work has returned; client-go's
-// ReleaseOnCancel alone frees it while the work still runs. And the work gets a
-// fence: the time until which it may send a request for the lease that it holds.
+// It uses client-go's elector, and differs from it in two ways. The lease is
+// released only after the leader's work has returned; client-go's
+// ReleaseOnCancel releases it while the work still runs. And the work gets a
+// fence: the time until which its lease allows it to send a request.
 package leader
 
 import (
@@ -27,11 +27,11 @@ type Config struct {
 	Lock resourcelock.Interface
 	// Name names the lease in client-go's metrics.
 	Name string
-	// LeaseDuration is how long other candidates wait for a leader that does
-	// not renew, RenewDeadline how long the leader acts after its last renewal,
-	// RetryPeriod how often a candidate tries.
+	// LeaseDuration is how long other candidates wait for a leader that does not
+	// renew the lease, RenewDeadline how long the leader acts after its last
+	// renewal, RetryPeriod how often a candidate tries.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
-	// Leads is told whenever this process begins or ceases to lead.
+	// Leads is called whenever this process starts or stops leading.
 	Leads func(bool)
 	// Work is one term as the leader. It returns soon after ctx is done.
 	Work func(ctx context.Context, term Term)
@@ -74,8 +74,8 @@ type candidate struct {
 	lease *lease
 }
 
-// serve waits for the lease, works one term, and says whether the lease was
-// given up for another process.
+// serve waits for the lease, works one term, and reports whether the lease was
+// released for another process.
 func (c *candidate) serve(ctx context.Context, mayHandOver bool) (handedOver bool, err error) {
 	c.lease.renewed.Store(nil)
 	// The elector outlives ctx until the work is done.
@@ -130,8 +130,8 @@ func (c *candidate) workWhile(ctx, held context.Context, mayHandOver bool) bool 
 	return asked.Load()
 }
 
-// awaitSuccessor says whether another process takes the lease within the time
-// in which a standby does. It may have given the lease up again since.
+// awaitSuccessor reports whether another process takes the lease within the
+// time that a standby needs. That process may have released it again since.
 func (c *candidate) awaitSuccessor(ctx context.Context) bool {
 	logger := klog.FromContext(ctx)
 	ours := c.lease.renewed.Load().term

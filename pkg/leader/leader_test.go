@@ -20,7 +20,7 @@ const (
 	renewDeadline = 10 * time.Second
 )
 
-// election is a lease in a cluster of its own, for which "me" is a candidate.
+// election is a lease in a separate cluster, with the candidate "me".
 type election struct {
 	client *fake.Clientset
 	lock   resourcelock.Interface
@@ -81,7 +81,7 @@ func (e *election) hold(t *testing.T, holder string) {
 	}
 }
 
-// TestLead: the lease is given up only after the work has returned.
+// TestLead: the lease is released only after the work has returned.
 func TestLead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newElection(t)
@@ -92,7 +92,7 @@ func TestLead(t *testing.T) {
 			for range 8 {
 				time.Sleep(time.Second) // On the bubble's clock, which takes no real time.
 				if holder := e.holder(t); holder != "me" {
-					t.Errorf("the lease is held by %q while the work goes on", holder)
+					t.Errorf("the lease is held by %q while the work continues", holder)
 				}
 			}
 			if _, mayAct := term.Fence(); !mayAct {
@@ -135,7 +135,8 @@ func TestLeadStandby(t *testing.T) {
 	})
 }
 
-// TestLeadLost: who cannot renew stops, before another may act.
+// TestLeadLost: a leader that cannot renew the lease stops before another may
+// act.
 func TestLeadLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newElection(t)
@@ -158,8 +159,8 @@ func TestLeadLost(t *testing.T) {
 	})
 }
 
-// TestHandOver: who hands over ends its work, gives the lease up and stands by
-// until another has had it.
+// TestHandOver: a leader that hands over ends its work, releases the lease and
+// stands by until another process has held it.
 func TestHandOver(t *testing.T) {
 	for _, stays := range []time.Duration{time.Millisecond, time.Hour} {
 		synctest.Test(t, func(t *testing.T) { handOver(t, stays) })
@@ -196,7 +197,7 @@ func handOver(t *testing.T, stays time.Duration) {
 	}
 }
 
-// TestHandOverInVain: if nobody takes the lease, the work goes on, and is not
+// TestHandOverInVain: if nobody takes the lease, the work continues, and is not
 // handed over again.
 func TestHandOverInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// farewell bounds each request for the lease once the process is ending.
+// farewell bounds each request for the lease while the process ends.
 const farewell = 700 * time.Millisecond
 
 // lease is the lock that the candidates compete for. It remembers when this
@@ -78,10 +78,10 @@ func (l *lease) bounded(ctx context.Context) (context.Context, context.CancelFun
 // acquired is true once this process has held the lease in the present term.
 func (l *lease) acquired() bool { return l.renewed.Load() != nil }
 
-// fence says until when this process may act. It compares the monotonic clock,
-// so a process that was stopped finds, when it continues, that its time is over;
-// and the wall clock, because the monotonic one stands still while a machine is
-// suspended.
+// fence says until when this process may act. It checks the monotonic clock, so
+// that the time of a stopped process is over when it resumes. It also checks
+// the wall clock, because the monotonic clock does not advance while a machine
+// is suspended.
 func (l *lease) fence() (time.Time, bool) {
 	renewed := l.renewed.Load()
 	if renewed == nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // suspended is the time after a machine was suspended for d at the time t: the
-// wall clock has gone on, the monotonic clock has not. No function of package
+// wall clock has advanced, the monotonic clock has not. No function of package
 // time makes such a Time, so its first word is changed, which holds the seconds
 // of the wall clock from bit 30 on.
 func suspended(t *testing.T, at time.Time, d time.Duration) time.Time {
@@ -20,8 +20,8 @@ func suspended(t *testing.T, at time.Time, d time.Duration) time.Time {
 	return after
 }
 
-// TestSuspended: a leader that wakes up after its machine was suspended finds
-// that its time is over, although the monotonic clock stood still.
+// TestSuspended: the time of a leader is over after its machine was suspended,
+// although the monotonic clock has not advanced.
 func TestSuspended(t *testing.T) {
 	begun := time.Now()
 	now := begun

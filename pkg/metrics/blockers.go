@@ -19,8 +19,8 @@ const (
 	mostNamespaces = 50
 )
 
-// The label of a namespace is pod_namespace: whoever scrapes gives targets the
-// label namespace, and it says where drainer is.
+// The label of a namespace is pod_namespace: Prometheus adds the label
+// namespace to targets, with the namespace that drainer runs in.
 var (
 	stuckSeconds = prometheus.NewDesc("drainer_stuck_pod_seconds",
 		"How long a stuck pod has been blocked or overdue; the oldest 50.", []string{"node", "pod_namespace", "pod_name", "reason"}, nil)
@@ -44,7 +44,7 @@ var (
 	}
 )
 
-// blockers is what holds drains up, over all nodes.
+// blockers is what blocks drains, over all nodes.
 type blockers struct {
 	stuck      []stuckPod
 	budgets    map[string]*blockingBudget
@@ -121,8 +121,9 @@ func (b *blockers) collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// most are the keys of the largest values, at most limit of them. Of equal ones
-// they are always the same: no series comes and goes for nothing.
+// most are the keys of the largest values, at most limit of them. Ties are
+// always broken in the same way, so that no series appears and disappears
+// without a reason.
 func most[V any](all map[string]V, limit int, size func(V) int) []string {
 	keys := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
 		return cmp.Or(cmp.Compare(size(all[b]), size(all[a])), cmp.Compare(a, b))

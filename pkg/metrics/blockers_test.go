@@ -15,9 +15,9 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// guarded are the plans of a node under drain with pods of budgets that have
-// no room: budget i of namespace i%3 has i+1 pods, and wants one healthy pod
-// more than it has.
+// guarded are the plans of a draining node with pods of budgets that allow no
+// disruption: budget i of namespace i%3 has i+1 pods, and needs one more
+// healthy pod than it has.
 func guarded(budgets int, rules ...*plan.Rule) func() map[types.UID]plan.NodePlan {
 	all, _ := plan.ParseShare("100%")
 	node := &plan.Node{
@@ -61,8 +61,8 @@ func wantLines(t *testing.T, text string, lines ...string) {
 	}
 }
 
-// TestBudgets: budgets that block are named with how many pods they block and
-// how far they are from room, those with the most pods first.
+// TestBudgets: budgets that block pods are listed with the number of these pods
+// and their headroom, those with the most pods first.
 func TestBudgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New("v", "c")
@@ -93,8 +93,7 @@ func TestRules(t *testing.T) {
 	})
 }
 
-// TestNamespaces: what holds drains up is counted by namespace, from its first
-// moment on.
+// TestNamespaces: blockers are counted by namespace as soon as they block.
 func TestNamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New("v", "c")

@@ -94,7 +94,8 @@ func (q *Queues) NewAddsMetric(name string) workqueue.CounterMetric {
 	return q.adds.WithLabelValues(name)
 }
 
-// Reset removes what queues that have been shut down would report forever.
+// Reset removes metrics that queues would keep reporting after they have been
+// shut down.
 func (q *Queues) Reset() {
 	q.unfinished.Reset()
 	q.longest.Reset()

@@ -15,11 +15,11 @@ var (
 		[]string{"rule"}, nil)
 )
 
-// marks exports how the rules for marked nodes stand.
+// marks exports the state of the rules for marked nodes.
 type marks func() []plan.MarkState
 
-// RegisterMarks exports how the rules for marked nodes stand that newest returns:
-// nil from a process that does not lead.
+// RegisterMarks exports the state of the rules for marked nodes, as newest
+// returns it: nil from a process that does not lead.
 func (m *Metrics) RegisterMarks(newest func() []plan.MarkState) {
 	m.Registry.MustRegister(marks(newest))
 }

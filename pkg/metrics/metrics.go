@@ -30,7 +30,8 @@ type Metrics struct {
 	leader      *prometheus.GaugeVec
 }
 
-// From tenths of a second to hours: a budget's turn and a night.
+// From tenths of a second, for a budget that recovers quickly, to a whole
+// night.
 var waitBuckets = []float64{.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600}
 
 // New makes the metrics with their labels at 0 and registers them.
@@ -96,8 +97,8 @@ func (m *Metrics) makeDrains() {
 	}, []string{"name"})
 }
 
-// initialise sets every series that can be named beforehand to 0, so that the
-// first event is a rise and not a beginning.
+// initialise sets every series whose labels are known in advance to 0, so that
+// the first event is an increase and not a new series.
 func (m *Metrics) initialise() {
 	for _, a := range plan.KnownAnswers() {
 		m.requests.WithLabelValues(a.Code, string(a.Reason))

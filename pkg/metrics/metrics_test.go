@@ -35,7 +35,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestInitialised: what can be named beforehand starts at 0.
+// TestInitialised: series whose labels are known in advance start at 0.
 func TestInitialised(t *testing.T) {
 	m := New("v", "c")
 	for name, want := range map[string]int{
@@ -123,8 +123,8 @@ func plansOf(nodes ...plan.NodePlan) func() map[types.UID]plan.NodePlan {
 	return func() map[types.UID]plan.NodePlan { return plans }
 }
 
-// TestPlans: gauges of nodes end with their drains, and those that name pods
-// are few.
+// TestPlans: gauges of nodes end with their drains, and the number of those
+// that name pods is limited.
 func TestPlans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		done := draining("done", 0)
@@ -166,8 +166,8 @@ func TestPlans(t *testing.T) {
 	})
 }
 
-// TestStandsBy: a replica that does not lead knows of no nodes, and does not say
-// that there are none.
+// TestStandsBy: a replica that does not lead exports no metrics about nodes,
+// not even zeros.
 func TestStandsBy(t *testing.T) {
 	m := New("v", "c")
 	m.RegisterPlans(func() map[types.UID]plan.NodePlan { return nil }, time.Minute)
@@ -182,8 +182,8 @@ func TestStandsBy(t *testing.T) {
 	wantLines(t, exported(t, m), `drainer_nodes{phase="Blocked"} 0`, `drainer_queued_nodes{reason="slot"} 0`, `drainer_stuck_pods_omitted 0`)
 }
 
-// TestQueuesReset: a queue that was shut down at work does not go on working
-// for ever in the metrics.
+// TestQueuesReset: the metrics of a queue that was shut down while it worked do
+// not report work forever.
 func TestQueuesReset(t *testing.T) {
 	m := New("v", "c")
 	q := m.NewQueues()

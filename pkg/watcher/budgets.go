@@ -19,7 +19,7 @@ func (w *Watcher) budgetOf(pdb *policyv1.PodDisruptionBudget) budget {
 	seen := budget{key: types.NamespacedName{Namespace: pdb.Namespace, Name: pdb.Name}}
 	b, err := plan.BudgetOf(pdb)
 	if err != nil {
-		// The API server, too, takes it as matching nothing.
+		// The API server also treats it as matching nothing.
 		klog.FromContext(w.ctx).Error(err, "Ignoring a budget")
 		return seen
 	}

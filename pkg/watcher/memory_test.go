@@ -45,8 +45,8 @@ func typical(i int) *corev1.Pod {
 	return p
 }
 
-// TestPodMemory: a watched pod takes 1.3 KB at most, whatever its size. It takes 1.4
-// if pods do not share texts.
+// TestPodMemory: a watched pod takes at most 1.3 KB, whatever its size. It
+// takes 1.4 KB if pods do not share texts.
 func TestPodMemory(t *testing.T) {
 	const pods, most = 1000, 1300
 	heap := func() uint64 {
@@ -64,7 +64,7 @@ func TestPodMemory(t *testing.T) {
 	}
 	before := heap()
 	for i := range pods {
-		// As it comes off the wire: nothing is shared with other pods.
+		// As received from the API server: it shares nothing with other pods.
 		wire, err := typical(i).Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -92,8 +92,8 @@ func TestPodMemory(t *testing.T) {
 	runtime.KeepAlive(p)
 }
 
-// TestTextsAreBounded: texts that belong to one pod only do not pile up, and those
-// in use are known again.
+// TestTextsAreBounded: texts of a single pod do not accumulate, and those in
+// use are shared again.
 func TestTextsAreBounded(t *testing.T) {
 	var shared texts
 	for i := range 3 * mostTexts {

@@ -55,8 +55,8 @@ func (w *Watcher) watchPending() <-chan struct{} {
 	})
 }
 
-// unscheduledOf keeps what counts. A pod that the scheduler has not looked at, or
-// that is held back by a gate, says nothing about the room in the cluster.
+// unscheduledOf keeps what counts. A pod that the scheduler has not considered,
+// or that has a scheduling gate, does not show whether the cluster has room.
 func unscheduledOf(pod *corev1.Pod) unscheduled {
 	u := unscheduled{uid: pod.UID}
 	for i := range pod.Status.Conditions {

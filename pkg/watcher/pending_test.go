@@ -31,7 +31,7 @@ func TestUnscheduled(t *testing.T) {
 	}
 }
 
-// TestPending: what changes the number wakes, before long.
+// TestPending: a change of the number wakes the planner soon.
 func TestPending(t *testing.T) {
 	var asked counter
 	w := New(nil, "", plan.Selectors{}, nil, &asked)

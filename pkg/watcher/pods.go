@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// mostListing is how many nodes' pods are listed at a time. While a list is
-	// read its pods are in memory whole.
+	// mostListing is the number of nodes whose pods are listed at a time. While a
+	// list is read, complete pods are in memory.
 	mostListing = 16
-	// listingFor is how long one that takes longer holds the others up.
+	// listingFor is how long a slow list delays the others.
 	listingFor = 5 * time.Second
 )
 
@@ -34,8 +34,8 @@ type nodePods struct {
 	list   []*plan.Pod // sorted; rebuilt when nil
 }
 
-// Watch implements drain.View: it starts the watches that are missing and
-// stops those that are not needed any more.
+// Watch implements drain.View: it starts missing watches and stops those that
+// are no longer needed.
 func (w *Watcher) Watch(nodes map[string]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,9 +96,9 @@ func (w *Watcher) podSeen(p *nodePods, pod *plan.Pod) {
 	}
 }
 
-// set takes a pod that is there, and says whether anything of it has changed.
-// Much of what is written to a pod is nothing that a plan reads: the API server
-// alone writes twice to each pod that it evicts.
+// set stores a pod that exists, and reports whether anything that a plan reads
+// has changed. Many writes to a pod change nothing that a plan reads: the API
+// server itself writes twice to each pod that it evicts.
 func (p *nodePods) set(pod *plan.Pod) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,8 +106,8 @@ func (p *nodePods) set(pod *plan.Pod) (news bool) {
 	if was != nil && reflect.DeepEqual(was, pod) {
 		return false
 	}
-	// A pod that was deleted and created again between two events has another
-	// UID under the same name.
+	// A pod that was deleted and recreated between two events has the same name
+	// and another UID.
 	if was == nil {
 		for uid, old := range p.pods {
 			if old.Namespace == pod.Namespace && old.Name == pod.Name {

@@ -12,14 +12,15 @@ import (
 // mostTexts bounds the texts that are kept for sharing.
 const mostTexts = 4096
 
-// texts lets equal texts share their memory: each pod comes off the wire with
-// its own copy of the names of its node, its controller and its labels.
+// texts lets equal texts share memory: each pod that is received has its own
+// copy of the names of its node, its controller and its labels.
 type texts struct {
 	mu    sync.Mutex
 	known map[string]string
 }
 
-// pod lets a pod that nobody else has yet share its texts.
+// pod replaces the texts of a pod by shared ones. Nobody else may have the pod
+// yet.
 func (t *texts) pod(p *plan.Pod) *plan.Pod {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -33,7 +34,8 @@ func (t *texts) pod(p *plan.Pod) *plan.Pod {
 	return p
 }
 
-// node lets a node that nobody else has yet share its labels' texts with others.
+// node replaces the texts of a node's labels by shared ones. Nobody else may
+// have the node yet.
 func (t *texts) node(n *plan.Node) *plan.Node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -52,8 +54,9 @@ func (t *texts) set(all labels.Set) labels.Set {
 	return shared
 }
 
-// one is the copy that is shared. Once there are too many they are forgotten,
-// and those in use are soon known again: most texts are of one pod only.
+// one is the shared copy of a text. When there are too many texts, all are
+// forgotten, and those in use are soon stored again: most texts belong to a
+// single pod.
 func (t *texts) one(s string) string {
 	if known, ok := t.known[s]; ok {
 		return known

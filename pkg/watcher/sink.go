@@ -12,9 +12,10 @@ import (
 // Its functions are called by one goroutine at a time.
 type sink[O v1.Object, T any] struct {
 	convert func(O) T
-	// put takes an object that was added or changed, remove one that is gone.
+	// put stores an object that was added or changed, remove removes one that was
+	// deleted.
 	put, remove func(T)
-	// replace takes all objects that are there.
+	// replace stores all objects that exist.
 	replace func([]T)
 }
 

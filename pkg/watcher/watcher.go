@@ -22,10 +22,10 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// Planner is told when a plan may come out differently. Its methods must not
-// block.
+// Planner is notified when a new plan may differ from the last one. Its methods
+// must not block.
 type Planner interface {
-	// Wake asks for a plan at once, WakeSoon for one before long.
+	// Wake requests a plan at once, WakeSoon one that can wait for more events.
 	Wake()
 	WakeSoon()
 }
@@ -33,7 +33,8 @@ type Planner interface {
 // Watcher watches a cluster. New starts nothing; Run does.
 type Watcher struct {
 	client kubernetes.Interface
-	// namespace is drainer's own: the ConfigMap drainer-control is there.
+	// namespace is the one that drainer runs in, with the ConfigMap
+	// drainer-control.
 	namespace string
 	selectors plan.Selectors
 	ledger    *drain.Ledger
@@ -42,7 +43,7 @@ type Watcher struct {
 	synced chan struct{}
 	// pending are the pods without a node; nil if they are not watched.
 	pending *pendingPods
-	// listing bounds the first lists of nodes' pods that are read at a time.
+	// listing bounds how many nodes' pods are listed at the same time.
 	listing chan struct{}
 	// texts is what the watched pods share.
 	texts texts
@@ -216,7 +217,7 @@ func (w *Watcher) nodeSeen(n *plan.Node) {
 	}
 }
 
-// matters is false for a heartbeat: nothing but the version has changed.
+// matters is false for a heartbeat, in which only the version has changed.
 func matters(was, now *plan.Node) bool {
 	if was == nil {
 		return true

@@ -19,8 +19,8 @@ type counter struct{ wakes, soon int }
 func (c *counter) Wake()     { c.wakes++ }
 func (c *counter) WakeSoon() { c.soon++ }
 
-// TestDaemonSets: the set is replaced and not changed, and a change that changes
-// nothing asks for no plan.
+// TestDaemonSets: the set is replaced instead of changed, and an event without
+// a change requests no plan.
 func TestDaemonSets(t *testing.T) {
 	var asked counter
 	w := New(nil, "", plan.Selectors{}, nil, &asked)
@@ -39,7 +39,7 @@ func TestDaemonSets(t *testing.T) {
 	}
 }
 
-// TestPodReplaced: a pod created again under its name replaces the other.
+// TestPodReplaced: a recreated pod replaces the old one of the same name.
 func TestPodReplaced(t *testing.T) {
 	p := &nodePods{pods: map[types.UID]*plan.Pod{}}
 	p.set(&plan.Pod{Namespace: "ns", Name: "db-0", UID: "old"})
@@ -55,9 +55,9 @@ func TestPodReplaced(t *testing.T) {
 	}
 }
 
-// TestPodWithoutNews: a pod of which nothing has changed that a plan reads, such
-// as one with the condition that the API server writes before it evicts, wakes
-// nobody and leaves the list as it is.
+// TestPodWithoutNews: a change that no plan reads, such as the condition that
+// the API server writes before it evicts a pod, wakes nobody and does not
+// change the list.
 func TestPodWithoutNews(t *testing.T) {
 	var asked counter
 	w := New(nil, "", plan.Selectors{}, nil, &asked)
@@ -82,7 +82,7 @@ func TestPodWithoutNews(t *testing.T) {
 	}
 }
 
-// TestHeartbeat: a node whose version alone has changed wakes nobody.
+// TestHeartbeat: a node of which only the version has changed wakes nobody.
 func TestHeartbeat(t *testing.T) {
 	var asked counter
 	w := New(nil, "", plan.Selectors{}, nil, &asked)
@@ -100,7 +100,8 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
-// TestServed: a node that the selector does not match is there and not served.
+// TestServed: a node that the selector does not match is in the snapshot, and
+// is not served.
 func TestServed(t *testing.T) {
 	selector, err := labels.Parse("pool=a")
 	if err != nil {
