@@ -14,18 +14,18 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// What the API server makes of the daemon's writes to a node: server-side apply,
-// as far as it matters who wants the node cordoned.
+// How the API server handles the daemon's writes to a node: the part of
+// server-side apply that records who wants the node cordoned.
 
 const (
 	cordonFields = `{"f:spec":{"f:unschedulable":{}}}`
 	statusFields = `{"f:status":{"f:conditions":{}}}`
-	// firstManager is whom the API server takes for the manager of what was
-	// there before the first apply.
+	// firstManager is the manager that the API server records for fields that
+	// existed before the first apply.
 	firstManager = "before-first-apply"
 )
 
-// applyCordon states the daemon's wish that the node be unschedulable.
+// applyCordon applies spec.unschedulable for the daemon.
 func applyCordon(node *corev1.Node) {
 	if node.Spec.Unschedulable && !cordonOwned(node) {
 		setManager(node, firstManager, metav1.ManagedFieldsOperationUpdate, "", cordonFields)
@@ -34,8 +34,8 @@ func applyCordon(node *corev1.Node) {
 	setManager(node, api.CordonFieldManager, metav1.ManagedFieldsOperationApply, "", cordonFields)
 }
 
-// removeCordon takes the wish back. The node stays unschedulable if somebody
-// else wishes it, too.
+// removeCordon removes the daemon's field. The node stays unschedulable if
+// somebody else also owns the field.
 func removeCordon(node *corev1.Node) {
 	removeManagers(node, func(e *metav1.ManagedFieldsEntry) bool {
 		return e.Manager == api.CordonFieldManager && e.Operation == metav1.ManagedFieldsOperationApply
@@ -43,8 +43,8 @@ func removeCordon(node *corev1.Node) {
 	node.Spec.Unschedulable = node.Spec.Unschedulable && cordonOwned(node)
 }
 
-// cordonBy is an update of spec.unschedulable by somebody else. One that changes
-// nothing is not noted.
+// cordonBy is an update of spec.unschedulable by somebody else. An update that
+// changes nothing is not recorded.
 func cordonBy(node *corev1.Node, manager string, unschedulable bool) {
 	if node.Spec.Unschedulable == unschedulable {
 		return
@@ -64,8 +64,8 @@ func cordonOwned(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return ownsCordon(&e) })
 }
 
-// removeManagers removes entries. Of one that owns more than the cordon, the
-// rest is lost: nothing asks for it.
+// removeManagers removes entries. If a manager owns more than the cordon, that
+// is lost, too: nothing needs it.
 func removeManagers(node *corev1.Node, which func(*metav1.ManagedFieldsEntry) bool) {
 	node.ManagedFields = slices.DeleteFunc(node.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return which(&e) })
 }

@@ -14,7 +14,8 @@ type daemon struct {
 	loop *Loop
 	// number is which daemon of the loop it is: the first is 1.
 	number int
-	// dead is true once it has crashed: what is on the agenda for it is void.
+	// dead is true once it has crashed: its appointments on the agenda no longer
+	// count.
 	dead  bool
 	began time.Time
 
@@ -26,14 +27,14 @@ type daemon struct {
 	// busy counts the workers that send an eviction or wait for the limiter.
 	busy int
 
-	// facts are what tasks have learned and the next plan has to know.
+	// facts are what tasks have learned, for the next plan.
 	facts []plan.Fact
 	tasks tasks
 	// plans is the newest plan, by node; planned is its number.
 	plans   map[types.UID]*plan.NodePlan
 	planned int
-	// after is the number of the plan up to which nothing was known of the last
-	// write to a node: those plans are out of date.
+	// after is the number of the last plan that was made without knowing about the
+	// last write to a node: plans up to that one are out of date.
 	after map[types.UID]int
 
 	// dueAt is when the next plan is made; zero for never. restUntil is the
@@ -73,7 +74,7 @@ func (d *daemon) later(after time.Duration, do func()) {
 	})
 }
 
-// wake asks for a plan at once, wakeSoon for one before long.
+// wake requests a plan at once, wakeSoon one that can wait for more events.
 func (d *daemon) wake()     { d.planAt(d.loop.Now()) }
 func (d *daemon) wakeSoon() { d.planAt(d.loop.Now().Add(plan.SoonAfter)) }
 
@@ -93,7 +94,7 @@ func (d *daemon) planAt(t time.Time) {
 	})
 }
 
-// plan makes one plan and lets it be carried out.
+// plan makes one plan and has it carried out.
 func (d *daemon) plan() {
 	now := d.loop.Now()
 	d.dueAt, d.restUntil = time.Time{}, now.Add(plan.ShortestRest)
@@ -156,7 +157,7 @@ func (d *daemon) carryOut(p *plan.Plan) {
 	d.queueTasks(p)
 }
 
-// tell passes events on, and releases what they free.
+// tell passes events on, and releases the reservations that they end.
 func (d *daemon) tell(events []plan.Event) {
 	for _, event := range events {
 		switch e := event.(type) {

@@ -31,7 +31,7 @@ func (d *daemon) pump() {
 	}
 }
 
-// sendNext lets a busy worker send what the newest plan wants sent first.
+// sendNext lets a busy worker send the first grant of the newest plan.
 func (d *daemon) sendNext() {
 	now := d.loop.Now()
 	g, taken := d.outbox.Take(now, d.ledger.Reserve)
@@ -57,7 +57,7 @@ func (d *daemon) sendNext() {
 	d.detachIfSlow(g.Pod.UID, func() bool { return held }, release)
 }
 
-// detachIfSlow lets a request that takes long go on without a worker.
+// detachIfSlow lets a slow request continue without a worker.
 func (d *daemon) detachIfSlow(uid types.UID, held func() bool, release func()) {
 	d.later(plan.SlowAfter, func() {
 		if held() && d.outbox.Detach(uid) {
@@ -67,7 +67,7 @@ func (d *daemon) detachIfSlow(uid types.UID, held func() bool, release func()) {
 	})
 }
 
-// evicted takes in the answer to an eviction.
+// evicted handles the answer to an eviction.
 func (d *daemon) evicted(g plan.Grant, sent time.Time, err error) {
 	code := 0
 	if err == nil {
@@ -88,8 +88,8 @@ func (d *daemon) evicted(g plan.Grant, sent time.Time, err error) {
 	d.pump()
 }
 
-// evict is the API server's side of an eviction, or of a deletion. Before an
-// eviction comes a webhook, and takes its time.
+// evict is the API server's side of an eviction, or of a deletion. A webhook
+// may come before an eviction, and take some time.
 func (l *Loop) evict(g *plan.Grant, to reply) {
 	if g.Deletion != nil {
 		to(0, l.cluster.DeletePod(types.NamespacedName{Namespace: g.Pod.Namespace, Name: g.Pod.Name}, metav1.DeleteOptions{

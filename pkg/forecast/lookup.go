@@ -9,7 +9,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// lookUp finds out what became of an eviction.
+// lookUp looks up the outcome of an eviction.
 func (d *daemon) lookUp(t task) {
 	var pod *corev1.Pod
 	d.send(Request{Verb: GetPod, Object: t.object, UID: t.pod}, plan.TaskTimeout, atOnce(func() error {
@@ -24,7 +24,7 @@ func (d *daemon) lookUp(t task) {
 	})
 }
 
-// readBudget reads a budget of which no event came.
+// readBudget reads a budget for which no event has arrived.
 func (d *daemon) readBudget(t task) {
 	var budget *policyv1.PodDisruptionBudget
 	asked := d.loop.Now()
@@ -47,7 +47,7 @@ func (d *daemon) budgetRead(t task, budget *policyv1.PodDisruptionBudget, asked 
 	}
 	b, err := plan.BudgetOf(budget)
 	if err != nil {
-		// The API server, too, takes it as matching nothing.
+		// The API server also treats it as matching nothing.
 		d.ledger.Forget(t.object)
 		return
 	}

@@ -8,11 +8,11 @@ import (
 	"drainer.dev/drainer/pkg/sim"
 )
 
-// Options are how the daemon is configured, how fast the API server is, and who
-// is told what happens.
+// Options are the daemon's configuration, the speed of the API server, and the
+// hooks to call.
 type Options struct {
 	Config plan.Config
-	// Selectors say what a node is by its labels.
+	// Selectors say what a node is, by its labels.
 	Selectors plan.Selectors
 	// QPS and Burst limit evictions over all nodes; a QPS of 0 is no limit.
 	QPS   float64
@@ -46,18 +46,19 @@ type Hooks struct {
 	// Answered is called for every request once the daemon has its answer, which
 	// is nil or the error. A request whose daemon has crashed gets none.
 	Answered func(Request, error)
-	// Evicted is called with what an eviction came to, as the next plan will
+	// Evicted is called with the outcome of an eviction, as the next plan will
 	// know it.
 	Evicted func(plan.Answered)
 	// Planned is called with every plan, before anything of it is carried out.
 	Planned func(*plan.Snapshot, *plan.Plan)
-	// Event is called with what the daemon would tell people and metrics.
+	// Event is called with every event that the daemon would report to people and
+	// metrics.
 	Event func(plan.Event)
 	// Changed is called for every change of the cluster, in order and at the
 	// time of the change.
 	Changed func(sim.Change)
 	// Lag is how much later than usual a watch shows a change. A watch shows
-	// changes in order, so one that is late holds up those after it.
+	// changes in order, so a late one delays those after it.
 	Lag func(sim.Change) time.Duration
 }
 
@@ -84,12 +85,12 @@ func New(c *sim.Cluster, o Options) *Loop {
 // Now is the time on the cluster's clock.
 func (l *Loop) Now() time.Time { return l.cluster.Now() }
 
-// Cluster is the cluster as it is. It may be changed between two steps and in
+// Cluster is the current cluster. You may change it between two steps and in
 // hooks.
 func (l *Loop) Cluster() *sim.Cluster { return l.cluster }
 
-// Start starts a daemon that knows nothing but what it reads. One that runs
-// crashes before.
+// Start starts a daemon that knows only what it reads. A running daemon crashes
+// first.
 func (l *Loop) Start() {
 	l.Crash()
 	l.daemons++
@@ -112,7 +113,7 @@ func (l *Loop) Running() bool { return l.daemon != nil }
 // Daemons is how many daemons were started.
 func (l *Loop) Daemons() int { return l.daemons }
 
-// At lets something happen at a time, or now if that has passed.
+// At schedules do for a time, or for now if that has passed.
 func (l *Loop) At(t time.Time, do func()) {
 	if now := l.Now(); t.Before(now) {
 		t = now
@@ -167,7 +168,7 @@ func (l *Loop) next() (time.Time, bool) {
 	return next, due
 }
 
-// passOn tells of the changes of the cluster since the last time.
+// passOn reports the changes of the cluster since the last call.
 func (l *Loop) passOn() {
 	for {
 		changes := l.cluster.Since(l.seen)

@@ -111,7 +111,7 @@ func TestDrain(t *testing.T) {
 }
 
 // TestOthersCordon: a cordon that was there before stays after the release, and
-// one of a person's is noted.
+// a person's cordon is recorded.
 func TestOthersCordon(t *testing.T) {
 	c := newCluster("a", "b", "spare")
 	l := forecast.New(c, options())
@@ -143,7 +143,8 @@ func TestUncordonRestored(t *testing.T) {
 	await(t, l, time.Minute, cordoned)
 }
 
-// TestCrash: the daemon that starts after a crash goes on where the other was.
+// TestCrash: the daemon that starts after a crash continues where the previous
+// one stopped.
 func TestCrash(t *testing.T) {
 	c := newCluster("a", "spare")
 	web(c, 1, "a", "a", "a", "a", "a", "a")
@@ -247,7 +248,7 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
-// TestLag: a watch that lags delays the drain, and nothing is asked twice.
+// TestLag: a watch that lags delays the drain, and no request is sent twice.
 func TestLag(t *testing.T) {
 	run := func(lag time.Duration) (time.Duration, int) {
 		c := newCluster("a", "spare")

@@ -11,8 +11,8 @@ import (
 	"drainer.dev/drainer/pkg/sim"
 )
 
-// reconcile does at a node what the newest plan says, if that plan knows of the
-// last write to the node.
+// reconcile carries out the newest plan for a node, if that plan knows about
+// the last write to the node.
 func (d *daemon) reconcile(t task) {
 	n := d.plans[t.node]
 	end := func(err error) { d.ended(t, done, err) }
@@ -34,7 +34,7 @@ func (d *daemon) reconcile(t task) {
 	}
 }
 
-// actAt does what there is to do at a node besides its report and release.
+// actAt carries out everything for a node except its report and release.
 func (d *daemon) actAt(n *plan.NodePlan, end func(error)) {
 	act := func() {
 		switch {
@@ -57,7 +57,7 @@ func (d *daemon) actAt(n *plan.NodePlan, end func(error)) {
 	act()
 }
 
-// follow goes on with next unless what came before failed.
+// follow continues with next unless the previous step failed.
 func follow(next func(), end func(error)) func(error) {
 	return func(err error) {
 		if err != nil {
@@ -181,7 +181,7 @@ func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 	}, end))
 }
 
-// read reads a node whose watch does not show our last write.
+// read reads a node whose watch does not show the last write of the daemon.
 func (d *daemon) read(n *plan.Node, end func(error)) {
 	version := ""
 	request := Request{Verb: GetNode, Object: types.NamespacedName{Name: n.Name}, UID: n.UID}

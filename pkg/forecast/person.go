@@ -6,7 +6,7 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// What people do to a cluster. A node that does not exist is left alone.
+// What people do to a cluster. Nothing happens if the node does not exist.
 
 // Request asks for the drain of nodes, as kubectl annotate does.
 func (l *Loop) Request(id string, nodes ...string) {
@@ -37,8 +37,8 @@ func (l *Loop) Unannotate(node, key string) {
 	l.edit(node, func(n *corev1.Node) { delete(n.Annotations, key) })
 }
 
-// Cordon makes a node unschedulable for the manager, such as kubectl; Uncordon
-// makes it schedulable whoever wished otherwise.
+// Cordon makes a node unschedulable, with a manager such as kubectl; Uncordon
+// makes it schedulable, whoever cordoned it.
 func (l *Loop) Cordon(node, manager string) {
 	l.edit(node, func(n *corev1.Node) { cordonBy(n, manager, true) })
 }

@@ -10,8 +10,8 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// task is one thing to do at the API server other than evicting. It is a hint:
-// what is done is what the newest plan says then.
+// task is any work on the API server other than an eviction. It is a hint: when
+// it runs, it carries out the newest plan.
 type task struct {
 	kind taskKind
 	// node is a Node's UID, pod and budget name objects.
@@ -44,8 +44,8 @@ func newTasks() tasks {
 	return tasks{running: map[task]bool{}, again: map[task]bool{}, failures: map[task]int{}}
 }
 
-// queueTasks queues what the plan wants done, unless it failed and waits to be
-// retried.
+// queueTasks queues the tasks of the plan, except those that failed and wait
+// for a retry.
 func (d *daemon) queueTasks(p *plan.Plan) {
 	queue := func(t task) {
 		if d.tasks.failures[t] == 0 {
@@ -73,7 +73,8 @@ func (d *daemon) queueTasks(p *plan.Plan) {
 	d.runTasks()
 }
 
-// addTask queues a task. One that runs is queued again when it has ended.
+// addTask queues a task. A task that is running is queued again when it has
+// ended.
 func (d *daemon) addTask(t task) {
 	q := &d.tasks
 	switch {
@@ -102,8 +103,8 @@ func (d *daemon) urgent(t task) bool {
 	}
 }
 
-// rival is the task that may not run while this one does: a cordon that lands
-// after the release would be one of which nothing tells.
+// rival is the task that must not run at the same time as this one: nothing on
+// the node would explain a cordon that takes effect after the release.
 func rival(t task) (other task, is bool) {
 	switch t.kind {
 	case nodeTask:
@@ -130,19 +131,19 @@ func (d *daemon) runTasks() {
 	}
 }
 
-// progress is how far a task came.
+// progress is the result of a task.
 type progress int
 
 const (
-	// done: it did what there was to do, or failed.
+	// done: it did its work, or failed.
 	done progress = iota
-	// nothing: there is nothing to do any more.
+	// nothing: there is no longer anything to do.
 	nothing
-	// later: it could not be tried.
+	// later: it could not start.
 	later
 )
 
-// ended takes in what a task came to.
+// ended handles the result of a task.
 func (d *daemon) ended(t task, came progress, err error) {
 	q := &d.tasks
 	delete(q.running, t)
@@ -181,7 +182,7 @@ func (d *daemon) retry(t task) {
 	d.runTasks()
 }
 
-// backoff is how long a task waits after so many failures before the last.
+// backoff is how long a task waits after this number of earlier failures.
 func backoff(failures int) time.Duration {
 	wait := plan.TaskRetry
 	for range failures {
@@ -192,7 +193,7 @@ func backoff(failures int) time.Duration {
 	return wait
 }
 
-// learned hands a fact to the next plan.
+// learned adds a fact for the next plan.
 func (d *daemon) learned(f plan.Fact) {
 	d.facts = append(d.facts, f)
 	d.wake()

@@ -18,11 +18,12 @@ import (
 	"drainer.dev/drainer/pkg/sim"
 )
 
-// view is what the daemon's watches have shown: the cluster of a while ago.
+// view is what the daemon's watches have shown: the cluster as it was a moment
+// ago.
 type view struct {
 	daemon *daemon
-	// listed is the version of the cluster that was listed first; later changes
-	// come by watches.
+	// listed is the version of the cluster that was listed first; watches deliver
+	// later changes.
 	listed uint64
 	synced bool
 
@@ -50,7 +51,7 @@ func newView(d *daemon) *view {
 	}
 }
 
-// list takes in the cluster as it is.
+// list reads the current cluster.
 func (v *view) list() {
 	c := v.daemon.loop.cluster
 	v.listed, v.synced = c.Version(), true
@@ -71,7 +72,7 @@ func (v *view) list() {
 	}
 }
 
-// watch lets a change of the cluster be shown, after a while.
+// watch shows a change of the cluster after the watch's lag.
 func (v *view) watch(c sim.Change) {
 	if !v.synced || c.Version <= v.listed {
 		return
@@ -182,8 +183,8 @@ func (v *view) showPod(o *corev1.Pod, version uint64, gone bool) {
 	v.daemon.wake()
 }
 
-// watchPods starts the watches of nodes' pods that are missing and stops those
-// that are not needed any more.
+// watchPods starts missing watches of nodes' pods and stops those that are no
+// longer needed.
 func (v *view) watchPods(needed map[string]bool) {
 	for name := range v.pods {
 		if !needed[name] {

@@ -7,8 +7,8 @@ import (
 )
 
 // Adopt adds a workload that exists elsewhere, under the UID by which its pods
-// name it. Its pods are added with AddPod; those that are missing are created. A
-// Workload of another kind than those of this package is one with a scale that
+// name it. Its pods are added with AddPod; those that are missing are created.
+// A Workload of a kind that this package does not know has a scale, and
 // replaces its pods as soon as they terminate.
 func (c *Cluster) Adopt(w Workload, uid types.UID) {
 	if w.Grace == 0 {
@@ -18,5 +18,5 @@ func (c *Cluster) Adopt(w Workload, uid types.UID) {
 	c.after(c.options.ReplaceLag, step{deed: syncWorkload, uid: uid})
 }
 
-// Waiting is how many pods no node takes at present.
+// Waiting is how many pods currently fit on no node.
 func (c *Cluster) Waiting() int { return len(c.waiting) }

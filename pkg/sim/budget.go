@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// deletionTimeout is how long the disruption controller takes a pod for
+// deletionTimeout is how long the disruption controller counts a pod as
 // disrupted that was evicted and does not terminate.
 const deletionTimeout = 2 * time.Minute
 
@@ -48,8 +48,8 @@ func (c *Cluster) UpdateBudget(key Key, change func(*policyv1.PodDisruptionBudge
 	c.Put(Budgets, budget)
 }
 
-// budgetsOf are the budgets that select the pod, in order. One whose selector
-// cannot be read selects nothing.
+// budgetsOf are the budgets that select the pod, in order. A budget whose
+// selector cannot be read selects nothing.
 func (c *Cluster) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
 	var matching []*policyv1.PodDisruptionBudget
 	for _, g := range c.guarding[pod.Namespace] {
@@ -60,7 +60,7 @@ func (c *Cluster) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
 	return matching
 }
 
-// syncBudget is what the disruption controller does about one budget.
+// syncBudget is the disruption controller's sync of one budget.
 func (c *Cluster) syncBudget(key Key) {
 	was := c.Budget(key)
 	if was == nil {
@@ -81,7 +81,7 @@ func (c *Cluster) syncBudget(key Key) {
 	}
 	if !sameStatus(&was.Status, &budget.Status) {
 		c.Put(Budgets, budget)
-		// What it has written comes back to it and changes nothing.
+		// The event of its own write changes nothing.
 	}
 }
 

@@ -110,7 +110,7 @@ func TestBudgetSyncFails(t *testing.T) {
 	}
 }
 
-// TestBudgetLag: between a change and its sync the old numbers stand.
+// TestBudgetLag: between a change and its sync the budget has the old numbers.
 func TestBudgetLag(t *testing.T) {
 	c := New(Options{Start: noon, BudgetLag: time.Second, ReplaceLag: time.Hour})
 	c.AddNode("n1", nil)
@@ -134,15 +134,15 @@ func TestBudgetLag(t *testing.T) {
 	}
 }
 
-// TestDisruptedPods: an evicted pod that does not terminate is taken for
-// unhealthy for two minutes; one that terminates is dropped at once.
+// TestDisruptedPods: an evicted pod that does not terminate counts as unhealthy
+// for two minutes; one that terminates is dropped at once.
 func TestDisruptedPods(t *testing.T) {
 	c := newCluster(1)
 	run(c, Workload{Kind: Deployment, Replicas: 3}, 3, 0)
 	c.AddBudget("shop", "web", "web", maxUnavailable("1"))
 	c.Advance(noon.Add(time.Second))
 	other := Key{Namespace: "shop", Name: "web-2"}
-	// A mismatch of the UID shows only after the budget was spent.
+	// The UID is compared only after the budget was charged.
 	uid := c.Pod(other).UID
 	if a := c.Evict(pod, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}}, false); a.Error == nil {
 		t.Fatal("a pod with another UID is evicted")
@@ -169,8 +169,8 @@ func TestDisruptedPods(t *testing.T) {
 	}
 }
 
-// TestSelection: a budget counts the pods that its selector selects now,
-// whichever of pod, labels and selector came last.
+// TestSelection: a budget counts the pods that its selector currently selects,
+// no matter whether the pod, its labels or the selector changed last.
 func TestSelection(t *testing.T) {
 	selector := func(app string) *metav1.LabelSelector {
 		return &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}

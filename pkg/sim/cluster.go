@@ -33,7 +33,7 @@ type Cluster struct {
 	workloads  map[types.UID]*workload
 	// behaviours says how long pods take to start and to stop.
 	behaviours map[types.UID]Behaviour
-	// waiting are the pods that no node takes at present.
+	// waiting are the pods that currently fit on no node.
 	waiting map[Key]bool
 	// nextNode is where the scheduler continues its search.
 	nextNode int
@@ -65,8 +65,8 @@ func (c *Cluster) Next() (time.Time, bool) {
 	return c.agenda[0].at, true
 }
 
-// Advance lets everything happen that is due until then, in order, and sets the
-// clock. A time in the past changes nothing.
+// Advance carries out everything that is due until the time, in order, and sets
+// the clock. A time in the past changes nothing.
 func (c *Cluster) Advance(to time.Time) {
 	for len(c.agenda) > 0 && !c.agenda[0].at.After(to) {
 		due := heap.Pop(&c.agenda).(appointment)
@@ -100,7 +100,7 @@ type step struct {
 }
 
 // isSync is true for a step that brings an object up to date, whatever has
-// changed: once is enough.
+// changed: it does not have to run twice.
 func (s step) isSync() bool { return s.deed == syncBudget || s.deed == syncWorkload }
 
 // appointment is a step at a time; sequence decides between equal times.
@@ -110,8 +110,8 @@ type appointment struct {
 	step
 }
 
-// after puts a step on the agenda. A sync that is already due earlier, or then,
-// covers it.
+// after puts a step on the agenda. A sync that is already due by then covers
+// it.
 func (c *Cluster) after(d time.Duration, s step) {
 	at := c.now.Add(d)
 	if s.isSync() {

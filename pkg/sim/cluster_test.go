@@ -191,7 +191,7 @@ func TestDeterminism(t *testing.T) {
 }
 
 // TestRestore: a restored cluster has the objects and the versions of its
-// backup, and goes on from there.
+// backup, and continues from there.
 func TestRestore(t *testing.T) {
 	c := newCluster(1)
 	run(c, Workload{Kind: Deployment, Replicas: 1}, 1, 0)

@@ -7,7 +7,7 @@
 // It is not safe for concurrent use. Objects are the API's own types. They are
 // never changed once stored; every change stores a new object.
 //
-// The model covers what a drain depends on. What it leaves out: admission other
-// than webhooks on evictions, conflicts between writers inside the API server,
+// The model covers what a drain depends on. It leaves out admission other than
+// webhooks on evictions, conflicts between writers inside the API server,
 // resources and affinity in the scheduler, and rollouts.
 package sim

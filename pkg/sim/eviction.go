@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// maxDisrupted is above how many unsettled disruptions nothing more is
-	// admitted under one budget.
+	// maxDisrupted is the number of unsettled disruptions above which a budget
+	// admits no eviction.
 	maxDisrupted = 2000
-	// unsyncedSeconds is the Retry-After of a budget that was not observed.
+	// unsyncedSeconds is the Retry-After for a budget that has not been observed.
 	unsyncedSeconds = 10
 	// conflictRetries is how long the handler repeats the deletion of a pod
 	// whose budgets do not count before it answers with the conflict.
@@ -31,12 +31,12 @@ type Answer struct {
 	// Error is nil for 201 Created, and otherwise an *errors.StatusError of
 	// apimachinery.
 	Error error
-	// Takes is how much longer the handler keeps the client waiting.
+	// Takes is how much longer the client waits for the handler.
 	Takes time.Duration
 }
 
 // Evict is the handler of pods/eviction, after webhooks: see Webhook for those.
-// Its checks come in the API server's order; in particular a budget is spent
+// Its checks come in the API server's order; in particular, a budget is charged
 // before the preconditions are compared.
 func (c *Cluster) Evict(key Key, o metav1.DeleteOptions, dryRun bool) Answer {
 	if err := c.admit(key); err != nil {
@@ -65,8 +65,8 @@ func (c *Cluster) Evict(key Key, o metav1.DeleteOptions, dryRun bool) Answer {
 	return Answer{Error: c.disrupt(pod, o, dryRun)}
 }
 
-// bypasses is true for a pod that is not Ready and that its budget lets go
-// without being spent.
+// bypasses is true for a pod that is not Ready and whose eviction does not
+// charge its budget.
 func bypasses(pod *corev1.Pod, budget *policyv1.PodDisruptionBudget) bool {
 	policy := budget.Spec.UnhealthyPodEvictionPolicy
 	s := &budget.Status
@@ -74,7 +74,8 @@ func bypasses(pod *corev1.Pod, budget *policyv1.PodDisruptionBudget) bool {
 		s.CurrentHealthy >= s.DesiredHealthy && s.DesiredHealthy > 0)
 }
 
-// spend takes one disruption of the budget for the pod, or says why not.
+// spend charges the budget with one disruption for the pod, or returns why it
+// cannot.
 func (c *Cluster) spend(pod *corev1.Pod, was *policyv1.PodDisruptionBudget, dryRun bool) error {
 	s := &was.Status
 	switch {
@@ -180,7 +181,7 @@ func holds(pod *corev1.Pod, p *metav1.Preconditions) error {
 	return apierrors.NewConflict(schema.GroupResource{Resource: "Pod"}, pod.Name, errors.New(mismatch))
 }
 
-// DeletePod is the handler of DELETE on pods: no budget counts.
+// DeletePod is the handler of DELETE on pods: it ignores budgets.
 func (c *Cluster) DeletePod(key Key, o metav1.DeleteOptions) error {
 	pod := c.Pod(key)
 	if pod == nil {

@@ -70,8 +70,8 @@ func withSelector(old *policyv1.PodDisruptionBudgetSpec, now policyv1.PodDisrupt
 
 func terminating(c *Cluster) { _ = c.DeletePod(pod, metav1.DeleteOptions{}) }
 
-// TestEvict holds the answers against the facts of the API server: three pods
-// of a Deployment of three, of which one may be unavailable.
+// TestEvict compares the answers with those of the API server: three pods of a
+// Deployment of three, of which one may be unavailable.
 func TestEvict(t *testing.T) {
 	const (
 		budget   = "DisruptionBudget: The disruption budget web "
@@ -174,7 +174,7 @@ func disrupted(pods int) given {
 	})
 }
 
-// TestWebhook: the answers of webhooks are worded as the API server words them.
+// TestWebhook: the errors for webhooks have the API server's wording.
 func TestWebhook(t *testing.T) {
 	failed := statusOf(Answer{Error: WebhookFailed("w")})
 	if failed.Code != 500 || failed.Reason != "InternalError" || failed.Message !=

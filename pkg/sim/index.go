@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// reindex keeps the indexes up with a change.
+// reindex updates the indexes after a change.
 func (s *store) reindex(change Change) {
 	switch change.Resource {
 	case Pods:
@@ -141,7 +141,7 @@ func set(index map[string]map[Key]bool, value string, key Key) {
 	index[value][key] = true
 }
 
-// changed lets the controllers, the scheduler and the kubelets know of a change.
+// changed notifies the controllers, the scheduler and the kubelets of a change.
 func (c *Cluster) changed(change Change) {
 	switch change.Resource {
 	case Pods:
@@ -164,7 +164,7 @@ func (c *Cluster) podChanged(change Change) {
 		c.namespaces[pod.Namespace] = &Namespace{}
 	}
 	if budgets := c.budgetsOf(pod); len(budgets) > 0 {
-		// The disruption controller takes one of them, whichever it finds first.
+		// The disruption controller uses one of them, whichever it finds first.
 		c.after(c.options.BudgetLag, step{deed: syncBudget, key: keyOf(budgets[0])})
 	}
 	if w := c.workloadOf(pod); w != nil {
@@ -180,7 +180,7 @@ func (c *Cluster) podChanged(change Change) {
 	}
 }
 
-// resume puts everything on the agenda that has to happen from here on.
+// resume puts everything that has to happen from now on onto the agenda.
 func (c *Cluster) resume() {
 	for _, o := range c.List(Budgets) {
 		c.after(c.options.BudgetLag, step{deed: syncBudget, key: keyOf(o.(*policyv1.PodDisruptionBudget))})

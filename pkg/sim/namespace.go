@@ -37,7 +37,7 @@ func (c *Cluster) Namespace(name string) *Namespace {
 }
 
 // Webhook is the webhook that an eviction in the namespace is shown to, or nil.
-// Who drives the model lets it take its time, answers with its Error if there is
+// The caller waits for as long as it takes, answers with its Error if it has
 // one, and calls Evict otherwise.
 func (c *Cluster) Webhook(namespace string) *Webhook {
 	if n := c.namespaces[namespace]; n != nil && !n.Terminating {

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// maxPods is how many pods a node takes, as the kubelet's default has it.
+// maxPods is how many pods fit on a node: the kubelet's default.
 const maxPods = 110
 
 // AddNode adds a Ready node without pods other than those of DaemonSets.

@@ -19,8 +19,8 @@ type Behaviour struct {
 	StopsIn time.Duration
 }
 
-// AddPod adds a pod. One without a node waits for the scheduler; one that is
-// Running and Ready stays so.
+// AddPod adds a pod. A pod without a node waits for the scheduler; a pod that
+// is Running and Ready stays that way.
 func (c *Cluster) AddPod(pod *corev1.Pod, b Behaviour) {
 	pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
 	if pod.Status.Phase == "" {
@@ -46,7 +46,7 @@ func (c *Cluster) Pod(key Key) *corev1.Pod {
 }
 
 // UpdatePod stores a changed copy of a pod that exists. A terminating pod whose
-// last finalizer is taken away is removed if its kubelet has finished it.
+// last finalizer is removed is deleted if its kubelet has finished it.
 func (c *Cluster) UpdatePod(key Key, change func(*corev1.Pod)) {
 	was := c.Pod(key)
 	pod := was.DeepCopy()
@@ -210,12 +210,13 @@ func (c *Cluster) schedule(key Key, uid types.UID) {
 	c.resumePod(c.Pod(key))
 }
 
-// enough is how many nodes that take a pod the scheduler compares, as the real
+// enough is how many nodes that fit a pod the scheduler compares, as the real
 // one does in a big cluster.
 const enough = 100
 
-// fittest is the node for the pod: that with the fewest pods among the next ones that take a pod,
-// where a PreferNoSchedule taint counts more than any number of pods.
+// fittest is the node for the pod: of the next nodes that fit the pod, the one
+// with the fewest pods. A PreferNoSchedule taint counts more than any number of
+// pods.
 func (c *Cluster) fittest(pod *corev1.Pod) string {
 	best, fewest, seen := "", 0, 0
 	for range c.names {
@@ -246,7 +247,7 @@ func selects(pod *corev1.Pod, node *corev1.Node) bool {
 	return true
 }
 
-// retryWaiting lets the scheduler try the pods again that no node took.
+// retryWaiting lets the scheduler retry the pods that fit on no node.
 func (c *Cluster) retryWaiting() {
 	if len(c.waiting) == 0 {
 		return

@@ -160,8 +160,8 @@ func (s *store) remove(r Resource, key Key) (Change, bool) {
 func keyOf(o metav1.Object) Key { return Key{Namespace: o.GetNamespace(), Name: o.GetName()} }
 
 // Put stores an object that is new or replaces one of the same name. It gives a
-// new object a UID and a creation time if it has none, and lets the controllers
-// know. The object must not be changed afterwards.
+// new object a UID and a creation time if it has none, and notifies the
+// controllers. The object must not be changed afterwards.
 func (c *Cluster) Put(r Resource, o Object) {
 	if o.GetUID() == "" {
 		o.SetUID(c.newUID())
@@ -172,8 +172,8 @@ func (c *Cluster) Put(r Resource, o Object) {
 	c.changed(c.put(r, o))
 }
 
-// Delete removes an object at once and lets the controllers know. It is false
-// if there is none of that name.
+// Delete removes an object at once and notifies the controllers. It returns
+// false if there is no object of that name.
 func (c *Cluster) Delete(r Resource, key Key) bool {
 	change, found := c.remove(r, key)
 	if found {

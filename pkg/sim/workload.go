@@ -125,8 +125,8 @@ func (c *Cluster) template(w *workload) *corev1.Pod {
 	}
 }
 
-// podName is a name that no pod has: the first free one of a StatefulSet, a new
-// one otherwise.
+// podName is a name that no pod has: the first free name of a StatefulSet, or a
+// new one.
 func (c *Cluster) podName(w *workload) string {
 	if w.Kind == StatefulSet {
 		for i := 0; ; i++ {

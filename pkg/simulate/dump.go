@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Command is what makes a dump.
+// Command makes a dump.
 const Command = "kubectl get nodes,pods,pdb,deploy,rs,sts,ds -A -o json"
 
 // Objects are those of a cluster from which a forecast is made.
@@ -24,8 +24,8 @@ type Objects struct {
 	Deployments  []appsv1.Deployment
 	ReplicaSets  []appsv1.ReplicaSet
 	StatefulSets []appsv1.StatefulSet
-	// DaemonSets may be empty although there are some: every DaemonSet that a pod
-	// names is then taken to exist.
+	// DaemonSets may be empty although there are some: then every DaemonSet that a
+	// pod names is assumed to exist.
 	DaemonSets []appsv1.DaemonSet
 }
 
@@ -99,7 +99,7 @@ func appendTo[T any](list *[]T, item json.RawMessage) error {
 	return nil
 }
 
-// complete is an error if a kind is missing without which nothing can be said.
+// complete is an error if a kind is missing that a forecast needs.
 func (o *Objects) complete() error {
 	switch {
 	case len(o.Nodes) == 0:

@@ -81,6 +81,6 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 	return b
 }
 
-// Fix says how to let a pod leave that is still there for the reason, as
-// plan.Fix does.
+// Fix says how to fix what keeps a pod on its node for the reason, as plan.Fix
+// does.
 func Fix(reason plan.Reason, budgets, rule string) string { return plan.Fix(reason, budgets, rule) }

@@ -43,7 +43,8 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// TestDumpErrors: what is no dump says what is wrong and how to make one.
+// TestDumpErrors: the error for input that is not a dump says what is wrong and
+// how to make a dump.
 func TestDumpErrors(t *testing.T) {
 	pod := `{"kind":"Pod","metadata":{"namespace":"shop","name":"web-1","ownerReferences":[{"kind":"ReplicaSet","name":"web","controller":true}]}}`
 	for dump, want := range map[string]string{
@@ -64,8 +65,7 @@ func TestDumpErrors(t *testing.T) {
 	}
 }
 
-// TestTypedLists: several lists one after the other, whose items have no kind of
-// their own, are a dump, too.
+// TestTypedLists: a dump can be a sequence of lists whose items have no kind.
 func TestTypedLists(t *testing.T) {
 	dump := `{"kind":"NodeList","items":[{"metadata":{"name":"a"}}]} {"kind":"PodList","items":[{"metadata":{"namespace":"shop","name":"bare"}}]}`
 	objects, err := simulate.ReadDump(strings.NewReader(dump))

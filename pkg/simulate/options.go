@@ -12,7 +12,7 @@ import (
 	"drainer.dev/drainer/pkg/forecast"
 )
 
-// Options are what is drained, and what is taken for granted.
+// Options are what is drained, and the assumptions of the forecast.
 type Options struct {
 	// Nodes are the names of the nodes to drain, Selector their labels: one of
 	// the two is given.

@@ -13,15 +13,15 @@ type Result struct {
 	At time.Time `json:"at"`
 	// Complete is true if every node asked for reaches Drained.
 	Complete bool `json:"complete"`
-	// MakespanSeconds is when the last node is Drained, or, if not all are, when
-	// the last pod leaves after which nothing moves.
+	// MakespanSeconds is when the last node is Drained or, if not all are, when
+	// the last pod leaves before the drain stops making progress.
 	MakespanSeconds float64 `json:"makespanSeconds"`
-	// EmptySeconds is when the last pod has left that had to.
+	// EmptySeconds is when the last target has left.
 	EmptySeconds float64 `json:"emptySeconds"`
 	// Nodes are those asked for, in the order in which they are Drained; those
 	// that are not come last.
 	Nodes []NodeResult `json:"nodes"`
-	// Budgets are those that hold pods up, the longest first.
+	// Budgets are those that block pods, the longest first.
 	Budgets []BudgetResult `json:"budgets"`
 	// SlotSeconds is for how long at least one of the nodes asked for waited for a
 	// slot of --max-draining, SlotShare that time as a part of the whole, from 0 to 1.
@@ -32,18 +32,18 @@ type Result struct {
 	// Evictions are the requests, Refused those that were not admitted.
 	Evictions int `json:"evictions"`
 	Refused   int `json:"refused"`
-	// Homeless are the pods that no node takes at the end.
+	// Homeless are the pods that fit on no node at the end.
 	Homeless int `json:"homeless"`
-	// StartTimes say how long new pods are taken to start.
+	// StartTimes say how long new pods are assumed to take to start.
 	StartTimes []StartTime `json:"startTimes"`
-	// Assumptions are what the forecast assumes besides.
+	// Assumptions are the other assumptions of the forecast.
 	Assumptions []string `json:"assumptions"`
 }
 
 // NodeResult is the forecast of one node. A time is null if it does not come.
 type NodeResult struct {
 	Name string `json:"name"`
-	// Pods have to leave.
+	// Pods is how many have to leave.
 	Pods int `json:"pods"`
 	// StartedSeconds is when the drain begins, EmptySeconds when the last pod
 	// has left, DrainedSeconds when the node says so.
@@ -55,7 +55,7 @@ type NodeResult struct {
 	Message string `json:"message"`
 }
 
-// BudgetResult is a PodDisruptionBudget that holds pods up.
+// BudgetResult is a PodDisruptionBudget that blocks pods.
 type BudgetResult struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`

@@ -18,8 +18,8 @@ import (
 // RequestID is the ID of the request that is simulated.
 const RequestID = "simulate"
 
-// patience is for how long nothing may move before a drain counts as one that
-// cannot finish. Every retry comes sooner.
+// patience is how long a drain may make no progress before it counts as one
+// that cannot finish. Every retry comes sooner.
 const patience = 15 * time.Minute
 
 // Run makes the forecast. It fails if the options do not fit the objects.
@@ -41,12 +41,12 @@ func Run(objects *Objects, o Options) (*Result, error) {
 	return r.result(chosen), nil
 }
 
-// run is one forecast in the making.
+// run is a forecast that is being made.
 type run struct {
 	options *Options
 	scene   *scene
 	loop    *forecast.Loop
-	// begun is when the request was made, moved when something last did.
+	// begun is when the request was made, moved when the drain last made progress.
 	begun, moved time.Time
 	// plan is the newest; planned is when it was made.
 	plan      *plan.Plan
@@ -59,18 +59,19 @@ type run struct {
 	slotSeconds float64
 }
 
-// nodeTimes is when what happened at a node; zero if it did not.
+// nodeTimes are the times of what happened on a node; zero if it did not
+// happen.
 type nodeTimes struct {
 	pods                    int
 	started, empty, drained time.Time
 }
 
-// drain asks for the drain, once a daemon has settled, and waits until it is
-// done or nothing moves.
+// drain requests the drain once a daemon has settled, and waits until it is
+// complete or makes no progress.
 func (r *run) drain(chosen []string) {
 	l := r.loop
 	l.Start()
-	// What the controllers have to catch up with comes before the request.
+	// The controllers catch up before the request.
 	l.Run(l.Now().Add(settling), nil)
 	r.begun, r.moved = l.Now(), l.Now()
 	for _, name := range chosen {
@@ -101,7 +102,7 @@ func (r *run) done() bool {
 	return true
 }
 
-// planned notes for how long budgets have blocked since the plan before.
+// planned records how long budgets have blocked pods since the previous plan.
 func (r *run) planned(s *plan.Snapshot, p *plan.Plan) {
 	r.count(s.Now)
 	r.plan, r.plannedAt = p, s.Now
@@ -112,7 +113,7 @@ func (r *run) planned(s *plan.Snapshot, p *plan.Plan) {
 			continue
 		}
 		if n.Facts.Queued == plan.QueuedForTime {
-			r.moved = s.Now // It waits for a time that was asked for.
+			r.moved = s.Now // It waits for the time that its request names.
 		}
 		times.started = cmp.Or(times.started, n.Memory.StartedAt)
 		counts := n.Facts.Status.Pods
@@ -120,7 +121,7 @@ func (r *run) planned(s *plan.Snapshot, p *plan.Plan) {
 	}
 }
 
-// count adds the time since the newest plan to what holds pods or nodes up in it.
+// count adds the time since the newest plan to what blocks pods or nodes in it.
 func (r *run) count(now time.Time) {
 	if r.plan == nil || r.begun.IsZero() {
 		return
@@ -148,7 +149,8 @@ func (r *run) count(now time.Time) {
 	}
 }
 
-// waitsForSlot is true for a node asked for that waits because of --max-draining.
+// waitsForSlot is true for a requested node that waits because of
+// --max-draining.
 func (r *run) waitsForSlot(n *plan.NodePlan) bool {
 	return r.nodes[n.Node.Name] != nil && n.Facts.Queued == plan.QueuedForSlot
 }
@@ -171,7 +173,7 @@ func (r *run) evicted(a plan.Answered) {
 	}
 }
 
-// changed notes when pods leave and nodes are drained.
+// changed records when pods leave and nodes are drained.
 func (r *run) changed(c sim.Change) {
 	switch o := c.Object.(type) {
 	case *corev1.Pod:
@@ -194,7 +196,7 @@ func isDrained(n *corev1.Node) bool {
 	return asked && n.Annotations[api.DrainedAnnotation] == request.ID
 }
 
-// podChanged notes when a pod leaves a node that it had to leave.
+// podChanged records when a target leaves its node.
 func (r *run) podChanged(c sim.Change, pod *corev1.Pod) {
 	times := r.nodes[pod.Spec.NodeName]
 	if times != nil && c.Type == "DELETED" && !r.begun.IsZero() {

@@ -28,7 +28,8 @@ type owner struct {
 	// workload is the name that people know: that of the Deployment.
 	workload string
 	replicas int
-	// pods is how many it has; leaves is true if one of them is on a node chosen.
+	// pods is how many it has; leaves is true if one of them is on a selected
+	// node.
 	pods     int
 	leaves   bool
 	template *corev1.PodTemplateSpec
@@ -36,8 +37,8 @@ type owner struct {
 	guessed bool
 }
 
-// newScene makes the model of a cluster. Start times are kept of the controllers
-// with pods on the nodes chosen.
+// newScene makes the model of a cluster. It keeps the start times of
+// controllers with pods on the selected nodes.
 func newScene(objects *Objects, o *Options, chosen []string) *scene {
 	s := &scene{cluster: sim.New(sim.Options{
 		Start: objects.latest(), BudgetLag: o.ControllerDelay, ReplaceLag: o.ControllerDelay, ScheduleLag: o.ControllerDelay,
@@ -156,9 +157,9 @@ func ownersOf(objects *Objects, chosen []string) []*owner {
 	return sorted
 }
 
-// guess counts a pod of its controller. One that is not listed, such as a Job or
-// one of another API, is taken to want as many pods as it has. It returns the
-// controller; nil for none, and for one that does not count.
+// guess counts a pod of its controller. A controller that is not listed, such
+// as a Job or one of another API, is assumed to want as many pods as it has. It
+// returns the controller; nil for none, and for one that does not count.
 func guess(owners map[types.UID]*owner, pod *corev1.Pod) *owner {
 	c := metav1.GetControllerOfNoCopy(pod)
 	if c == nil || c.Kind == "DaemonSet" || c.Kind == "Node" {

@@ -89,7 +89,7 @@ func TestForecast(t *testing.T) {
 	}
 }
 
-// TestText: people read what programs read.
+// TestText: the text for people has the results for programs.
 func TestText(t *testing.T) {
 	out := text(t, run(t, shop(), options("a", "b")))
 	for _, line := range []string{
@@ -147,7 +147,7 @@ func TestStartTimes(t *testing.T) {
 	}
 }
 
-// TestRestarted: a pod that has restarted says nothing of how long a start takes.
+// TestRestarted: a pod that has restarted does not show how long a start takes.
 func TestRestarted(t *testing.T) {
 	c := shop()
 	for i := range c.Pods {
@@ -158,7 +158,7 @@ func TestRestarted(t *testing.T) {
 	}
 }
 
-// TestCannotFinish: what never leaves is named with its reason and a fix.
+// TestCannotFinish: a pod that never leaves is named with its reason and a fix.
 func TestCannotFinish(t *testing.T) {
 	for name, test := range map[string]struct {
 		change      func(*cluster)
@@ -247,7 +247,7 @@ func TestNodeSelector(t *testing.T) {
 	}
 }
 
-// TestExistingRequest: a request that is there already is forecast as it is.
+// TestExistingRequest: a request that already exists is part of the forecast.
 func TestExistingRequest(t *testing.T) {
 	c := shop()
 	c.Nodes[0].Annotations = map[string]string{api.DrainAnnotation: "CHG-1", api.PausedAnnotation: "true"}

@@ -10,14 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Where a start time is from.
+// The sources of a start time.
 const (
 	FromFlag    = "flag"
 	FromHistory = "history"
 	FromDefault = "default"
 )
 
-// unknownStart is the start time of pods of which nothing is known.
+// unknownStart is the start time of pods without a flag or a history.
 const unknownStart = 10 * time.Second
 
 // StartTime is how long the pods of a controller take from their creation until
@@ -33,8 +33,8 @@ type StartTime struct {
 }
 
 // History is how long pods took from their creation until they were Ready, by
-// their controller: the mean of the middle half, which is a median that is finer
-// than the whole seconds of the API's timestamps. Pods that have restarted or
+// their controller: the mean of the middle half, which is finer than a median
+// because the API's timestamps are whole seconds. Pods that have restarted or
 // are not Ready do not count.
 func History(pods []corev1.Pod) map[types.UID]time.Duration {
 	took, middles := map[types.UID][]time.Duration{}, map[types.UID]time.Duration{}

@@ -19,8 +19,8 @@ import (
 	"drainer.dev/drainer/pkg/sim"
 )
 
-// nodeFields keeps count of who wants which field of a Node, as the API server
-// does, by subresource.
+// nodeFields tracks who owns which field of a Node, as the API server does, by
+// subresource.
 type nodeFields map[string]*managedfields.FieldManager
 
 func newNodeFields() nodeFields {
@@ -30,7 +30,7 @@ func newNodeFields() nodeFields {
 	for _, subresource := range []string{"", "status"} {
 		manager, err := managedfields.NewDefaultFieldManager(converter, scheme.Scheme, noDefaults{}, scheme.Scheme, kind, kind.GroupVersion(), subresource, nil)
 		if err != nil {
-			panic(err) // Nothing of it depends on a caller.
+			panic(err) // It does not depend on a caller.
 		}
 		fields[subresource] = manager
 	}
@@ -57,7 +57,7 @@ func (s *Server) patch(r *Request) (sim.Object, error) {
 	if err := json.Unmarshal(r.Body, &patch); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
-	// What belongs to the other subresource is left as it is.
+	// The fields of the other subresource do not change.
 	if r.Subresource == "status" {
 		delete(patch, "spec")
 	} else {
@@ -198,7 +198,7 @@ func (s *Server) EditNode(name, manager string, change func(*corev1.Node)) error
 	return s.edit(name, "", manager, change)
 }
 
-// EditNodeStatus is EditNode for what goes by the subresource.
+// EditNodeStatus is EditNode for the subresource status.
 func (s *Server) EditNodeStatus(name, manager string, change func(*corev1.Node)) error {
 	return s.edit(name, "status", manager, change)
 }

@@ -21,7 +21,7 @@ func release(n *corev1.Node) *applycorev1.NodeApplyConfiguration {
 	return applycorev1.Node(n.Name).WithUID(n.UID)
 }
 
-// TestApply: a field stays as long as anybody wants it.
+// TestApply: a field stays as long as it has an owner.
 func TestApply(t *testing.T) {
 	play(t, func(s *stage) {
 		nodes := s.client.CoreV1().Nodes()

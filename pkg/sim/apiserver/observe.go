@@ -2,15 +2,15 @@ package apiserver
 
 import "drainer.dev/drainer/pkg/sim"
 
-// Observer is told what happens at the server, in order. The server waits for
-// it, so it must not call the server. Each function may be nil.
+// Observer is notified of what happens at the server, in order. The server
+// waits for it, so it must not call the server. Each function may be nil.
 type Observer struct {
 	// Received is called when a request has come to the server, before any rule
 	// delays or answers it.
 	Received func(Request)
 	// Handled is called with the code once a request has been carried out or
 	// refused, and before Changed with what it has changed. A request that a rule
-	// keeps from being carried out is not handled.
+	// answers without carrying it out is not handled.
 	Handled func(r Request, code int)
 	// Answered is called when the client has its answer, or knows that there is
 	// none.

@@ -12,7 +12,7 @@ import (
 
 // Request is a request as the log shows it.
 type Request struct {
-	// Client is the name of the transport that it came by.
+	// Client is the name of the transport that sent it.
 	Client string
 	// Verb is one of those of RBAC: get, list, watch, create, update, patch,
 	// delete.
@@ -42,7 +42,7 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s %s %s: %d %s", r.Began.Format("15:04:05.000"), r.Client, r.Verb, path, r.Code, r.Failure)
 }
 
-// Evicts is true for an eviction that is no dry run.
+// Evicts is true for an eviction that is not a dry run.
 func (r Request) Evicts() bool { return r.Subresource == "eviction" && r.Query.Get("dryRun") == "" }
 
 // UnderWay is true for a request that was under way at the time.

@@ -18,7 +18,7 @@ type Rule struct {
 	Before, After time.Duration
 	// Answer is sent instead of handling the request, if it is not nil.
 	Answer *Answer
-	// CarriedOut handles the request all the same, before Answer is sent.
+	// CarriedOut handles the request anyway, before Answer is sent.
 	CarriedOut bool
 	// Break breaks the connection.
 	Break Break

@@ -1,11 +1,11 @@
-// Package apiserver is the HTTP door of a sim.Cluster: an http.RoundTripper that
+// Package apiserver serves a sim.Cluster over HTTP: an http.RoundTripper that
 // answers as a Kubernetes API server does, for tests of programs that use
 // client-go. It knows the resources that drainer uses.
 //
 // The cluster's clock follows time.Now, so in a testing/synctest bubble the
-// cluster lives in the bubble's time. Beside its answers the server offers what
-// a real one cannot: latency, answers and broken connections by rule, watches
-// that fall silent, and a log of every request.
+// cluster lives in the bubble's time. The server also offers what a real one
+// cannot: latency, answers and broken connections by rule, watches that stall,
+// and a log of every request.
 package apiserver
 
 import (
@@ -23,7 +23,7 @@ type Server struct {
 	// skew is how far the cluster's clock is ahead of time.Now.
 	skew  time.Duration
 	nodes nodeFields
-	// kick makes Run look again at when the cluster changes next.
+	// kick makes Run check again when the cluster changes next.
 	kick chan struct{}
 
 	mu       sync.Mutex
@@ -111,8 +111,8 @@ func (s *Server) Restore(b sim.Backup) {
 	s.look()
 }
 
-// tell hands the newest changes, which a client has made or nobody, to the
-// watchers, and wakes those who wait for a change. The lock is held.
+// tell passes the newest changes to the watchers, with the client that made
+// them or none, and wakes everybody who waits for a change. The lock is held.
 func (s *Server) tell(client string) {
 	if s.seen == s.cluster.Version() {
 		return
@@ -131,7 +131,8 @@ func (s *Server) tell(client string) {
 	s.announce()
 }
 
-// announce wakes those who wait for a change or an answer. The lock is held.
+// announce wakes everybody who waits for a change or an answer. The lock is
+// held.
 func (s *Server) announce() {
 	close(s.news)
 	s.news = make(chan struct{})
@@ -158,8 +159,8 @@ func (s *Server) Requests(match func(Request) bool) []Request {
 	return found
 }
 
-// Add puts a rule into force, ahead of those that are. The function returned
-// takes it out of force.
+// Add adds a rule, which takes precedence over earlier ones. The function that
+// it returns removes the rule.
 func (s *Server) Add(r Rule) (remove func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

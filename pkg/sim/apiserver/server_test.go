@@ -84,7 +84,7 @@ func (s *stage) evict(name string, uid types.UID) error {
 		}).Do(s.ctx).Error()
 }
 
-// TestLease: of two that update a lease, the second conflicts.
+// TestLease: the second of two concurrent updates of a lease conflicts.
 func TestLease(t *testing.T) {
 	play(t, func(s *stage) {
 		leases := s.client.CoordinationV1().Leases("drainer")
@@ -188,7 +188,7 @@ func TestWatch(t *testing.T) {
 }
 
 // TestRestore: after a restore an informer keeps what it has seen; a new one
-// sees the truth.
+// sees the restored objects.
 func TestRestore(t *testing.T) {
 	play(t, func(s *stage) {
 		var backup sim.Backup

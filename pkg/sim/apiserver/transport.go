@@ -17,7 +17,7 @@ import (
 // errReset is what a client sees of a connection that breaks.
 var errReset = errors.New("read: connection reset by peer")
 
-// Transport is one client's way to the server.
+// Transport connects one client to the server.
 type Transport struct {
 	server *Server
 	name   string
@@ -25,12 +25,12 @@ type Transport struct {
 	once   sync.Once
 }
 
-// Transport makes a way to the server for a client of that name.
+// Transport returns a transport for a client of that name.
 func (s *Server) Transport(name string) *Transport {
 	return &Transport{server: s, name: name, cut: make(chan struct{})}
 }
 
-// Cut breaks all connections of the client, for good. The server completes the
+// Cut breaks all connections of the client, permanently. The server completes the
 // requests that it is handling.
 func (t *Transport) Cut() { t.once.Do(func() { close(t.cut) }) }
 

@@ -29,8 +29,9 @@ type watcher struct {
 	selects func(sim.Object) bool
 	// node is the only node of whose pods the watch tells; empty for others.
 	node string
-	// after is the version that the client knows. As the API server's cache, a
-	// watch shows nothing up to it, also if etcd was restored to before it.
+	// after is the version that the client knows. Like the API server's cache, a
+	// watch shows nothing up to it, even if etcd was restored to an earlier
+	// version.
 	after   uint64
 	ctx     context.Context
 	cut     chan struct{}
@@ -71,7 +72,7 @@ func selection(r *Request) (func(sim.Object) bool, error) {
 // watch begins a watch. The lock is held.
 func (s *Server) watch(ctx context.Context, t *Transport, r *Request) (*http.Response, error) {
 	if r.Query.Get("sendInitialEvents") != "" {
-		// As servers do that cannot stream lists; client-go lists instead.
+		// Like a server that cannot stream lists; client-go then lists instead.
 		return nil, apierrors.NewInvalid(schema.GroupKind{Group: "meta.k8s.io", Kind: "ListOptions"}, "", nil)
 	}
 	selects, err := selection(r)
@@ -221,8 +222,8 @@ func (w *watcher) Close() error {
 	return nil
 }
 
-// Stall makes the watches that match, also those to come, fall silent: they
-// stay open and show nothing until the function returned is called.
+// Stall makes matching watches stall, including later ones: they stay open and
+// show nothing until the returned function is called.
 func (s *Server) Stall(match func(Request) bool) (resume func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,8 +251,8 @@ func (s *Server) Stall(match func(Request) bool) (resume func()) {
 	}
 }
 
-// Expire ends the watches that match with 410 Gone: what they would have shown
-// from now on is lost, and the client has to list again.
+// Expire ends the matching watches with 410 Gone: they show no later changes,
+// and the client has to list again.
 func (s *Server) Expire(match func(Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
