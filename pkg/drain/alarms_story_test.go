@@ -8,8 +8,8 @@ import (
 	"drainer.dev/drainer/pkg/sim"
 )
 
-// TestStoryKeepsReturning: of a pod that keeps coming back the figures tell,
-// though every return is a pod that has gone, and none gets stuck.
+// TestStoryKeepsReturning: the metrics show a pod that keeps coming back,
+// although each of these pods leaves and none gets stuck.
 func TestStoryKeepsReturning(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")
@@ -24,7 +24,7 @@ func TestStoryKeepsReturning(t *testing.T) {
 			}
 			s.cluster(func(c *sim.Cluster) { c.Place("shop", "web", "n") })
 			s.await("it has left again", 10*time.Minute, func() bool {
-				// To gather the metrics costs much, and most of the time there is no need.
+				// Gathering the metrics is expensive, and usually not necessary.
 				return len(s.pods("n")) == 0 && int(d.metric("drainer_node_pods", "state", "gone")) == returns+2
 			})
 			if n := d.metric("drainer_stuck_pods"); n != 0 {
@@ -36,8 +36,9 @@ func TestStoryKeepsReturning(t *testing.T) {
 	})
 }
 
-// TestStoryCordonDenied: the figures of a node that cannot be cordoned are those
-// that DrainerNodeBlocked looks for: it is Blocked, and no pod of it is.
+// TestStoryCordonDenied: the metrics of a node that cannot be cordoned are
+// those that DrainerNodeBlocked looks for: the node is Blocked, and none of its
+// pods is.
 func TestStoryCordonDenied(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")

@@ -40,7 +40,7 @@ func bigStart(t *testing.T, all, requested int, running bool) {
 			s.start()
 		}
 		s.await("all are cordoned", 2*time.Minute, func() bool { return len(s.cordons()) == requested })
-		s.wait(15 * time.Second) // Those that are blocked say so after 10 s.
+		s.wait(15 * time.Second) // Blocked drains report that after 10 s.
 
 		cordons := s.cordons()
 		slices.SortFunc(cordons, func(a, b apiserver.Request) int { return a.Ended.Compare(b.Ended) })

@@ -27,7 +27,7 @@ func TestStoryConfirmRetry(t *testing.T) {
 		s.start()
 		s.drain("r", "n", "busy")
 		s.await("the pod gone", 10*time.Second, func() bool { return len(s.pods("n")) == 0 })
-		s.wait(time.Second) // The daemon has seen that.
+		s.wait(time.Second) // By now the daemon has seen that.
 		resume := s.server.Stall(func(r apiserver.Request) bool { return listsPodsOf(r, "n") })
 		s.cluster(func(c *sim.Cluster) { stray(c, "stray", "n") })
 		s.wait(5 * time.Second)
@@ -48,8 +48,8 @@ func listsPodsOf(r apiserver.Request, node string) bool {
 	return r.Resource == sim.Pods && r.Query.Get("fieldSelector") == "spec.nodeName="+node
 }
 
-// TestStoryDrainedStays: plans that were made before a node was found drained
-// do not take its report back.
+// TestStoryDrainedStays: plans from before a node was found drained do not
+// withdraw its report.
 func TestStoryDrainedStays(t *testing.T) {
 	tell(t, func(s *story) {
 		var nodes []string
@@ -80,8 +80,8 @@ func TestStoryDrainedStays(t *testing.T) {
 	})
 }
 
-// TestStoryAnotherRequest: what was found out for one request says nothing about
-// the next one, also if that comes while the first is being reported drained.
+// TestStoryAnotherRequest: the results for one request do not apply to the next
+// one, even if that arrives while the first is being reported drained.
 func TestStoryAnotherRequest(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")
@@ -108,8 +108,8 @@ func TestStoryAnotherRequest(t *testing.T) {
 	})
 }
 
-// TestStoryDrainedDoesNotTimeOut: a node that is drained waits as long as
-// somebody likes.
+// TestStoryDrainedDoesNotTimeOut: a node that is drained can wait for its
+// release forever.
 func TestStoryDrainedDoesNotTimeOut(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")

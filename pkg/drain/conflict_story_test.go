@@ -10,8 +10,9 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// TestStoryConditionConflict: a condition that somebody else writes stays theirs.
-// The annotations say how the drain stands, and an event names the other, once.
+// TestStoryConditionConflict: drainer does not overwrite a condition that
+// somebody else writes. The annotations show the state of the drain, and one
+// event names the other writer.
 func TestStoryConditionConflict(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")

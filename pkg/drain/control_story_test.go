@@ -17,7 +17,7 @@ import (
 
 var controlKey = sim.Key{Namespace: "drainer", Name: api.ControlName}
 
-// control writes the ConfigMap drainer-control, from keys and values in turn; with
+// control writes the ConfigMap drainer-control, from alternating keys and values; with
 // none it is deleted.
 func (s *story) control(pairs ...string) {
 	s.cluster(func(c *sim.Cluster) {
@@ -34,8 +34,8 @@ func (s *story) control(pairs ...string) {
 	})
 }
 
-// TestStoryPauseEverywhere: everything stops at once, what was done stays, a
-// cancelled node is still released, and every drain continues afterwards.
+// TestStoryPauseEverywhere: everything stops at once, cordons stay, a cancelled
+// node is still released, and every drain continues afterwards.
 func TestStoryPauseEverywhere(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("a", "b")
@@ -69,15 +69,15 @@ func TestStoryPauseEverywhere(t *testing.T) {
 		}
 		s.unannotate("spare-001", api.DrainAnnotation)
 		s.control()
-		s.await("it goes on", 5*time.Minute, s.drained("r", "a"))
+		s.await("it continues", 5*time.Minute, s.drained("r", "a"))
 		if r.metric("drainer_paused") != 0 {
 			t.Error("the metric still says that everything is paused")
 		}
 	})
 }
 
-// TestStoryControlFirst: nothing at all is done before the ConfigMap was read
-// once, and nothing if it says so from the start.
+// TestStoryControlFirst: drainer does nothing before it has read the ConfigMap,
+// and nothing if the ConfigMap pauses everything from the start.
 func TestStoryControlFirst(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("a")
@@ -126,6 +126,6 @@ func TestStoryControlMistake(t *testing.T) {
 			t.Errorf("the node says %q", s.message("a"))
 		}
 		s.control()
-		s.await("it goes on", 5*time.Minute, s.drained("r", "a"))
+		s.await("it continues", 5*time.Minute, s.drained("r", "a"))
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// View is what is there now. It is implemented over informers.
+// View is the current state of the cluster. It is implemented with reflectors.
 type View interface {
 	// Nodes are all nodes. The list and what it points to do not change.
 	Nodes() []*plan.Node
@@ -33,20 +33,20 @@ type View interface {
 // Options is what a Controller is made of.
 type Options struct {
 	Config plan.Config
-	// Nodes is the client for what must not wait behind anything else: writes to
-	// nodes and the last check before Drained. Client is that for the rest.
+	// Nodes is the client for requests that must not wait for others: writes to
+	// nodes and the last check before Drained. Client is the client for the rest.
 	Nodes, Client kubernetes.Interface
 	View          View
-	// Pending counts the pods that the scheduler finds no node for; nil if
-	// nobody asks.
+	// Pending counts the pods for which the scheduler finds no node; nil if the
+	// number is not needed.
 	Pending func() int
-	// Ledger is fed by whoever watches the budgets; nil without policy/v1.
+	// Ledger is updated by the watch of budgets; nil without policy/v1.
 	Ledger *Ledger
 	Evict  EvictFunc
-	// DryRun asks what would be answered to an eviction.
+	// DryRun asks how the API server would answer an eviction.
 	DryRun EvictFunc
-	// Delete is for requests that delete pods past their budgets. Without it none
-	// may.
+	// Delete deletes pods past their budgets. If it is nil, no request may do
+	// that.
 	Delete   DeleteFunc
 	Observer Observer
 	// Fence is nil without leader election.
@@ -54,9 +54,9 @@ type Options struct {
 	// HandOver makes Run end and another replica take over; it must not block.
 	// It is nil if no other can.
 	HandOver func()
-	// Fail ends the term as the leader like a lost lease, because what has been
-	// watched cannot be trusted any more; it must not block. If it is nil, the
-	// error is only logged.
+	// Fail ends the term as the leader like a lost lease, because the caches can
+	// no longer be trusted; it must not block. If it is nil, the error is only
+	// logged.
 	Fail func(error)
 	// QPS and Burst limit evictions over all nodes.
 	QPS     rate.Limit
@@ -78,7 +78,7 @@ type Controller struct {
 	tasks   taskQueue
 	writer  nodeWriter
 	events  *eventWriter
-	// wake and soon ask for a plan, at once and before long.
+	// wake requests a plan at once, soon one that can wait for more events.
 	wake, soon chan struct{}
 	// began is when this controller was made.
 	began time.Time
@@ -91,16 +91,16 @@ type Controller struct {
 	// number.
 	plans   map[types.UID]plan.NodePlan
 	planned int
-	// marks is what the newest plan wants changed at marked nodes, markStates how the
-	// rules for them stand.
+	// marks are the changes of marked nodes in the newest plan, markStates the
+	// state of the rules for them.
 	marks      map[types.UID]plan.MarkPlan
 	markStates []plan.MarkState
-	// facts are what tasks have learned and the next plan has to know.
+	// facts are what tasks have learned, for the next plan.
 	facts []plan.Fact
 	// steps counts the plans whose facts have been taken.
 	steps int
-	// after is the number of the plan up to which nothing was known of the last
-	// write to a node: those plans are out of date.
+	// after is the number of the last plan that was made without knowing about the
+	// last write to a node: plans up to that one are out of date.
 	after map[types.UID]int
 	// judging is held by the one dry run that is under way.
 	judging sync.Mutex
@@ -111,13 +111,14 @@ type Controller struct {
 }
 
 const (
-	// longestRest is the most: a plan takes long also when the machine is busy
+	// longestRest is the maximum: a plan also takes long when the machine is busy
 	// with something else.
 	longestRest = 50 * time.Millisecond
-	// busyRest is how many times as long as the plan took the rest is while
-	// the workers have enough to do without a new one.
+	// busyRest is the length of the rest, in multiples of the time that the plan
+	// took, while the workers have enough to do without a new plan.
 	busyRest = 9
-	// shutdownGrace is how long requests under way may take after the end.
+	// shutdownGrace is how long requests under way may take after the end of the
+	// term.
 	shutdownGrace = 8 * time.Second
 )
 
@@ -165,11 +166,11 @@ func (c *Controller) answered(a plan.Answered) {
 	c.Wake()
 }
 
-// Wake asks for a plan. It never blocks, and many calls may give one plan.
+// Wake requests a plan. It never blocks, and many calls may lead to one plan.
 func (c *Controller) Wake() { signal(c.wake) }
 
-// WakeSoon asks for a plan that can wait for more news: nothing can be granted
-// because of what has happened.
+// WakeSoon requests a plan that can wait for more events: what has happened
+// does not allow another eviction.
 func (c *Controller) WakeSoon() { signal(c.soon) }
 
 func signal(ch chan<- struct{}) {
@@ -210,7 +211,7 @@ func (c *Controller) Plans() map[types.UID]plan.NodePlan {
 	return c.plans
 }
 
-// Control is what stops everything, as it is known now.
+// Control is the newest known state of what stops everything.
 func (c *Controller) Control() plan.Control { return c.View.Control() }
 
 // errRestored ends a term: resourceVersions have gone back, so the API server's

@@ -15,8 +15,8 @@ import (
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
-// forced prepares a node n with three pods of web, none of which their budget lets
-// go, for drains that delete after ten minutes.
+// forced prepares a node n with three pods of web, whose budget allows no
+// disruption, for drains that delete after ten minutes.
 func (s *story) forced() {
 	s.nodes("n")
 	s.spares(2)
@@ -35,9 +35,10 @@ func optionsOf(t *testing.T, r apiserver.Request) metav1.DeleteOptions {
 	return o
 }
 
-// TestStoryDelete: a budget that never allows anything ends by a deadline: one
-// pod after the other is deleted, each after the API server itself has refused
-// its eviction and once the one before is replaced, and everybody is told.
+// TestStoryDelete: a budget that never allows a disruption blocks a drain only
+// until its timeout. Then the pods are deleted one at a time, each after the
+// API server itself has refused its eviction and the previous one was replaced,
+// and everybody is told.
 func TestStoryDelete(t *testing.T) {
 	tell(t, func(s *story) {
 		s.forced()
@@ -79,8 +80,8 @@ func TestStoryDelete(t *testing.T) {
 	})
 }
 
-// TestStoryDeletePaused: nothing is deleted while the request is paused, also if
-// that comes between the refusal and the deletion.
+// TestStoryDeletePaused: nothing is deleted while the request is paused, even
+// if it is paused between the refusal and the deletion.
 func TestStoryDeletePaused(t *testing.T) {
 	tell(t, func(s *story) {
 		s.forced()
@@ -108,7 +109,7 @@ func TestStoryDeleteChanged(t *testing.T) {
 		s.start()
 		s.drain("r", "n")
 		s.wait(5 * time.Minute)
-		// The probe's answer is late: somebody cancels before it arrives.
+		// The probe's answer is late: the request is cancelled before it arrives.
 		s.server.Add(apiserver.Rule{Match: evicts, After: 20 * time.Second})
 		s.await("timed out", 6*time.Minute, s.reaches("n", api.TimedOut))
 		s.wait(10 * time.Second)
@@ -156,9 +157,10 @@ func TestStoryDeleteLeaders(t *testing.T) {
 	})
 }
 
-// TestStoryDeleteRefused: a webhook that refuses evictions is not overruled, and
-// neither is a budget that has a controller, or one in a protected namespace. A
-// webhook that refuses the deletion itself is asked again now and then.
+// TestStoryDeleteRefused: a webhook that refuses evictions is not overruled,
+// and neither is a budget that has a controller, or one in a protected
+// namespace. If a webhook refuses the deletion itself, drainer retries from
+// time to time.
 func TestStoryDeleteRefused(t *testing.T) {
 	tell(t, func(s *story) {
 		s.forced()
@@ -225,8 +227,8 @@ func TestStoryDeleteNotAllowed(t *testing.T) {
 	})
 }
 
-// TestStoryDeleteUnknown: a deletion whose answer is lost is told once, and not
-// repeated.
+// TestStoryDeleteUnknown: a deletion whose answer is lost is reported once, and
+// not repeated.
 func TestStoryDeleteUnknown(t *testing.T) {
 	tell(t, func(s *story) {
 		s.forced()

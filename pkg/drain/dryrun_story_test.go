@@ -10,9 +10,9 @@ import (
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
-// TestStoryDryRun: a dry run gives each pod its verdict and changes nothing, also
-// after its annotation is gone and another process has taken over; another ID
-// drains the node.
+// TestStoryDryRun: a dry run reports a verdict for each pod and changes
+// nothing, even after its annotation is removed and another process has taken
+// over; another ID drains the node.
 func TestStoryDryRun(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")
@@ -75,8 +75,8 @@ func TestStoryDryRunOfDrain(t *testing.T) {
 	})
 }
 
-// TestStoryDryRunsWait: a dry run whose webhook takes its time holds up neither
-// a drain nor the end of the request.
+// TestStoryDryRunsWait: a dry run with a slow webhook delays neither a drain
+// nor the end of the request.
 func TestStoryDryRunsWait(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("a", "b", "c")

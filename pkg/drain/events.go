@@ -15,9 +15,9 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// eventWriter writes events in the background. client-go's recorder folds
-// events of the same reason into a series and drops the later notes, which
-// would make a second request look like the first.
+// eventWriter writes events in the background. client-go's recorder merges
+// events of the same reason into a series and drops the later notes, so a
+// second request would look like the first.
 type eventWriter struct {
 	client   eventsv1client.EventsV1Interface
 	identity string
@@ -26,8 +26,8 @@ type eventWriter struct {
 }
 
 const (
-	// eventBacklog bounds the events that wait; more are dropped: events are
-	// a courtesy and must never hold up a drain.
+	// eventBacklog bounds the events that wait. Further events are dropped: they
+	// are optional, and must never delay a drain.
 	eventBacklog = 2000
 	controller   = "drainer.dev/drainer"
 )
@@ -63,7 +63,7 @@ func (w *eventWriter) podWarning(p *plan.Pod, reason, note string) {
 	w.add(reference(p), reason, note, true)
 }
 
-// eventName is a name of its own. Events are checked more strictly than other
+// eventName is a unique name. Events are checked more strictly than other
 // objects: a generateName must not end with a dot.
 func eventName(object string) string {
 	const mostName, suffix = 253, 12

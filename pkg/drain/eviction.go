@@ -36,8 +36,8 @@ func EvictionVersion(ctx context.Context, client discovery.ServerResourcesInterf
 }
 
 // NewEvictFunc sends evictions of the version through the client of the core
-// API group. It never retries: client-go by itself would repeat a POST that is
-// answered with Retry-After up to ten times, without a word.
+// API group. It never retries: by default, client-go silently repeats a POST
+// that is answered with Retry-After up to ten times.
 func NewEvictFunc(core rest.Interface, version string) EvictFunc { return post(core, version, false) }
 
 // NewDryRunFunc is NewEvictFunc for evictions that the API server only judges.
@@ -61,8 +61,8 @@ func post(core rest.Interface, version string, dryRun bool) EvictFunc {
 }
 
 // NewDeleteFunc deletes pods through the client of the core API group. It never
-// retries, either. The UID is a precondition, and without a grace period nothing
-// is sent: the API server would remove the pod while its containers run.
+// retries. The UID is a precondition, and without a grace period nothing is
+// sent: the API server would remove the pod while its containers run.
 func NewDeleteFunc(core rest.Interface) DeleteFunc {
 	return func(ctx context.Context, pod *plan.Pod, gracePeriod int64) (int, error) {
 		if pod.UID == "" || gracePeriod < 1 {

@@ -60,8 +60,8 @@ func TestEviction(t *testing.T) {
 	}
 }
 
-// TestEvictionAnswers: what the API server, or a proxy before it, answers gets
-// through client-go whole, and no request is sent again unseen.
+// TestEvictionAnswers: what the API server, or a proxy before it, answers
+// passes through client-go unchanged, and no request is silently repeated.
 func TestEvictionAnswers(t *testing.T) {
 	const budget = `{"kind":"Status","apiVersion":"v1","status":"Failure","code":429,"reason":"TooManyRequests",` +
 		`"message":"Cannot evict pod as it would violate the pod's disruption budget.",` +
@@ -119,14 +119,14 @@ func TestEvictionAnswers(t *testing.T) {
 	}
 }
 
-// TestEvictionUnanswered: no answer says nothing about the eviction: one that
-// takes too long may still happen.
+// TestEvictionUnanswered: without an answer the outcome of an eviction is
+// unknown: one that takes too long may still happen.
 func TestEvictionUnanswered(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for name, handler := range map[string]http.HandlerFunc{
 		"the connection breaks": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nobody waits any more": func(_ http.ResponseWriter, r *http.Request) {
+		"the client has gone": func(_ http.ResponseWriter, r *http.Request) {
 			// Only then does the server notice that the client has gone.
 			_, _ = io.Copy(io.Discard, r.Body)
 			cancel()
@@ -139,8 +139,8 @@ func TestEvictionUnanswered(t *testing.T) {
 	}
 }
 
-// evictAgainst sends one eviction to a server of its own, and counts what
-// arrives there.
+// evictAgainst sends one eviction to a separate server, and counts what arrives
+// there.
 func evictAgainst(ctx context.Context, t *testing.T, handler http.Handler) (plan.Outcome, int) {
 	t.Helper()
 	var requests atomic.Int32
@@ -157,7 +157,7 @@ func evictAgainst(ctx context.Context, t *testing.T, handler http.Handler) (plan
 	return plan.OutcomeOf(code, err), int(requests.Load())
 }
 
-// TestEvictionVersion: what the server says counts, and no answer is not "no".
+// TestEvictionVersion: the server decides, and no answer does not mean no.
 func TestEvictionVersion(t *testing.T) {
 	resource := func(version string) string {
 		return `{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"v1","resources":[{"name":"pods","kind":"Pod"},` +

@@ -13,8 +13,8 @@ import (
 )
 
 // EvictFunc sends one eviction, once, and returns the HTTP status, 0 if there
-// was none, and the error that came of it. A retry inside it would hide
-// refusals and send what no plan wants any more.
+// was none, and the error. A retry inside it would hide refusals, and send
+// evictions that no plan still wants.
 type EvictFunc func(ctx context.Context, pod *plan.Pod, gracePeriod *int64) (code int, err error)
 
 // DeleteFunc deletes a pod, once, as EvictFunc evicts one. The grace period is in
@@ -22,8 +22,8 @@ type EvictFunc func(ctx context.Context, pod *plan.Pod, gracePeriod *int64) (cod
 type DeleteFunc func(ctx context.Context, pod *plan.Pod, gracePeriod int64) (code int, err error)
 
 // evictor sends the evictions that the newest plan grants: a queue of tickets,
-// a rate limit over all nodes and a few workers. A ticket is spent on whatever
-// the newest plan wants sent first then, or on nothing.
+// a rate limit over all nodes and a few workers. With a ticket, a worker sends
+// the first grant of the newest plan, if there is one.
 type evictor struct {
 	evict   EvictFunc
 	delete  DeleteFunc
@@ -31,7 +31,7 @@ type evictor struct {
 	limiter *rate.Limiter
 	timeout time.Duration
 	ledger  *Ledger
-	// paused is true while nothing may be sent, whatever the newest plan says.
+	// paused is true while nothing may be sent, regardless of the newest plan.
 	paused func() bool
 	// answered is called after every answer, without a lock held.
 	answered func(plan.Answered)
@@ -41,8 +41,8 @@ type evictor struct {
 	requests sync.WaitGroup
 
 	mu sync.Mutex
-	// changed tells the workers that there may be room again. full is true once
-	// none of the grants was found to have room, until something changes.
+	// changed wakes the workers when budgets may allow a disruption again. full is
+	// true after no grant was found that a budget allows, until something changes.
 	changed *sync.Cond
 	full    bool
 	outbox  *plan.Outbox
@@ -50,7 +50,7 @@ type evictor struct {
 	ticket ticket
 }
 
-// ticket numbers the permissions to look for a pod to send.
+// ticket numbers the tickets: each lets a worker look for a pod to send.
 type ticket uint64
 
 func newEvictor(o Options, answered func(plan.Answered)) *evictor {
@@ -73,7 +73,7 @@ func (e *evictor) publish(grants []plan.Grant) {
 	e.change()
 }
 
-// change lets the workers look for room again, and queues a ticket for each
+// change wakes the workers that wait for room, and queues a ticket for each
 // grant.
 func (e *evictor) change() {
 	e.full = false
@@ -84,7 +84,7 @@ func (e *evictor) change() {
 	}
 }
 
-// collect hands the answers over, and says what is under way.
+// collect returns the answers, and what is under way.
 func (e *evictor) collect() plan.Sight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -131,7 +131,7 @@ func (e *evictor) next(ctx, posts context.Context) bool {
 	return true
 }
 
-// take turns a grant of the newest plan into a request under way.
+// take starts a request for a grant of the newest plan.
 func (e *evictor) take(ctx context.Context) (plan.Grant, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -165,8 +165,8 @@ func (e *evictor) waiting() int {
 	return e.outbox.Waiting()
 }
 
-// send makes the one request of a grant and sees to what comes of it. It
-// returns when the request has ended or does not hold its worker any more.
+// send sends the request of a grant and handles its outcome. It returns when
+// the request has ended or no longer occupies its worker.
 func (e *evictor) send(ctx context.Context, g plan.Grant) {
 	ended := make(chan struct{})
 	e.requests.Go(func() {
@@ -182,7 +182,7 @@ func (e *evictor) send(ctx context.Context, g plan.Grant) {
 	}
 }
 
-// detach lets a request go on without a worker.
+// detach lets a request continue without a worker.
 func (e *evictor) detach(uid types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

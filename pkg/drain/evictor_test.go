@@ -21,7 +21,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// sender is the far end of an evictor: it notes what is sent, and when.
+// sender receives what an evictor sends, and records it with the time.
 type sender struct {
 	mu    sync.Mutex
 	begun time.Time
@@ -113,8 +113,8 @@ func TestEvictorRate(t *testing.T) {
 	})
 }
 
-// TestEvictorNewestOrder: what the newest plan wants first goes first, however
-// long something else has been queued.
+// TestEvictorNewestOrder: the first grant of the newest plan is sent first,
+// however long something else has been queued.
 func TestEvictorNewestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sender{}
@@ -167,8 +167,8 @@ func TestEvictorOnce(t *testing.T) {
 	})
 }
 
-// TestEvictorThrottled: throttling slows all down, for as long as the server
-// asks, and then one at a time until it answers something else.
+// TestEvictorThrottled: after throttling, all evictions wait for as long as the
+// server asks, and then go one at a time until the server gives another answer.
 func TestEvictorThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := true
@@ -221,7 +221,7 @@ func TestEvictorThrottled(t *testing.T) {
 }
 
 // TestEvictorFence: without the lease nothing is sent, and what is under way
-// ends with it; a renewal lets it go on.
+// ends with it; a renewal lets it continue.
 func TestEvictorFence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -284,8 +284,8 @@ func TestEvictorPaused(t *testing.T) {
 	})
 }
 
-// TestEvictorReserves: a budget is never given out twice, whatever the plan
-// says, and what became of an unknown outcome keeps its reservation.
+// TestEvictorReserves: the same disruption is never granted twice, whatever the
+// plan says, and an eviction with an unknown outcome keeps its reservation.
 func TestEvictorReserves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sender{answer: func(context.Context) error { return errors.New("connection reset") }}
@@ -308,7 +308,8 @@ func TestEvictorReserves(t *testing.T) {
 	})
 }
 
-// TestEvictorShutdown: what waits is not sent; what is under way is waited for.
+// TestEvictorShutdown: at the end, waiting evictions are not sent, and the
+// evictor waits for those under way.
 func TestEvictorShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sender{answer: func(context.Context) error { last(5 * time.Second); return nil }}
@@ -330,9 +331,9 @@ func TestEvictorShutdown(t *testing.T) {
 	})
 }
 
-// TestEvictorSlow: pods whose evictions hang hold up neither each other for
-// long nor those of another controller, and never more than half of what may be
-// under way.
+// TestEvictorSlow: slow evictions do not delay each other for long, do not
+// delay those of another controller, and never take more than half of what may
+// be under way.
 func TestEvictorSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sender{}
@@ -393,8 +394,8 @@ func TestEvictorSlow(t *testing.T) {
 	})
 }
 
-// TestEvictorWorkers: requests that hang free their workers, and give them back
-// no second time when they end.
+// TestEvictorWorkers: slow requests free their workers, and do not free them a
+// second time when they end.
 func TestEvictorWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const workers, hanging = 4, 4
@@ -437,8 +438,8 @@ func TestEvictorWorkers(t *testing.T) {
 	})
 }
 
-// TestEvictorFull: workers that find no room wait for it. They do not throw away
-// tickets and look again, for as many pods as one controller may have.
+// TestEvictorFull: workers that find no room wait for it, instead of spending a
+// ticket on each of the many pods that a controller may have.
 func TestEvictorFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sender{answer: func(context.Context) error { last(10 * time.Second); return nil }}

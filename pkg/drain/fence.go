@@ -6,11 +6,11 @@ import (
 )
 
 // Fence says until when this process may act for the lease that it holds. The
-// time moves on when the lease is renewed; a zero time is no limit.
+// time advances when the lease is renewed; a zero time is no limit.
 type Fence func() (until time.Time, mayAct bool)
 
-// within is ctx, ending after the timeout or as soon as the process may not
-// act any more. It has ended already if it may not now.
+// within is ctx, ending after the timeout or as soon as the process may no
+// longer act. If the process may not act now, it has already ended.
 func (f Fence) within(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	until, mayAct := f()

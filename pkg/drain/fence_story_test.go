@@ -13,8 +13,8 @@ import (
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
-// TestStoryNamesake: a node that is made again under its old name while it is
-// being cordoned is left alone, and one that is gone does not come back.
+// TestStoryNamesake: a node that is recreated under its name while it is being
+// cordoned is not changed, and a deleted node is not recreated.
 func TestStoryNamesake(t *testing.T) {
 	for name, again := range map[string]bool{"created again": true, "gone": false} {
 		t.Run(name, func(t *testing.T) { namesake(t, again) })
@@ -55,8 +55,8 @@ func namesake(t *testing.T, again bool) {
 	})
 }
 
-// TestStoryFence: a leader that cannot renew its lease sends nothing any more
-// once the renew deadline has passed, whatever is asked of it.
+// TestStoryFence: a leader that cannot renew its lease sends nothing after the
+// renew deadline, whatever is requested.
 func TestStoryFence(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n", "m")
@@ -93,8 +93,8 @@ func (s *story) lastRenewal() time.Time {
 	return renewals[len(renewals)-1].Began
 }
 
-// TestStoryFailingTask: a node that cannot be written to is tried again ever
-// more rarely, however often plans are made for others.
+// TestStoryFailingTask: a failing write to a node is retried with increasing
+// delay, however often plans are made for other nodes.
 func TestStoryFailingTask(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n", "busy")

@@ -60,8 +60,8 @@ func TestStoryStuckPods(t *testing.T) {
 	})
 }
 
-// TestStoryOneEnd: a request is counted as drained once, however often stray
-// pods come to the node.
+// TestStoryOneEnd: a request is counted as drained once, however many stray
+// pods arrive on the node.
 func TestStoryOneEnd(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")
@@ -73,7 +73,7 @@ func TestStoryOneEnd(t *testing.T) {
 		for range 2 {
 			s.wait(10 * time.Minute)
 			s.cluster(func(c *sim.Cluster) { c.Place("shop", "web", "n") })
-			s.await("not drained any more", time.Minute, func() bool { return !s.drained("r", "n")() })
+			s.await("no longer drained", time.Minute, func() bool { return !s.drained("r", "n")() })
 			s.await("drained again", time.Minute, s.drained("r", "n"))
 		}
 		s.wait(time.Minute)

@@ -7,9 +7,9 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// foresee lists the pods of a node that is queued, and keeps those that
-// would keep its drain from its end. One list at a time is under way: a drain of
-// many nodes must not fill the memory with pods that nobody evicts yet.
+// foresee lists the pods of a queued node, and keeps those that would prevent
+// its drain from finishing. One list at a time is under way: a drain of many
+// nodes must not fill the memory with pods that nobody evicts yet.
 func (c *Controller) foresee(ctx context.Context, t task) (progress, error) {
 	if !c.foreseeing.TryLock() {
 		return later, nil
@@ -22,8 +22,8 @@ func (c *Controller) foresee(ctx context.Context, t task) (progress, error) {
 	case !n.Foresee:
 		return nothing, nil
 	}
-	// The API server's cache will do. Without a version, older servers read all pods
-	// of the cluster from etcd for each node.
+	// The API server's cache is good enough. Without a version, older servers read
+	// all pods of the cluster from etcd for each node.
 	pods, err := c.listPods(ctx, c.Client, n.Node.Name, "0")
 	if err != nil {
 		return done, err

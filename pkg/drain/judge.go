@@ -7,9 +7,9 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// judge asks the API server what would happen to the pods of a dry run. One dry
-// run at a time is under way: it takes as long as its pods' webhooks do, and what
-// else there is to do must not wait for it.
+// judge asks the API server what would happen to the pods of a dry run. Only
+// one dry run is under way at a time: it takes as long as the webhooks of its
+// pods, and other tasks must not wait for it.
 func (c *Controller) judge(ctx context.Context, t task) (progress, error) {
 	if !c.judging.TryLock() {
 		return later, nil

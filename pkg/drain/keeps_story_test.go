@@ -12,8 +12,9 @@ import (
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
-// TestStoryKeepsDrained: a node that says that it is drained goes on to say so,
-// although its write is carried out late, or drainer learns of that late or never.
+// TestStoryKeepsDrained: a node that is reported drained stays reported
+// drained, even if the write is carried out late, or drainer learns about it
+// late or never.
 func TestStoryKeepsDrained(t *testing.T) {
 	for name, rule := range map[string]apiserver.Rule{
 		"late":             {After: 5 * time.Second},

@@ -8,9 +8,9 @@ import (
 	"drainer.dev/drainer/pkg/sim"
 )
 
-// TestStoryLatecomer: the first pod that comes to a cordoned node is evicted at
-// once. Those that were there before the cordon do not count, also not for a
-// process that has seen the cordon first and the pods then.
+// TestStoryLatecomer: the first pod that arrives on a cordoned node is evicted
+// at once. Pods from before the cordon do not count, not even for a process
+// that saw the cordon before the pods.
 func TestStoryLatecomer(t *testing.T) {
 	for name, restart := range map[string]bool{"same process": false, "after a restart": true} {
 		t.Run(name, func(t *testing.T) {

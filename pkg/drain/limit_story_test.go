@@ -49,7 +49,7 @@ func TestStoryUnavailable(t *testing.T) {
 			c.MaxDraining, _ = plan.ParseShare("100%")
 			c.MaxUnavailable, _ = plan.ParseShare("1")
 		}
-		s.wait(10 * time.Minute) // The nodes are not young any more.
+		s.wait(10 * time.Minute) // The nodes are no longer young.
 		first := s.start()
 		s.drain("r", "a")
 		s.await("node a is drained", time.Minute, s.drained("r", "a"))

@@ -14,7 +14,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// lookUp finds out what became of an eviction.
+// lookUp looks up the outcome of an eviction.
 func (c *Controller) lookUp(ctx context.Context, t task) error {
 	pod, err := c.Client.CoreV1().Pods(t.object.Namespace).Get(ctx, t.object.Name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -25,7 +25,7 @@ func (c *Controller) lookUp(ctx context.Context, t task) error {
 	return nil
 }
 
-// readBudget reads a budget of which no event came.
+// readBudget reads a budget for which no event has arrived.
 func (c *Controller) readBudget(ctx context.Context, key types.NamespacedName) error {
 	asked, held := time.Now(), c.Ledger.Held(key)
 	pdb, err := c.Client.PolicyV1().PodDisruptionBudgets(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
@@ -37,7 +37,7 @@ func (c *Controller) readBudget(ctx context.Context, key types.NamespacedName) e
 	default:
 		b, err := plan.BudgetOf(pdb)
 		if err != nil {
-			// The API server, too, takes it as matching nothing.
+			// The API server also treats it as matching nothing.
 			c.Ledger.Forget(key)
 			break
 		}
@@ -60,7 +60,7 @@ func (c *Controller) findReplica(ctx context.Context, t task) error {
 	if err != nil {
 		return fmt.Errorf("looking for another replica of drainer in namespace %s: %w", t.object.Namespace, err)
 	}
-	// A replica on a node with a request would soon have to hand over, too.
+	// A replica on a node with a request would also have to hand over soon.
 	leaving := map[string]bool{}
 	for _, n := range c.View.Nodes() {
 		_, asked, _ := api.RequestOf(n.Annotations)

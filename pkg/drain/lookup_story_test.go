@@ -28,8 +28,8 @@ func TestStoryLostRequest(t *testing.T) {
 	})
 }
 
-// TestStoryLostAnswer: an eviction that was carried out and got no answer is not
-// sent a second time.
+// TestStoryLostAnswer: an eviction that was carried out and got no answer is
+// not sent again.
 func TestStoryLostAnswer(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")

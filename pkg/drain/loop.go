@@ -47,9 +47,9 @@ func (c *Controller) awaitWork(ctx context.Context, timer *time.Timer) bool {
 	}
 }
 
-// restAfter is how long events gather after a plan that took so long: planning
-// leaves half of a core to others however many events come, and most of it
-// while there is nothing to win.
+// restAfter is how long to gather events after a plan that took this long:
+// planning uses at most half of a core however many events arrive, and much
+// less while a new plan would not help.
 func (c *Controller) restAfter(took time.Duration) time.Duration {
 	if c.evictor.waiting() >= c.Workers {
 		took *= busyRest
@@ -68,10 +68,11 @@ func (c *Controller) rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// step makes one plan and lets it be carried out. It returns when to plan
-// again if nothing happens.
+// step makes one plan and has it carried out. It returns when to plan again if
+// nothing happens.
 func (c *Controller) step(ctx context.Context) time.Time {
-	// What the evictor says comes first: what is there is newer then.
+	// The evictor's answers come first, so that the observed state is newer than
+	// they are.
 	sent := c.evictor.collect()
 	now := time.Now()
 	for _, answer := range sent.Answers {
@@ -106,7 +107,7 @@ func (c *Controller) takeFacts() []plan.Fact {
 	return facts
 }
 
-// learned hands a fact to the next plan.
+// learned adds a fact for the next plan.
 func (c *Controller) learned(f plan.Fact) {
 	c.mu.Lock()
 	c.facts = append(c.facts, f)
@@ -135,7 +136,7 @@ func (c *Controller) publish(p *plan.Plan) {
 	}
 }
 
-// pending is how many pods the scheduler finds no node for, if anybody asks.
+// pending is how many pods the scheduler finds no node for, if that is needed.
 func (c *Controller) pending() int {
 	if c.Pending == nil {
 		return 0

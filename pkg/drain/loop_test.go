@@ -30,8 +30,8 @@ func TestRestAfter(t *testing.T) {
 	}
 }
 
-// TestNotPlanned: before the first plan nobody may believe that there are no
-// drains.
+// TestNotPlanned: before the first plan, drainer does not report that there are
+// no drains.
 func TestNotPlanned(t *testing.T) {
 	c := newTestController(t, requested(), &stubServer{})
 	if p := c.Plans(); p != nil {

@@ -15,7 +15,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// mark writes what the newest plan wants changed at a node that something marked.
+// mark writes the changes of the newest plan to a node that something marked.
 func (c *Controller) mark(ctx context.Context, t task) (progress, error) {
 	c.mu.Lock()
 	m, planned := c.marks[t.node]
@@ -51,15 +51,15 @@ func (w nodeWriter) annotate(ctx context.Context, n *plan.Node, annotations map[
 	return written.ResourceVersion, nil
 }
 
-// MarkStates are how the rules for marked nodes stand in the newest plan; nil
-// without rules. They must not be changed.
+// MarkStates are the states of the rules for marked nodes in the newest plan;
+// nil without rules. They must not be changed.
 func (c *Controller) MarkStates() []plan.MarkState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.markStates
 }
 
-// tellMarks tells of what follows from the marks of nodes.
+// tellMarks reports what follows from the marks of nodes.
 func (c *Controller) tellMarks(ctx context.Context, event plan.Event) {
 	switch e := event.(type) {
 	case plan.MarkRequested:

@@ -105,7 +105,7 @@ func TestStoryMarkLatch(t *testing.T) {
 		r = s.start()
 		s.wait(10 * time.Minute)
 		if latched() != 1 {
-			t.Error("the rule is not latched any more after a restart")
+			t.Error("the rule is no longer latched after a restart")
 		}
 		says := 0
 		for i := range 20 {
@@ -165,8 +165,8 @@ func TestStoryMarkRelease(t *testing.T) {
 	})
 }
 
-// TestStoryMarkOverruled: somebody writes a request of their own while a rule's is on
-// its way: theirs stays, and the rule makes none.
+// TestStoryMarkOverruled: if somebody writes a request while a rule's request
+// is on its way, the person's request stays, and the rule makes none.
 func TestStoryMarkOverruled(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("a")

@@ -14,9 +14,9 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// reconcile does at a node what the newest plan says, if that plan knows of the
-// last write to the node. Whatever ends a write brings a new plan, and with it
-// what had to wait for it.
+// reconcile carries out the newest plan for a node, if that plan knows about
+// the last write to the node. The end of every write leads to a new plan, which
+// includes what had to wait for it.
 func (c *Controller) reconcile(ctx context.Context, t task) (progress, error) {
 	if t.kind != reportTask {
 		if !c.occupy(t.node) {
@@ -58,8 +58,8 @@ func (c *Controller) newest(node types.UID) (n plan.NodePlan, stale bool) {
 	return n, planned && c.planned <= c.after[node]
 }
 
-// occupy is true if nothing else cordons or releases the node now: a cordon that
-// lands after the release would be one of which nothing tells.
+// occupy is true if nothing else cordons or releases the node now: nothing on
+// the node would explain a cordon that takes effect after the release.
 func (c *Controller) occupy(node types.UID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +70,8 @@ func (c *Controller) occupy(node types.UID) bool {
 	return true
 }
 
-// leave ends what occupy began, and asks for a plan, since others may have had to wait.
+// leave ends what occupy began, and requests a plan, because other tasks may be
+// waiting.
 func (c *Controller) leave(node types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +88,7 @@ func (c *Controller) report(ctx context.Context, n *plan.NodePlan) error {
 	return c.wroteReport(n.Node, &report, version, conflict, err)
 }
 
-// carryOut does what there is to do at a node besides its report and release.
+// carryOut carries out everything for a node except its report and release.
 func (c *Controller) carryOut(ctx context.Context, n *plan.NodePlan) error {
 	if n.Taint || n.Untaint {
 		version, err := c.writer.taint(ctx, n.Node, n.Taint)
@@ -111,14 +112,14 @@ func (c *Controller) carryOut(ctx context.Context, n *plan.NodePlan) error {
 	}
 }
 
-// wrote notes a write to a node: with its facts, the write is not repeated while
-// the cache does not show it, and plans that were made without them are not
-// carried out.
+// wrote records a write to a node: with its facts, the write is not repeated
+// while the cache does not show it, and plans that were made without them are
+// not carried out.
 func (c *Controller) wrote(n *plan.Node, version string, err error) error {
 	return c.wroteReport(n, nil, version, "", err)
 }
 
-// wroteReport is wrote for a status, of which others own the conditions that the
+// wroteReport is wrote for a status. Others own the conditions that the
 // conflict names.
 func (c *Controller) wroteReport(n *plan.Node, report *plan.Report, version, conflict string, err error, facts ...plan.Fact) error {
 	if err != nil || version == "" {
@@ -133,7 +134,7 @@ func (c *Controller) wroteReport(n *plan.Node, report *plan.Report, version, con
 }
 
 // learnedOf passes facts about a node to the next plan. Plans of the node that
-// were made without them are not carried out any more.
+// were made without them are no longer carried out.
 func (c *Controller) learnedOf(node types.UID, facts ...plan.Fact) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,7 +180,8 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 	return c.wroteReport(n.Node, &report, version, conflict, err, plan.NodeDrained{Node: n.Node.UID, Request: n.Request.ID, At: now})
 }
 
-// around is what decides about the pods of a node besides the pods themselves.
+// around is what decides about the pods of a node in addition to the pods
+// themselves.
 func (c *Controller) around(n *plan.Node) plan.Surroundings {
 	return plan.Surroundings{Pool: n.Pool, DaemonSets: c.View.DaemonSets(), Budgets: c.Ledger.View()}
 }
@@ -205,7 +207,7 @@ func (c *Controller) listPods(ctx context.Context, client kubernetes.Interface, 
 	return pods, nil
 }
 
-// read reads a node whose cache does not show our write of the version. If the
+// read reads a node if the cache does not show our write of the version. If the
 // API server does not know the version either, its storage was restored.
 func (c *Controller) read(ctx context.Context, n *plan.Node, version string) error {
 	node, err := c.Nodes.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})

@@ -6,7 +6,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// Observer is told what happens, as it happens. Its methods are called from
+// Observer is notified of everything that happens. Its methods are called from
 // several goroutines and must not block.
 type Observer interface {
 	// Answered: the API server answered an eviction.

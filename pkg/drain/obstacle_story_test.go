@@ -13,8 +13,8 @@ import (
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
-// TestStoryUnfinishable: nodes that are queued say beforehand what their drains
-// cannot finish for, from one list for each node in five minutes.
+// TestStoryUnfinishable: queued nodes report in advance why their drains cannot
+// finish, with one list per node every five minutes.
 func TestStoryUnfinishable(t *testing.T) {
 	tell(t, func(s *story) {
 		nodes := []string{"n1", "n2", "n3", "n4"}
@@ -48,7 +48,7 @@ func TestStoryUnfinishable(t *testing.T) {
 			}
 		}
 		s.limit("db", "maxUnavailable 4")
-		s.await("none says so any more", time.Minute, func() bool {
+		s.await("none still says so", time.Minute, func() bool {
 			for _, n := range nodes {
 				if len(s.status(n).CannotFinish) > 0 {
 					return false
@@ -59,8 +59,8 @@ func TestStoryUnfinishable(t *testing.T) {
 	})
 }
 
-// TestStoryNowhere: two nodes whose pods fit nowhere else wait for each other, and
-// both say so, until one is released.
+// TestStoryNowhere: two nodes whose pods fit on no other node wait for each
+// other, and both report it, until one is released.
 func TestStoryNowhere(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n1", "n2")

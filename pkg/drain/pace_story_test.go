@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestStoryFewPlans: while nothing that happens can let another pod be sent, the
-// daemon hardly plans.
+// TestStoryFewPlans: the daemon makes few plans while no event can allow
+// another eviction.
 func TestStoryFewPlans(t *testing.T) {
 	tell(t, func(s *story) {
 		var nodes, on []string

@@ -7,8 +7,8 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// record is what the log says of a drain that has ended, as JSON in either format
-// of the log. Fields are added, and never renamed or removed.
+// record is the log's record of a drain that has ended, as JSON in either
+// format of the log. Fields are added, and never renamed or removed.
 type record struct {
 	Version       int             `json:"version"`
 	Request       string          `json:"request"`

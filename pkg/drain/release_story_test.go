@@ -84,8 +84,8 @@ func TestStorySuccession(t *testing.T) {
 }
 
 // TestStoryCancelWhileCordoning: a request is removed while the write that
-// cordons its node is under way. The node is released once that has landed: it
-// never has a cordon of ours of which nothing tells.
+// cordons its node is under way. The node is released once that has taken
+// effect: it never has a cordon of drainer's that nothing explains.
 func TestStoryCancelWhileCordoning(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n", "spare")

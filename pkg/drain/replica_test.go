@@ -67,16 +67,16 @@ func (r *replica) terminate() {
 	<-r.ended
 }
 
-// kill ends the replica as SIGKILL does: the lease is not given up, and what is
-// under way gets no answer.
+// kill ends the replica as SIGKILL does: the lease is not released, and
+// requests under way get no answer.
 func (r *replica) kill() {
 	r.transport.Cut()
 	r.terminate()
 }
 
 // metric is the value of a metric of the newest process: of a counter or gauge,
-// or the sum of a histogram, over all series with the labels, given as names and
-// values in turn.
+// or the sum of a histogram, over all series with the labels, given as
+// alternating names and values.
 func (r *replica) metric(name string, labels ...string) float64 {
 	sum := 0.
 	r.series(name, labels, func(m *dto.Metric) {

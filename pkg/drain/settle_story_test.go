@@ -9,8 +9,8 @@ import (
 )
 
 // TestStorySettle: an eviction that never shows in its budget, because the
-// budget's watch broke in between, holds the budget's room back for 10 s at
-// most: then the budget is read.
+// budget's watch broke, keeps its reservation for at most 10 s: then the budget
+// is read.
 func TestStorySettle(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")

@@ -7,8 +7,8 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// TestStoryBlockedAgain: a pod that was blocked, could have left, and is blocked
-// again has been blocked since then and not for the sum of it.
+// TestStoryBlockedAgain: if a pod was blocked, could have left, and is blocked
+// again, only the last time counts, and not the sum.
 func TestStoryBlockedAgain(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n", "m")

@@ -10,8 +10,9 @@ import (
 )
 
 // TestStoryClockSkew: drainer does the same, and says the same, whether the API
-// server's clock is five minutes behind its own, with it, or ahead of it. What the API
-// server writes down, such as until when a pod may terminate, is by its own clock.
+// server's clock is five minutes behind its own, with it, or ahead of it. Times
+// that the API server writes, such as the end of a pod's grace period, are by
+// its own clock.
 func TestStoryClockSkew(t *testing.T) {
 	for name, skew := range map[string]time.Duration{"behind": -5 * time.Minute, "together": 0, "ahead": 5 * time.Minute} {
 		t.Run(name, func(t *testing.T) { skewed(t, skew) })

@@ -192,13 +192,13 @@ func (c *Controller) trouble(t task, err error) {
 	}
 }
 
-// progress is how far a task came.
+// progress is the result of a task.
 type progress int
 
 const (
 	// done: it did what there was to do, or failed.
 	done progress = iota
-	// nothing: there is nothing to do any more.
+	// nothing: there is no longer anything to do.
 	nothing
 	// later: it could not be tried, so nothing says that what failed before
 	// would succeed.

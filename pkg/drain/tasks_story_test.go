@@ -57,8 +57,8 @@ func TestStoryCancelAfterFailures(t *testing.T) {
 	})
 }
 
-// TestStoryTaskForgotten: a task that failed is not tried for ever once there is
-// nothing to do any more.
+// TestStoryTaskForgotten: a task that failed is not retried forever once there
+// is nothing left to do.
 func TestStoryTaskForgotten(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")

@@ -213,7 +213,7 @@ func TestConfirmConflict(t *testing.T) {
 	}
 }
 
-// TestStalePlan: the cordon of a plan that is not the newest any more is not
+// TestStalePlan: the cordon of a plan that is no longer the newest is not
 // applied, also if the request was removed after the status was written.
 func TestStalePlan(t *testing.T) {
 	v, server := requested(), &stubServer{}

@@ -39,7 +39,7 @@ func TestStoryUnreachable(t *testing.T) {
 		}
 		s.wait(time.Hour)
 		if !s.drained("r", "n")() {
-			t.Error("the node is not drained any more although nothing has changed")
+			t.Error("the node is no longer drained although nothing has changed")
 		}
 		s.ready("n", corev1.ConditionTrue)
 		s.await("the pods gone, and drained", time.Minute, func() bool {

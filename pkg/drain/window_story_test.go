@@ -19,7 +19,7 @@ type hourly struct{}
 func (hourly) Next(after time.Time) time.Time { return after.Truncate(time.Hour).Add(time.Hour) }
 
 // TestStoryWindow: a drain begins when its window opens, pauses when it closes,
-// also for the process that comes after, and goes on in the next one.
+// also for the process that comes after, and continues in the next one.
 func TestStoryWindow(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("a")
@@ -58,7 +58,7 @@ func TestStoryWindow(t *testing.T) {
 		if now := len(s.evictions("")); now != sent || !s.node("a").Spec.Unschedulable {
 			t.Errorf("%d pods were evicted outside of the window, cordoned %v", now-sent, s.node("a").Spec.Unschedulable)
 		}
-		s.await("it goes on in the windows that follow", 5*time.Hour, s.drained("r", "a"))
+		s.await("it continues in the windows that follow", 5*time.Hour, s.drained("r", "a"))
 		for _, e := range s.evictions("") {
 			if at := e.Began.Sub(e.Began.Truncate(time.Hour)); at > 2*time.Minute {
 				t.Errorf("an eviction was sent %v after the hour", at)
