@@ -16,8 +16,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// clients are the ways to the API server. Each has its own limit, so that none
-// waits behind another: the lease and the writes to nodes least of all.
+// clients are the clients of the API server. Each has its own limit, so that
+// none waits for another, especially not the lease and the writes to nodes.
 type clients struct {
 	main, watches, nodes, lease, reviews kubernetes.Interface
 	evictions                            rest.Interface
@@ -35,7 +35,7 @@ func (o *options) base() (*rest.Config, error) {
 			"or a pod's service account): %w", err)
 	}
 	base.UserAgent = "drainer/" + version
-	// The API server's processor is scarcer than the network to it.
+	// The API server's processor time is scarcer than network bandwidth.
 	base.DisableCompression = true
 	base.ContentType = cmp.Or(o.ClientConnection.ContentType, runtime.ContentTypeProtobuf)
 	base.AcceptContentTypes = cmp.Or(o.ClientConnection.AcceptContentTypes, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON)
@@ -59,8 +59,8 @@ func (o *options) clients() (*clients, error) {
 		{"watches", &c.watches, limited},
 		{"nodes", &c.nodes, limited},
 		{"the lease", &c.lease, func(r *rest.Config) { r.Timeout = o.LeaderElection.RenewDeadline.Duration / 2 }},
-		// Whoever reads metrics causes two requests in ten seconds, or many without
-		// the right to: drainer's own do not wait for them.
+		// A client that reads metrics causes two requests every ten seconds, or many
+		// if it lacks the permission: drainer's own requests do not wait for them.
 		{"reviews", &c.reviews, func(r *rest.Config) { r.QPS, r.Burst = 5, 10 }},
 		// The evictor has its own limiter, which follows the newest plan.
 		{"evictions", &evictions, func(r *rest.Config) {
@@ -93,7 +93,7 @@ func (o *options) logger(w io.Writer) klog.Logger {
 	return logger
 }
 
-// nameLevel shows the depth of a line the way that -v asks for it.
+// nameLevel shows the verbosity of a line as the number for -v.
 func nameLevel(_ []string, a slog.Attr) slog.Attr {
 	if level, ok := a.Value.Any().(slog.Level); ok && a.Key == slog.LevelKey && level < slog.LevelInfo {
 		a.Value = slog.StringValue("V" + strconv.Itoa(-int(level)))

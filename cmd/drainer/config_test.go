@@ -101,8 +101,8 @@ func TestConfigFlags(t *testing.T) {
 	}
 }
 
-// settings are the values of all fields, by path, under the flags. What the
-// values are worth is not checked.
+// settings are the values of all fields, by path, with the flags. The values
+// are not validated.
 func settings(t *testing.T, args ...string) map[string]string {
 	t.Helper()
 	o := defaults()
@@ -137,8 +137,8 @@ func collect(leaves map[string]string, path string, tree map[string]any) {
 	}
 }
 
-// TestConfigMistakes: all that is wrong is said at once, with flag, or field and
-// line.
+// TestConfigMistakes: all mistakes are reported at once, with flag, or field
+// and line.
 func TestConfigMistakes(t *testing.T) {
 	for name, test := range map[string]struct {
 		file string

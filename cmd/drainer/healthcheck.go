@@ -13,10 +13,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// probeInterval is short beside the time that a pod takes to become ready.
+// probeInterval is short compared with the time that a pod takes to become
+// ready.
 const probeInterval = time.Second
 
-// healthcheck is a command for `helm test` and the like: the image has no
+// healthcheck is a command for `helm test` and similar uses: the image has no
 // shell, and no other program.
 func healthcheck() *cobra.Command {
 	var address string
@@ -46,18 +47,18 @@ func healthcheck() *cobra.Command {
 	return c
 }
 
-// awaitHealthy asks until the answer is 200, and says at the end what the last
-// one was.
+// awaitHealthy sends requests until the answer is 200. Its error has the last
+// answer.
 func awaitHealthy(ctx context.Context, address string) error {
 	err := probe(ctx, address)
 	for err != nil {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("not healthy: %w", err)
-		// Nobody tells us when it is.
+		// There is no event to wait for.
 		case <-time.After(probeInterval):
 		}
-		// What was wrong is worth more than that there was no more time.
+		// The last answer is more useful than the error of the context.
 		if last := probe(ctx, address); last == nil || !errors.Is(last, context.DeadlineExceeded) {
 			err = last
 		}

@@ -24,7 +24,7 @@ func runHealthcheck(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// TestHealthcheck: a server that becomes ready is waited for.
+// TestHealthcheck: the command waits until the server is ready.
 func TestHealthcheck(t *testing.T) {
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,8 +58,8 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return recorder.Result(), nil
 }
 
-// TestHealthcheckUnhealthy: what is wrong with the server is said when the time
-// is over, and not only that it is over.
+// TestHealthcheckUnhealthy: after the timeout, the error says what is wrong
+// with the server, and not only that the time is over.
 func TestHealthcheckUnhealthy(t *testing.T) {
 	for name, test := range map[string]struct {
 		answers answers

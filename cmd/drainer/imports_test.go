@@ -66,7 +66,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestTimeZones: the program brings the time zones along that windows name: its
+// TestTimeZones: the program includes the time zones for windows, because its
 // image has none.
 func TestTimeZones(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// What a client may take of a listener before it is cut off. Nobody who reads
-// metrics or asks for health needs any of it; profiles extend writeTimeout by
-// their own length.
+// The limits of a listener for each client. Clients that read metrics or health
+// stay far below them; a profile extends writeTimeout by its own length.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
@@ -16,7 +15,7 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// newServer serves the handler to clients that may be slow, or hostile.
+// newServer is a server of the handler for clients that may be slow or hostile.
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,

@@ -34,8 +34,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestSlowClients: whoever takes too long over any part of a request is cut off,
-// when the time for that part is over and not before.
+// TestSlowClients: a client that takes too long for any part of a request is
+// disconnected when the time for that part is over, and not before.
 func TestSlowClients(t *testing.T) {
 	const request = "GET / HTTP/1.1\r\nHost: h\r\n"
 	for name, test := range map[string]struct {
@@ -140,8 +140,8 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestPlainClient: a client that speaks no TLS where it is expected gets nothing,
-// and the log says so to whoever looks for it.
+// TestPlainClient: a client that does not use TLS on a TLS port gets nothing,
+// and the log mentions it at a higher verbosity.
 func TestPlainClient(t *testing.T) {
 	dir := t.TempDir()
 	certificate, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)

@@ -10,7 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	// The image has no time zones, which windows name.
+	// Windows name time zones, and the image has none.
 	_ "time/tzdata"
 
 	"github.com/spf13/cobra"
@@ -51,7 +51,7 @@ func main() {
 	os.Exit(exitUsage)
 }
 
-// failure is an error of the work itself; any other is one of usage.
+// failure is an error of the work itself; all others are usage errors.
 type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
@@ -81,8 +81,8 @@ func daemonCommand(use string) *cobra.Command {
 	return c
 }
 
-// command is the daemon, also as the subcommand run, with what else its program
-// can do.
+// command is the daemon, which is also the subcommand run, with the other
+// subcommands.
 func command() *cobra.Command {
 	c := daemonCommand("drainer")
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
@@ -97,7 +97,7 @@ func command() *cobra.Command {
 	return c
 }
 
-// flagError says what to write instead of a flag that is none.
+// flagError says what to write instead of an unknown flag.
 func flagError(err error) error {
 	if err == nil || !strings.Contains(err.Error(), "--daemon-kinds") {
 		return err

@@ -16,7 +16,8 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// options are what the process is told, by flags and by the configuration file.
+// options are the settings of the process, from flags and from the
+// configuration file.
 type options struct {
 	config.DrainerConfiguration
 	// context is that of the kubeconfig.
@@ -111,7 +112,7 @@ func (o *options) addProcess(f *pflag.FlagSet) {
 	f.IntVarP(&o.Logging.Verbosity, "v", "v", o.Logging.Verbosity, "how much to log, 0 to 10")
 }
 
-// fields are the fields of the configuration file that flags set, too.
+// fields are the fields of the configuration file that flags can set.
 var fields = map[string]string{
 	"kubeconfig": "clientConnection.kubeconfig", "node-selector": "nodeSelector", "max-draining": "maxDraining", "max-unavailable": "maxUnavailable",
 	"allow-last-node": "allowLastNode", "bare-pods": "barePods", "empty-dir": "emptyDir", "drain-timeout": "drainTimeout",

@@ -21,7 +21,7 @@ import (
 
 // plugin is what the program is if it is invoked as kubectl-drainer.
 func plugin() cli.Options {
-	// What a library logs would be written into the tables.
+	// Log lines of libraries would appear in the tables.
 	klog.SetLogger(logr.Discard())
 	return cli.Options{
 		In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr,
@@ -38,8 +38,8 @@ func plugin() cli.Options {
 	}
 }
 
-// asPlugin lets errors of a command and of its subcommands mean in the plugin what
-// they mean here: any is one of usage that is no failure.
+// asPlugin gives errors of a command and its subcommands the same meaning in
+// the plugin as here: every error that is not a failure is a usage error.
 func asPlugin(c *cobra.Command) *cobra.Command {
 	check := func(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 		if run == nil {
@@ -60,7 +60,7 @@ func asPlugin(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// planning is how the daemon is taken to be configured by whoever plans.
+// planning is the configuration of the daemon that plan and drain assume.
 type planning struct{ *simulateOptions }
 
 // Add implements cli.Daemon.

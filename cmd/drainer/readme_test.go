@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestReadmeLength: a newcomer reads the README to its end.
+// TestReadmeLength: the README is short enough to be read to its end.
 func TestReadmeLength(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -47,8 +47,8 @@ func TestReadmeBenchmark(t *testing.T) {
 	}
 }
 
-// TestUnreleased: as long as the changelog has no version that is released,
-// whoever is told how to install is told before that there is no image.
+// TestUnreleased: as long as the changelog has no released version,
+// instructions for the installation say first that there is no image.
 func TestUnreleased(t *testing.T) {
 	const notice = "**no image is published yet**"
 	changelog, err := os.ReadFile("../../CHANGELOG.md")

@@ -25,7 +25,7 @@ import (
 	"drainer.dev/drainer/pkg/watcher"
 )
 
-// run is the daemon. It returns nil when signalled ends.
+// run is the daemon. It returns nil after signalled has ended.
 func run(signalled context.Context, o *options) error {
 	ctx, fail := context.WithCancelCause(klog.NewContext(signalled, o.logger(os.Stderr)))
 	defer fail(nil)
@@ -58,7 +58,7 @@ func run(signalled context.Context, o *options) error {
 	}
 	defer stop()
 	klog.FromContext(ctx).Info("Started", "version", version, "commit", commit, "identity", identity)
-	// What was answered since the last scrape is in no time series.
+	// No time series has the answers since the last scrape.
 	defer func() { klog.FromContext(ctx).Info("Stopped", "evictions", m.Answers()) }()
 
 	err = drainNodes(ctx, o, clients, m, &ready, identity, fail)
@@ -72,7 +72,7 @@ func run(signalled context.Context, o *options) error {
 	}
 }
 
-// drainNodes does the work, in turn with other processes if so configured.
+// drainNodes does the work, while this process leads if there is an election.
 func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Metrics, ready *readiness, identity string, fail func(error)) error {
 	evictionVersion, err := askEvictionVersion(ctx, clients.main.Discovery())
 	if err != nil {
@@ -110,7 +110,7 @@ type daemon struct {
 	metrics                   *metrics.Metrics
 	queues                    *metrics.Queues
 	identity, evictionVersion string
-	// fail ends the process: what has been watched cannot be trusted any more.
+	// fail ends the process, because the caches can no longer be trusted.
 	fail func(error)
 	// controller is that of the term; nil while another process leads.
 	controller atomic.Pointer[drain.Controller]
@@ -124,7 +124,8 @@ func (d *daemon) plans() map[types.UID]plan.NodePlan {
 	return nil
 }
 
-// marks are how the rules for marked nodes stand in the newest plan of the term.
+// marks are the states of the rules for marked nodes in the newest plan of the
+// term.
 func (d *daemon) marks() []plan.MarkState {
 	if c := d.controller.Load(); c != nil {
 		return c.MarkStates()
@@ -143,7 +144,7 @@ func (d *daemon) control() (plan.Control, bool) {
 // lead is one term as the leader: it ends with ctx. The term is zero without an
 // election.
 func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
-	// Before policy/v1 nothing is known of budgets: refusals alone tell.
+	// Without policy/v1, only refusals give information about budgets.
 	var ledger *drain.Ledger
 	if d.evictionVersion == "v1" {
 		ledger = drain.NewLedger()
@@ -212,8 +213,8 @@ func watchAndDrain(ctx context.Context, w *watcher.Watcher, controller *drain.Co
 	}
 }
 
-// askEvictionVersion asks until the API server has answered: no answer is
-// never taken for "no evictions". It fails only when ctx ends.
+// askEvictionVersion asks until the API server has answered: a missing answer
+// never means that there are no evictions. It fails only when ctx ends.
 func askEvictionVersion(ctx context.Context, client discovery.ServerResourcesInterfaceWithContext) (string, error) {
 	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 30 * time.Second}
 	for {

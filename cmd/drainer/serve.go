@@ -28,8 +28,8 @@ type endpoint struct {
 	tls *tls.Config
 }
 
-// scraped is the endpoint of metrics. The client asks who may read them, if not
-// everybody may.
+// scraped is the endpoint of metrics. The client checks who may read them, if
+// reading is restricted.
 func scraped(ctx context.Context, o *options, m *metrics.Metrics, client kubernetes.Interface) (endpoint, error) {
 	scrape := http.NewServeMux()
 	scrape.Handle("GET /metrics", promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry}))
@@ -81,7 +81,7 @@ func check(problem func() error) http.HandlerFunc {
 }
 
 // serve listens on every endpoint and serves until ctx ends; stop waits for
-// that. A server that fails is told to failed.
+// that. An error of a server goes to failed.
 func serve(ctx context.Context, list []endpoint, failed func(error)) (stop func(), err error) {
 	var running sync.WaitGroup
 	var servers []*http.Server
@@ -113,7 +113,8 @@ func serve(ctx context.Context, list []endpoint, failed func(error)) (stop func(
 	return stop, nil
 }
 
-// complaints are what a server says of clients, such as one that speaks no TLS.
+// complaints are what a server logs about clients, such as one that does not
+// use TLS.
 type complaints struct{ logger klog.Logger }
 
 // Write implements io.Writer.

@@ -79,8 +79,8 @@ func (o *simulateOptions) add(f *pflag.FlagSet) {
 	o.addForecast(f)
 }
 
-// addForecast adds the flags that say what is taken for granted, those of the
-// daemon among them.
+// addForecast adds the flags for the assumptions of the forecast, including
+// those of the daemon.
 func (o *simulateOptions) addForecast(f *pflag.FlagSet) {
 	f.DurationVar(&o.startTime, "start-time", o.startTime, "how long pods take from their creation until they are Ready; 0 to take it from their history")
 	f.StringToStringVar(&o.startTimes, "start-time-of", o.startTimes, "the same for the pods of a namespace or a controller, such as shop=20s,shop/web=5s")
@@ -171,7 +171,7 @@ func (o *simulateOptions) run(ctx context.Context, in io.Reader, out io.Writer) 
 func (o *simulateOptions) simulation() simulate.Options {
 	times, _ := o.times()
 	config := o.planConfig()
-	// This process is no pod of the cluster.
+	// This process is not a pod of the cluster.
 	config.OwnPod = ""
 	s := simulate.Options{
 		Nodes: o.nodes,
