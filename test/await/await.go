@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// sayEvery is how often a wait says that it goes on.
+	// sayEvery is how often a wait says that it continues.
 	sayEvery = 15 * time.Second
 	// askEvery is how often a condition is checked that nobody tells of.
 	askEvery = 100 * time.Millisecond
@@ -91,7 +91,7 @@ func (w Waiter) Until(ctx context.Context, what string, condition func() error) 
 	}
 }
 
-// While does something that ends when the context does, and returns its error.
+// While runs something that ends when the context ends, and returns its error.
 func (w Waiter) While(ctx context.Context, what string, do func(context.Context) error) error {
 	done := make(chan error, 1)
 	go func() { done <- do(ctx) }()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestUntil: a wait goes on for as long as its context, says every 15 s what it
-// waits for, and ends with what was last in the way.
+// TestUntil: a wait continues for as long as its context, reports every 15 s
+// what it waits for, and ends with the last reason.
 func TestUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		why := errors.New("the run is nearly over")
@@ -49,7 +49,7 @@ func TestUntil(t *testing.T) {
 	})
 }
 
-// TestUntilNever: what cannot come any more is not waited for.
+// TestUntilNever: a wait ends when its condition can no longer hold.
 func TestUntilNever(t *testing.T) {
 	broken := errors.New("the watch broke")
 	err := Waiter{Progress: t.Output()}.Until(t.Context(), "the node is empty", func() error { return broken })
@@ -58,8 +58,8 @@ func TestUntilNever(t *testing.T) {
 	}
 }
 
-// TestUntilChanged: with a channel that tells of changes the condition is
-// checked then and not before.
+// TestUntilChanged: with a channel for changes, the condition is checked after
+// a change and not before.
 func TestUntilChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		changed, checks := make(chan struct{}), 0
@@ -72,7 +72,7 @@ func TestUntilChanged(t *testing.T) {
 	})
 }
 
-// TestWhile: what is done may take long, and is told why it has to end.
+// TestWhile: the function may take long, and learns why it has to end.
 func TestWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said strings.Builder

@@ -63,7 +63,7 @@ func (o *observer) bound() time.Duration {
 }
 
 // recoveries pairs the admissions of a budget, in order, with the disruptions
-// that came back. Those that were not needed any more take the median.
+// that came back. Those that were no longer needed take the median.
 func recoveries(pods []*leaving, returns []time.Duration) []time.Duration {
 	var seen []time.Duration
 	for i, l := range pods {

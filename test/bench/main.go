@@ -1,5 +1,5 @@
 // Command bench measures drainer beside what people use today, on one local
-// control plane, in one run, one after the other and over again.
+// control plane, in one run, one after the other, repeatedly.
 package main
 
 import (

@@ -30,7 +30,7 @@ type stage struct {
 	profiles string
 }
 
-// play lets every contender run, in turn, at most so often.
+// play lets all contenders run, one after the other, at most this often.
 func (s *stage) play(ctx context.Context, sc Scenario, o settings) ([]Result, error) {
 	var nodes []string
 	for i := range sc.Nodes {

@@ -108,7 +108,7 @@ func restricted(p *corev1.PodTemplateSpec) {
 }
 
 // holdEvictions makes a webhook that is asked about every eviction and does not
-// answer, so that drainer has to find out what became of them.
+// answer, so that drainer has to look up their outcomes.
 func holdEvictions(t *testing.T) {
 	t.Helper()
 	ended := make(chan struct{})

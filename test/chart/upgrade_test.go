@@ -17,7 +17,7 @@ import (
 const upgradeNamespace = "upgrade"
 
 // TestUpgradeToConfinement: drains that began when there were no policies, as
-// before the chart had any, go on under them, also after a hand-over; and the
+// before the chart had any, continue under them, also after a hand-over; and the
 // policies hold as soon as Helm has installed them.
 func TestUpgradeToConfinement(t *testing.T) {
 	t.Parallel()

@@ -108,7 +108,7 @@ func (c *count) line(text string) {
 	}
 }
 
-// tell says now and then how far it is.
+// tell reports the progress from time to time.
 func (c *count) tell() {
 	defer close(c.ended)
 	tick := time.NewTicker(often)

@@ -39,7 +39,7 @@ type Options struct {
 	Dir string
 	// WithoutKubectl is for who does not call Kubectl: it need not be built.
 	WithoutKubectl bool
-	// Outlive lets the cluster go on when this process ends.
+	// Outlive keeps the cluster running when this process ends.
 	Outlive bool
 	// Progress is written for a person.
 	Progress io.Writer
@@ -167,7 +167,7 @@ func (c *Cluster) Stop() error {
 		return fmt.Errorf("stopping the cluster in %s: %w", c.Dir, err)
 	}
 	if c.keeper != nil {
-		// How it ended does not matter any more. This closes alive, too.
+		// How it ended no longer matters. This also closes alive.
 		_ = c.keeper.Wait()
 		return nil
 	}

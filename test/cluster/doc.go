@@ -2,7 +2,7 @@
 // tests, demonstrations and people: etcd, kube-apiserver,
 // kube-controller-manager, kube-scheduler, and kwok in place of kubelets.
 //
-// A cluster is looked after by a process of its own, which ends it when the
-// process that started it ends, however that happens. That keeper is the
-// running program itself, started once more: KeeperMain is its main function.
+// A cluster is supervised by a separate process, which ends it when the process
+// that started it ends, however that happens. That keeper is the running
+// program itself, started a second time: KeeperMain is its main function.
 package cluster

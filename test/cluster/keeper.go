@@ -23,7 +23,7 @@ const restartSignal = syscall.SIGUSR1
 // order says what a keeper is to keep.
 type order struct {
 	Dir, Binaries string
-	// Outlive is true for a cluster that goes on after the process that
+	// Outlive is true for a cluster that keeps running after the process that
 	// started it.
 	Outlive bool
 }

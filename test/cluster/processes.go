@@ -59,7 +59,7 @@ func (p *controlPlane) run(name string, command *exec.Cmd, log *os.File) error {
 }
 
 // restart kills a program like a crash and starts it again, as it was started. Its
-// log goes on.
+// log continues.
 func (p *controlPlane) restart(name string) error {
 	p.mu.Lock()
 	was := p.processes[name]

@@ -15,7 +15,7 @@ func (c *Cluster) Now() (State, error) {
 }
 
 // Signal sends a signal to the process of a component: SIGSTOP stops it, as a
-// machine does that is out of memory, and SIGCONT lets it go on.
+// machine does that is out of memory, and SIGCONT lets it continue.
 func (c *Cluster) Signal(component string, s syscall.Signal) error {
 	now, err := c.Now()
 	if err != nil {

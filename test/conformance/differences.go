@@ -26,7 +26,8 @@ type Difference struct {
 // noTaint is why a cordoned node has no taint in the model.
 const noTaint = "the model has no node lifecycle controller: its scheduler looks at spec.unschedulable, and drainer asks for nothing else"
 
-// Differences are all of them. One that has gone fails the tests, too.
+// Differences are all differences. One that no longer exists also fails the
+// tests.
 var Differences = []Difference{
 	{
 		Side: Model, Section: "syncfailed", Command: "show pods batch", Gives: "batch#1 Running ready on n1",

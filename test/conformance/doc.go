@@ -1,6 +1,6 @@
-// Package conformance holds a script that runs on the model of pkg/sim, through
-// its HTTP door, and on a real control plane. Both must give the same answers,
-// statuses and fates of pods, but for the differences that are listed by name.
+// Package conformance has a script that runs on the model of pkg/sim, over
+// HTTP, and on a real control plane. Both must give the same answers, statuses
+// and fates of pods, except for the differences that are listed by name.
 //
 // A script is text. A line that begins in the first column is a step; the
 // indented lines below it are what it gives. A step without such lines only has

@@ -37,7 +37,7 @@ func (s *stage) clean() error {
 // cleanOwn lets drainer release the nodes, ends it, and deletes the namespace.
 func (s *stage) cleanOwn(ctx context.Context) error {
 	if s.drainer != nil {
-		// Whatever goes wrong, no drainer goes on after this.
+		// Whatever goes wrong, no drainer keeps running after this.
 		defer s.drainer.Kill()
 		if err := s.releaseLeft(ctx); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (s *stage) awaitNoNamespace(ctx context.Context) error {
 			return fmt.Errorf("waiting until namespace %s is gone: %w", s.namespace, err)
 		}
 		options.ResourceVersion = ""
-		// The server ends a watch now and then: the list decides.
+		// The server ends watches from time to time: the list decides.
 		for event := range w.ResultChan() {
 			if event.Type == watch.Deleted {
 				break

@@ -111,8 +111,8 @@ func run(ctx context.Context, chosen target) (err error) {
 	return nil
 }
 
-// buildBeside builds drainer while other things go on, and returns what waits
-// until it is done.
+// buildBeside builds drainer in the background, and returns a function that
+// waits until it is built.
 func buildBeside(ctx context.Context, program string) (built func() error) {
 	done := make(chan error, 1)
 	go func() { done <- daemon.Build(ctx, program) }()
@@ -158,7 +158,7 @@ func (s *stage) demonstrate(ctx context.Context) error {
 	return nil
 }
 
-// release takes the requests back and waits until drainer has left the nodes.
+// release removes the requests and waits until drainer has released the nodes.
 func (s *stage) release(ctx context.Context) error {
 	for _, node := range s.drained() {
 		say("kubectl annotate node %s %s-", node, api.DrainAnnotation)

@@ -16,8 +16,8 @@ import (
 )
 
 // ownStage is the nodes that the user names, in the cluster of the context. It
-// makes a namespace there, and changes nothing if anything speaks against it.
-// drainer gets the user's own permissions.
+// creates a namespace there, and changes nothing if a check fails. drainer gets
+// the user's own permissions.
 func (t target) ownStage(ctx context.Context) (*stage, error) {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{CurrentContext: t.context}).ClientConfig()
@@ -46,7 +46,7 @@ func (t target) ownStage(ctx context.Context) (*stage, error) {
 	return s, nil
 }
 
-// inspect finds all that speaks against the demonstration, and the hosts.
+// inspect finds all reasons against the demonstration, and the hosts.
 func (s *stage) inspect(ctx context.Context) error {
 	list, err := s.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {

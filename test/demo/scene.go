@@ -27,7 +27,7 @@ func (s *stage) createScene(ctx context.Context) error {
 		workload.DaemonSet(quick("agent", 0, 100*time.Millisecond, time.Second)),
 		workload.Deployment(quick("web", 24, 500*time.Millisecond, time.Second)),
 		workload.MaxUnavailable(s.namespace, "web", "web", "25%"),
-		// Its pods take their time, one after the other: this one holds back.
+		// Its pods are slow, one after the other: this one delays the drain.
 		workload.Deployment(quick("checkout", 10, 2*time.Second, time.Second)),
 		workload.MaxUnavailable(s.namespace, "checkout", "checkout", "1"),
 		workload.StatefulSet(quick("db", 3, time.Second, 2*time.Second)),
@@ -77,7 +77,7 @@ func (s *stage) awaitReadyPods(ctx context.Context, wanted int) error {
 	return nil
 }
 
-// view is what a node says of itself.
+// view is what a node says about its drain.
 type view struct {
 	unschedulable bool
 	// drained is the request for which the node is drained.
@@ -112,8 +112,8 @@ func (s *stage) viewsOf(list *corev1.NodeList) map[string]view {
 	return seen
 }
 
-// watchNodes calls look whenever a node changes, and now and then besides,
-// until it says that it has seen enough. It ends if drainer does.
+// watchNodes calls look whenever a node changes, and regularly in between,
+// until look returns true. It ends if drainer ends.
 func (s *stage) watchNodes(ctx context.Context, look func(map[string]view) (bool, error)) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()

@@ -29,8 +29,7 @@ type target struct {
 
 func (t target) local() bool { return t.context == "" && len(t.nodes) == 0 }
 
-// validate refuses a target that is named by half: the other half would have to
-// be guessed.
+// validate refuses a target with only a context or only nodes.
 func (t target) validate() error {
 	const both = `give both, make demo DEMO_CONTEXT=NAME DEMO_NODES="a b", or none for a local cluster`
 	switch {

@@ -71,7 +71,7 @@ func refused(events []cluster.AuditEvent) []cluster.AuditEvent {
 
 // checkOnce fails the test unless pods of the number were sent, and none was
 // admitted twice. A request that its process did not live to see answered may
-// have been carried out all the same.
+// have been carried out anyway.
 func (e *env) checkOnce(pods int) {
 	e.Helper()
 	sent, admitted := map[string]bool{}, map[string]int{}

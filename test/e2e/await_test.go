@@ -52,7 +52,7 @@ func watchFor(t *testing.T, d time.Duration, what string, ok func() bool) {
 	}
 }
 
-// follow watches from a resource version on, and goes on when a watch ends.
+// follow watches from a resource version on, and continues when a watch ends.
 func follow(
 	ctx context.Context, from string, open func(context.Context, metav1.ListOptions) (watch.Interface, error),
 ) (watch.Interface, error) {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestBudgetExhausted: drainer waits without a refused POST, names the budget
-// and its numbers, and goes on within a second of the budget's return, beyond
+// and its numbers, and continues within a second of the budget's return, beyond
 // what the machine needs.
 func TestBudgetExhausted(t *testing.T) {
 	e := setup(t, 3)

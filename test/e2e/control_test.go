@@ -35,8 +35,9 @@ func (e *env) awaitSays(node, text string) {
 	})
 }
 
-// TestPauseEverywhere: the ConfigMap stops drains under way and those that come,
-// a cancelled node is released all the same, and everything goes on afterwards.
+// TestPauseEverywhere: the ConfigMap stops drains under way and those that
+// come, a cancelled node is still released, and everything continues
+// afterwards.
 func TestPauseEverywhere(t *testing.T) {
 	e := setup(t, 4)
 	busy, cancelled, late := e.nodes[0], e.nodes[1], e.nodes[2]

@@ -57,7 +57,7 @@ func TestHumanUncordon(t *testing.T) {
 		message := e.message(node)
 		return message != "" && !strings.Contains(message, "cordoning")
 	})
-	// The first one is put right at once, maybe before anybody sees it.
+	// The first one is undone at once, maybe before anybody sees it.
 	e.kubectl("uncordon", node)
 	e.awaitEvent(metav1.NamespaceDefault, node, "CordonRestored")
 	awaitState(t, "the cordon is put back", func() bool { return e.cordoned(node) })

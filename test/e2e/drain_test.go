@@ -77,7 +77,7 @@ func TestDrain(t *testing.T) {
 	e.awaitSchedulable(node)
 }
 
-// TestCancel: after the annotation is gone, nothing is evicted any more.
+// TestCancel: after the annotation is removed, no pod is evicted.
 func TestCancel(t *testing.T) {
 	e := setup(t, 3)
 	node := e.nodes[0]

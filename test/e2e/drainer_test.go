@@ -92,7 +92,7 @@ func (p process) crash() {
 func (p process) leads() bool { return p.Leads(p.env.Context()) }
 
 // metric is the sum over the series of the name that have the labels, given as
-// names and values in turn.
+// alternating names and values.
 func (p process) metric(name string, labels ...string) float64 {
 	p.env.Helper()
 	m, err := p.Metrics(p.env.Context())

@@ -34,7 +34,7 @@ type env struct {
 	watched *watched
 	// through is the proxy by which drainer reaches the API server; nil for none.
 	through *faults.Proxy
-	// outcome is what came of a fault; nil for a test without one.
+	// outcome is the result of a fault; nil for a test without one.
 	outcome *outcome
 	// mayBeForbidden is true for a test that takes permissions away.
 	mayBeForbidden bool

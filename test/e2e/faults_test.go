@@ -27,13 +27,13 @@ var (
 	faultTable = flag.Bool("faults.table", false, "write the table of docs/reliability.md")
 )
 
-// outcomes are what came of the faults so far.
+// outcomes are the results of the faults so far.
 var outcomes struct {
 	mu   sync.Mutex
 	list []*outcome
 }
 
-// outcome is what came of one fault.
+// outcome is the result of one fault.
 type outcome struct {
 	faults.Row
 	test *testing.T
@@ -48,7 +48,7 @@ func (o *outcome) judged(processes []witness.Process, v witness.Verdict) {
 	o.Counters = slices.ContainsFunc(processes, func(p witness.Process) bool { return p.Counted != nil })
 }
 
-// sayFaults says what came of all faults, and writes the table if asked to.
+// sayFaults prints the results of all faults, and writes the table if asked to.
 func sayFaults() {
 	var rows []faults.Row
 	for _, o := range outcomes.list {
@@ -190,7 +190,7 @@ func (f *trouble) last(d, least, most time.Duration, step func()) {
 	over := time.Now().Add(d)
 	for time.Now().Before(over) {
 		next := time.Now().Add(f.between(least, most))
-		suite.Await(f, nil, "the fault goes on", func() error {
+		suite.Await(f, nil, "the fault continues", func() error {
 			f.revive()
 			if time.Now().Before(next) {
 				return await.NotYet("%v are left", time.Until(over))

@@ -35,7 +35,7 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("%s was evicted last, want %s", sent[len(sent)-1].ObjectRef.Name, own.Name)
 	}
 	poll(t, "the process that handed over is ready to take over again", leader.ready)
-	poll(t, "it counts no nodes any more", func() bool { return leader.metric("drainer_nodes", "phase", "Drained") == 0 })
+	poll(t, "it no longer counts nodes", func() bool { return leader.metric("drainer_nodes", "phase", "Drained") == 0 })
 	// It does when the other ends.
 	if status, _ := standby.terminate(); status != 0 {
 		t.Errorf("the other exited with %d", status)

@@ -102,7 +102,7 @@ func TestLatePod(t *testing.T) {
 	e.request(node, "late")
 	e.awaitDrained(node, "late")
 	e.create(workload.Pod(held(e.spec("late", 1)), node))
-	awaitState(t, "the node is not Drained any more", func() bool {
+	awaitState(t, "the node is no longer Drained", func() bool {
 		return e.node(node).Annotations[api.DrainedAnnotation] == "" &&
 			e.condition(node, corev1.NodeDrained).Status == corev1.ConditionFalse
 	})

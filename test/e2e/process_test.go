@@ -19,7 +19,7 @@ import (
 // slowly leaves time to see a drain under way.
 var slowly = []string{"--eviction-qps=2", "--eviction-burst=1"}
 
-// TestRestart: after kill -9 a new process goes on where the old one was.
+// TestRestart: after kill -9 a new process continues where the old one stopped.
 func TestRestart(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(20)
@@ -59,7 +59,7 @@ func TestTwoReplicas(t *testing.T) {
 	e.checkOnce(20)
 }
 
-// TestFrozenLeader: a leader that was stopped, and goes on after another has
+// TestFrozenLeader: a leader that was stopped, and continues after another has
 // taken over, lets nothing through and ends.
 func TestFrozenLeader(t *testing.T) {
 	e := setup(t, 2)
@@ -119,7 +119,7 @@ func TestTerminate(t *testing.T) {
 }
 
 // TestTerminateHung: evictions that are not answered do not hold up the end;
-// the next process finds out what became of them.
+// the next process looks up what happened to them.
 func TestTerminateHung(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(3)

@@ -70,7 +70,7 @@ func TestReleaseAtTimeout(t *testing.T) {
 	e.awaitDrained(node, "t2")
 }
 
-// TestTimeout: Wait says so and goes on, Stop gives up and stays cordoned.
+// TestTimeout: Wait says so and continues, Stop gives up and stays cordoned.
 func TestTimeout(t *testing.T) {
 	e := setup(t, 3)
 	wait, stop := e.nodes[0], e.nodes[1]

@@ -80,6 +80,6 @@ func (e *env) checkNothingSent(node string) {
 		e.Errorf("%d pods were evicted, want the 2 that left before", n)
 	}
 	if !e.cordoned(node) {
-		e.Error("the node is not cordoned any more")
+		e.Error("the node is no longer cordoned")
 	}
 }

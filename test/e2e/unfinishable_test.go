@@ -50,7 +50,7 @@ func TestUnfinishable(t *testing.T) {
 	}
 	poll(t, "both drains are counted", func() bool { return drainer.metric("drainer_unfinishable_drains") == 2 })
 	e.deleteBudget("web-again")
-	awaitState(t, "the queued node does not say it any more", func() bool {
+	awaitState(t, "the queued node no longer says it", func() bool {
 		return len(e.status(queued).CannotFinish) == 0 && !strings.Contains(e.message(queued), "cannot finish")
 	})
 	e.editBudget("db", "1")

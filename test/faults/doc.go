@@ -3,6 +3,6 @@
 // them, answers them itself, and cuts them off before or after the API server
 // has them.
 //
-// The proxy ends the program's TLS and begins its own. Whose requests they are
-// the API server sees as ever, by their bearer tokens.
+// The proxy terminates the program's TLS and uses its own connection to the API
+// server, which still identifies the clients by their bearer tokens.
 package faults

@@ -64,8 +64,8 @@ type Proxy struct {
 	answered map[string]map[string]int
 }
 
-// New starts a proxy of the API server that the config is for. Who uses it brings
-// its own token. The caller closes it.
+// New starts a proxy of the API server that the config is for. Its clients use
+// their own tokens. The caller closes it.
 func New(config *rest.Config) (*Proxy, error) {
 	target, err := url.Parse(config.Host)
 	if err != nil {
@@ -81,7 +81,8 @@ func New(config *rest.Config) (*Proxy, error) {
 		Transport:     &http.Transport{TLSClientConfig: tlsConfig, ForceAttemptHTTP2: true},
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0),
-		// No answer is none: the program sees what it would see of the API server.
+		// An answer that is lost stays lost: the program sees what it would see from
+		// the API server.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, forward) }))
@@ -110,9 +111,9 @@ func (p *Proxy) Do(rule func(*http.Request) Fault) {
 	p.rule = rule
 }
 
-// Sever lets nothing through, in either direction, until it is called with false.
-// What comes in the meantime waits as it would for a network that has gone silent, and
-// is cut off at the end.
+// Sever lets nothing through, in either direction, until it is called with
+// false. Requests that arrive in the meantime wait, as in a network that drops
+// packets, and are cut off at the end.
 func (p *Proxy) Sever(yes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -151,7 +151,7 @@ func TestSever(t *testing.T) {
 	lines := s.watch(t)
 	s.Sever(true)
 	if _, err := io.ReadAll(lines); err == nil {
-		t.Error("the watch went on")
+		t.Error("the watch continued")
 	}
 	ended := make(chan error, 1)
 	go func() {

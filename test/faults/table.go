@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Row is what came of one fault.
+// Row is the result of one fault.
 type Row struct {
 	// Test is the name of the test, Fault what it does, for people.
 	Test, Fault string

@@ -23,8 +23,8 @@ const (
 	// the release, or later than Rules.Patience after the annotation, or after a
 	// pause of everything, a freeze or the end of a window.
 	Stops ID = "I2"
-	// KeepsBudgets: healthy pods are never under a budget's demand by drainer's
-	// doing.
+	// KeepsBudgets: drainer never leaves a budget with fewer healthy pods than it
+	// demands.
 	KeepsBudgets ID = "I3"
 	// AdmittedOnce: no pod is admitted twice while one process lives.
 	AdmittedOnce ID = "I4"
@@ -66,12 +66,12 @@ const (
 
 // Rules are how drainer was told to behave, and how late it may know things.
 type Rules struct {
-	// Patience is within what time drainer has to act on a change of a node: a
+	// Patience is how long drainer may take to act on a change of a node: a
 	// second, and NodeLag.
 	Patience time.Duration
-	// NodeLag is by how much watches of nodes lag at most.
+	// NodeLag is the maximum lag of watches of nodes.
 	NodeLag time.Duration
-	// PodLag is by how much watches of pods and DaemonSets lag at most.
+	// PodLag is the maximum lag of watches of pods and DaemonSets.
 	PodLag time.Duration
 
 	BarePods      BarePods
@@ -86,7 +86,7 @@ type Rules struct {
 	// UnreachableAfter is how long a node must have been unreachable to be drained
 	// with pods past their grace period; 0 for never.
 	UnreachableAfter time.Duration
-	// BudgetLag is by how much watches of budgets lag at most.
+	// BudgetLag is the maximum lag of watches of budgets.
 	BudgetLag time.Duration
 	// Served selects the nodes that drainer serves; nil for all.
 	Served func(*corev1.Node) bool
@@ -147,7 +147,7 @@ type Checker struct {
 	answers map[string]int
 }
 
-// New makes a checker that knows of nothing yet.
+// New makes a checker that has not seen anything.
 func New(r Rules) *Checker {
 	if r.Served == nil {
 		r.Served = func(*corev1.Node) bool { return true }
@@ -191,7 +191,7 @@ func (c *Checker) Counted(at time.Time, counters map[string]int) {
 	}
 }
 
-// DaemonSet: a DaemonSet exists from now on, or not any more.
+// DaemonSet: from now on a DaemonSet exists, or no longer exists.
 func (c *Checker) DaemonSet(at time.Time, uid types.UID, exists bool) {
 	c.daemonSets[uid] = exists
 	if !exists {

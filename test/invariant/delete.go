@@ -13,7 +13,7 @@ import (
 
 const (
 	// recovery is how long after the grace period of a pod that was deleted past a
-	// budget the next one may be, whatever has become of the budget.
+	// budget the next one may be, whatever state the budget is in.
 	recovery = 30 * time.Second
 	// refusedFor is how long ago the API server may have refused to evict a pod
 	// that is deleted.

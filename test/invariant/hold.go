@@ -8,7 +8,7 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// hold notes since when others hold the node.
+// hold records since when others hold the node.
 func (n *node) hold(at time.Time) {
 	switch held := n.Node != nil && len(api.HoldsOf(n.Annotations)) > 0; {
 	case !held:

@@ -16,8 +16,8 @@ type Hours struct {
 	Evicts func(at time.Time, n *corev1.Node) bool
 }
 
-// Paused: from now on everything is paused, or nothing any more, by the ConfigMap
-// drainer-control.
+// Paused: from now on the ConfigMap drainer-control pauses everything, or no
+// longer does.
 func (c *Checker) Paused(at time.Time, yes bool) {
 	switch {
 	case !yes:

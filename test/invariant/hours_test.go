@@ -30,7 +30,7 @@ func TestHours(t *testing.T) {
 		"paused everywhere":   {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(time.Second + 1) }, "I2"},
 		"paused a moment ago": {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(time.Second) }, ""},
 		"still paused":        {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(time.Minute); s.Paused(s.now, true) }, "I2"},
-		"not paused any more": {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(time.Minute); s.Paused(s.now, false) }, ""},
+		"no longer paused":    {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(time.Minute); s.Paused(s.now, false) }, ""},
 		"paused, an emergency": {invariant.Rules{}, func(s *scene) {
 			s.annotate("a", api.IgnoreWindowsAnnotation, "true")
 			s.Paused(s.now, true)
@@ -56,11 +56,11 @@ func TestBeginsInHours(t *testing.T) {
 		do    func(*scene)
 		want  invariant.ID
 	}{
-		"in the window":       {window, func(s *scene) {}, ""},
-		"when it has closed":  {window, func(s *scene) { s.after(5 * time.Minute) }, "I9"},
-		"an emergency":        {window, func(s *scene) { s.annotate("a", api.IgnoreWindowsAnnotation, "true"); s.after(time.Hour) }, ""},
-		"paused everywhere":   {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(2 * time.Second) }, "I9"},
-		"not paused any more": {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(time.Minute); s.Paused(s.now, false) }, ""},
+		"in the window":      {window, func(s *scene) {}, ""},
+		"when it has closed": {window, func(s *scene) { s.after(5 * time.Minute) }, "I9"},
+		"an emergency":       {window, func(s *scene) { s.annotate("a", api.IgnoreWindowsAnnotation, "true"); s.after(time.Hour) }, ""},
+		"paused everywhere":  {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(2 * time.Second) }, "I9"},
+		"no longer paused":   {invariant.Rules{}, func(s *scene) { s.Paused(s.now, true); s.after(time.Minute); s.Paused(s.now, false) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(test.rules)

@@ -10,8 +10,8 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// follow keeps up with what the limits over nodes are about, and judges a drain
-// that begins.
+// follow updates what the limits over nodes count, and judges a drain that
+// begins.
 func (c *Checker) follow(at time.Time, n *node, by Actor) {
 	was, wasOpen := n.draining, n.open
 	n.draining = c.counts(at, n)
@@ -25,8 +25,8 @@ func (c *Checker) follow(at time.Time, n *node, by Actor) {
 	case by == Daemon:
 		n.late = false
 	}
-	// What was decided long before it could be written cannot be judged any more:
-	// times in a status are whole seconds.
+	// A decision that was written much later can no longer be judged: times in a
+	// status are whole seconds.
 	if begins && by == Daemon && at.Sub(*n.said.StartedAt) <= c.rules.Patience+time.Second {
 		c.judgeStart(at, n, wasOpen)
 	}
@@ -57,8 +57,8 @@ func (c *Checker) onTimeout(n *node) api.OnTimeout {
 }
 
 // stopped is true once a drain has given up: it took longer than it may and was
-// to stop then, or has given the node back, which no later annotation undoes. A
-// request that replaced it has a timeout of its own, which counts from its start.
+// to stop then, or has released the node, which no later annotation undoes. A
+// request that replaced it has its own timeout, which counts from its start.
 func (c *Checker) stopped(at time.Time, n *node) bool {
 	stops := c.onTimeout(n) == api.Stop || c.onTimeout(n) == api.Release
 	return n.said.ReleasedAt != nil || stops && n.said.Request == n.request.ID && c.overdue(at, n)
@@ -115,7 +115,7 @@ func (c *Checker) judgeStart(at time.Time, n *node, open bool) {
 	}
 }
 
-// others are the nodes served but for one.
+// others are the nodes served, except one.
 func (c *Checker) others(n *node) []*node {
 	var others []*node
 	for _, other := range c.nodes {
@@ -126,8 +126,8 @@ func (c *Checker) others(n *node) []*node {
 	return others
 }
 
-// removedLately counts the nodes of which drainer may not know yet that they are
-// not served any more.
+// removedLately counts the nodes that are no longer served, which drainer may
+// not know yet.
 func (c *Checker) removedLately(at time.Time) int {
 	count := 0
 	for _, gone := range c.removed {
@@ -139,7 +139,7 @@ func (c *Checker) removedLately(at time.Time) int {
 }
 
 // underway is true for a node that drainer knows to be drained. One that was done
-// and goes on may have been taken up again only now.
+// and continues may have been taken up again only now.
 func (c *Checker) underway(at time.Time, n *node) bool {
 	again := at.Sub(n.entered) > c.rules.Patience && c.targetOn(n.name, n.entered) != nil
 	return n.draining && !n.late && c.counts(at, n) && (n.started || again)

@@ -116,8 +116,8 @@ func (c *Checker) judgeGroups(at time.Time, n *node) {
 			if c.underway(at, other) && !c.yields(at, other) {
 				busy[other.Labels[g.Label]] = true
 			}
-			// A drain that is done and begins again asks for no group. drainer knows
-			// of it before it can say so.
+			// A drain that was complete and begins again needs no group. drainer knows
+			// about it before it can report it.
 			joins = joins || other.Labels[g.Label] == own && (c.counts(at, other) || other.reopened)
 		}
 		if g.MaxGroups > 0 && len(busy) > g.MaxGroups && !joins {
@@ -237,7 +237,7 @@ func (c *Checker) mayLackNodes(n *node) bool {
 	return false
 }
 
-// note keeps since when things are as they are with a node.
+// note records since when a node has been in its current state.
 func (n *node) note(at time.Time) {
 	since := func(was time.Time, is bool) time.Time {
 		switch {
@@ -255,7 +255,7 @@ func (n *node) note(at time.Time) {
 	n.removing = since(n.removing, there && removed(n.Node))
 }
 
-// longer is true for what is so for longer than that.
+// longer is true for what has lasted for longer than that.
 func longer(at, since time.Time, than time.Duration) bool {
 	return !since.IsZero() && at.Sub(since) > than
 }

@@ -25,7 +25,7 @@ type node struct {
 	saidAt time.Time
 	saidBy int
 	says   bool
-	// takenUp is true if that goes on with what a process before was doing.
+	// takenUp is true if that continues with what a process before was doing.
 	takenUp bool
 	// changed is when evictions ceased to be wanted, resumed when they began to
 	// be; wasLive is true once they have been. asking is when the request itself
@@ -35,7 +35,7 @@ type node struct {
 	// begun is when drainer said last that the drain began at another time.
 	begun time.Time
 	// kept is the request of a drain under way that another one took the place
-	// of: it goes on until drainer says something about that one.
+	// of: it continues until drainer says something about that one.
 	kept string
 	// removed is when the request of a drain under way was removed; again is true
 	// if there was another so soon that drainer may not have seen it, until drainer
@@ -45,7 +45,7 @@ type node struct {
 
 	// draining is true while the node counts against the limit, since entered;
 	// started is true if it does because drainer began, and not because a drain
-	// that was done or had given up goes on.
+	// that was done or had given up continues.
 	draining, started bool
 	entered           time.Time
 	// late is true if the process that began had ended.
@@ -59,14 +59,14 @@ type node struct {
 	// zero while it is not so.
 	cordoned, unready, removing time.Time
 	// reopened is true after others uncordoned the node while it was drained: what
-	// was done goes on, and holds its place, before drainer says so.
+	// was done continues, and holds its place, before drainer says so.
 	reopened bool
 	// holding is since when others hold the node; zero if they do not.
 	holding time.Time
 	// listed is when drainer last listed its pods to see whether it is drained.
 	listed time.Time
-	// disturbed is when something last happened after which it need not be drained
-	// any more.
+	// disturbed is when something last happened after which it may no longer be
+	// drained.
 	disturbed time.Time
 }
 
@@ -213,8 +213,8 @@ func (n *node) acknowledged(lag time.Duration) bool {
 	return n.said.Phase == api.Paused && n.request.Paused || n.said.Phase == api.InvalidRequest && (n.invalid || n.dryRun())
 }
 
-// gaveUp is true if drainer has written that the drain took too long and is not
-// in progress any more, and nothing was asked for since.
+// gaveUp is true if drainer has written that the drain took too long and is no longer
+// in progress, and nothing has been requested since.
 func (n *node) gaveUp(lag time.Duration) bool {
 	return n.said.Phase == api.TimedOut && !inProgress(n.Node) && n.saidAt.Sub(n.asking) > lag
 }
@@ -286,7 +286,7 @@ func (c *Checker) judgeStays(at time.Time, n *node, was, is *corev1.Node, by Act
 		return
 	}
 	if at.Sub(n.disturbed) > settles+c.rules.Patience+c.rules.PodLag && c.targetOn(n.name, at) == nil {
-		c.violated(Finishes, at, "node %s is not reported drained any more although nothing came to it for %v", n.name, at.Sub(n.disturbed))
+		c.violated(Finishes, at, "node %s is no longer reported drained although nothing came to it for %v", n.name, at.Sub(n.disturbed))
 	}
 }
 

@@ -172,7 +172,7 @@ func TestLimits(t *testing.T) {
 			begin(s, "b")
 		}},
 		"another request of one that is done": {do: func(s *scene) { again(s, func(*scene) {}) }, want: "I9"},
-		"another request of one that goes on": {do: func(s *scene) {
+		"another request of one that continues": {do: func(s *scene) {
 			again(s, func(s *scene) {
 				s.change("a", invariant.Others, func(n *corev1.Node) { n.Spec.Unschedulable = false })
 			})

@@ -72,7 +72,7 @@ func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
 	}
 }
 
-// lostHealth: a pod is not healthy any more. If drainer has it evicted, no
+// lostHealth: a pod is no longer healthy. If drainer has it evicted, no
 // budget may lack it.
 func (c *Checker) lostHealth(at time.Time, p *corev1.Pod) {
 	for _, b := range c.budgetsOf(p) {

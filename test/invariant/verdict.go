@@ -12,7 +12,8 @@ type Verdict struct {
 	Order  int
 	// AtMost is how long the pod may complete; 0 for as long as it takes.
 	AtMost time.Duration
-	// DeleteAfter is how long budgets may hold the pod until it is deleted; 0 for ever.
+	// DeleteAfter is how long budgets may hold the pod until it is deleted; 0 for
+	// no limit.
 	DeleteAfter time.Duration
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // changes are the commands that would change the scene; --dry-run=server has
-// the API server check them all the same.
+// the API server check them anyway.
 var changes = regexp.MustCompile(`^kubectl (annotate|patch|delete|taint) `)
 
 // testRunbooks runs every command and every query of the runbooks against the

@@ -52,7 +52,7 @@ func TestDashboardsDecode(t *testing.T) {
 	plugins.RegisterDefaultPlugins()
 	for name, d := range dashboards.All() {
 		// Grafana's schema of annotations leaves out how Prometheus' own are
-		// formatted; its data source reads these fields all the same.
+		// formatted; its data source reads these fields anyway.
 		text, err := dashboards.JSON(d)
 		if err != nil {
 			t.Fatal(err)

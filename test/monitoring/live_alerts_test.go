@@ -83,7 +83,7 @@ func (l *live) awaitText(t *testing.T) {
 	})
 }
 
-// testHandOver: the leader dies, the other replica goes on, and the alert does
+// testHandOver: the leader dies, the other replica continues, and the alert does
 // not start again.
 func (l *live) testHandOver(t *testing.T) {
 	before, err := l.prometheus.Alerts(l.ctx, "DrainerDrainStuck")

@@ -1,6 +1,6 @@
 // Command mutants deletes one guard of the daemon at a time and expects a test
-// to fail: a guard that nothing notices the loss of has no test. With -planted it
-// plants bugs, and expects the random tests to find each by an invariant. It
+// to fail: a guard whose deletion makes no test fail has no test. With -planted
+// it plants bugs, and expects the random tests to find each by an invariant. It
 // changes no file: the Go command compiles the changed text as an overlay.
 package main
 

@@ -49,7 +49,7 @@ func plantedBugs() []planted {
 		{mutant{"what a rule ignores is evicted", rule, "if s.rule.Action == IgnorePod {", "if false {"}, "I1 I6", random},
 		{mutant{"a pause does not stop evictions", node, "n.invalid == nil && !n.request.Paused &&", "n.invalid == nil &&"}, "I2", random},
 		{mutant{"a pause of everything does not stop evictions", node, " && n.halted == \"\"", ""}, "I2", random},
-		{mutant{"a drain goes on when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
+		{mutant{"a drain continues when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
 		{mutant{"a freeze does not stop drains that have begun", window, "	if n.request.IgnoreWindows || !n.memory.started() {", "	if n.request.IgnoreWindows || !n.memory.started() || len(n.node.Windows) == 0 {"}, "I2", random},
 		{mutant{"a pod whose answer was lost is sent again", fact, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4", random},
 		{mutant{"finished pods need not leave", rule, "return p.Static || ", "return p.Static || p.Finished() || "}, "I5", random},

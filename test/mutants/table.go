@@ -21,7 +21,7 @@ func mutants() []mutant {
 	return []mutant{
 		{"a pod is sent although everything has been paused since", "pkg/drain/evictor.go", " || e.paused() {", " {"},
 		{"a node is cordoned while everything is paused", conclude, "plan.Cordon = n.halted == \"\" && ", "plan.Cordon = "},
-		{"a dry run goes on while everything is paused", conclude, "n.awaitsVerdicts() && p.Control.Paused == \"\"", "n.awaitsVerdicts()"},
+		{"a dry run continues while everything is paused", conclude, "n.awaitsVerdicts() && p.Control.Paused == \"\"", "n.awaitsVerdicts()"},
 		{"careful mode ends with any late answer", outbox, "if a.Outcome.Code != NoAnswer && !a.At.Add(-a.Took).Before(o.throttled) {", "if true {"},
 		{"careful mode sends more than one", outbox, "o.careful && o.answersDue() {", "false {"},
 		{"a slow request holds up careful mode", outbox, "		r.Slow = true\n", ""},

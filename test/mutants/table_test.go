@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestTextsOccurOnce: what mutants replace is in the code, once, so that a change
-// of the code that they do not fit shows at once and not in the minutes of a run.
+// TestTextsOccurOnce: the text that a mutant replaces is in the code exactly
+// once, so that a change of the code that does not fit a mutant fails at once,
+// and not after minutes of a run.
 func TestTextsOccurOnce(t *testing.T) {
 	all := mutants()
 	for _, p := range append(plantedBugs(), controllerBugs()...) {

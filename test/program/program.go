@@ -23,8 +23,8 @@ type Program struct {
 }
 
 // Start runs a command with its standard error in a log, and returns once see,
-// which is shown every line of it, has returned true. The program goes on when
-// the context ends. Nothing is left if there is an error.
+// which is shown every line of it, has returned true. The program keeps running
+// when the context ends. Nothing is left if there is an error.
 func Start(ctx context.Context, command *exec.Cmd, log string, see func(line []byte) bool) (*Program, error) {
 	out, err := os.Create(log)
 	if err != nil {

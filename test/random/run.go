@@ -41,7 +41,7 @@ type run struct {
 	log      func(string, ...any)
 }
 
-// Outcome is what came of a scenario.
+// Outcome is the result of a scenario.
 type Outcome struct {
 	Violations []invariant.Violation
 	// Admitted and Refused count the answers to evictions, Drained the nodes that

@@ -124,6 +124,6 @@ func TestPinImagesAnswer(t *testing.T) {
 		t.Errorf("an answer that is no digest is taken: %v\n%s", err, said)
 	}
 	if p.read("Dockerfile") != before {
-		t.Error("the Dockerfile is changed all the same")
+		t.Error("the Dockerfile is changed anyway")
 	}
 }

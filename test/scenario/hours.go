@@ -99,7 +99,7 @@ func (g *generator) pauseAll() {
 			})
 		})
 	}, "everything is paused, by the key %s", key)
-	g.step(at+g.between("goes on", time.Second, time.Minute), func(h Hands) {
+	g.step(at+g.between("continues", time.Second, time.Minute), func(h Hands) {
 		h.Cluster(func(c *sim.Cluster) { c.Delete(sim.ConfigMaps, controlKey) })
 	}, "nothing is paused now")
 }

@@ -67,7 +67,7 @@ func (g *generator) options(node string, at time.Duration) {
 	}
 }
 
-// pause pauses a request, and mostly lets it go on.
+// pause pauses a request, and mostly lets it continue.
 func (g *generator) pause(node string, at time.Duration) {
 	g.annotate(at, node, api.PausedAnnotation, "true")
 	if g.chance("stays paused", 10) {

@@ -1,5 +1,5 @@
-// Package shells runs the commands of the documentation as people do who paste
-// them into a terminal, in each shell that they may have there.
+// Package shells runs the commands of the documentation as if they were pasted
+// into a terminal, in each shell that people may use.
 package shells
 
 import (

@@ -1,5 +1,5 @@
-// Package suite is what the suites share that run drainer beside a real control
-// plane: how they begin and end, and how their tests wait.
+// Package suite has what the suites with a real control plane share: how they
+// begin and end, and how their tests wait.
 package suite
 
 import (
@@ -12,9 +12,9 @@ import (
 	"drainer.dev/drainer/test/cluster"
 )
 
-// Main is the whole of a suite's TestMain: it runs the tests between prepare
-// and end, and exits. Prepare gets a folder for what all tests share, which
-// stays if anything fails. End is called also if prepare fails.
+// Main is a suite's TestMain: it runs the tests between prepare and end, and
+// exits. Prepare gets a folder for what all tests share, which stays if
+// anything fails. End is called also if prepare fails.
 func Main(m *testing.M, name string, prepare func(ctx context.Context, dir string) error, end func() error) {
 	cluster.KeeperMain()
 	flag.Parse()

@@ -15,8 +15,8 @@ import (
 	"drainer.dev/drainer/test/await"
 )
 
-// begun is when this process was: go test ends it a minute after its -timeout,
-// which the preparation of the tests counts towards.
+// begun is when this process began: go test ends it a minute after its
+// -timeout, which the preparation of the tests counts towards.
 var begun = time.Now()
 
 // deadline is when waits end, so that tests still say what they waited for
@@ -64,11 +64,11 @@ func (p progress) Write(text []byte) (int, error) {
 	return fmt.Fprintf(os.Stderr, "%s: %s", p.name, text)
 }
 
-// Progress is where a test says how far it is.
+// Progress is where a test reports its progress.
 func Progress(t testing.TB) io.Writer { return progress{t.Name()} }
 
 // Await waits until the condition holds, which is checked whenever changed
-// tells, and now and then if changed is nil. The test ends if it does not come.
+// tells, and now and then if changed is nil. The test fails if it never holds.
 func Await(t testing.TB, changed func() <-chan struct{}, what string, condition func() error) {
 	t.Helper()
 	w := await.Waiter{Progress: Progress(t), Changed: changed}
@@ -87,7 +87,7 @@ func Receive[T any](t testing.TB, what string, from <-chan T) T {
 	return value
 }
 
-// While does something that ends when the context does, and returns its error.
+// While runs something that ends when the context ends, and returns its error.
 func While(t testing.TB, what string, do func(context.Context) error) error {
 	t.Helper()
 	return await.Waiter{Progress: Progress(t)}.While(Context(t), what, do)

@@ -1,7 +1,8 @@
-// Package witness judges drainer on a real control plane, by what the API
-// server's audit log has of its requests and by what a watcher of its own has
-// seen of the cluster. Nothing of it is drainer's word. The invariants are those
-// of test/invariant: this package only puts in order what happened.
+// Package witness judges drainer on a real control plane, by its requests in
+// the API server's audit log and by what a separate watcher has seen of the
+// cluster. It does not rely on anything that drainer reports about itself. The
+// invariants are those of test/invariant: this package only puts in order what
+// happened.
 //
 // Changes of objects are ordered by their resourceVersions, which the API server
 // gives in the order of its writes. When a request came in among them is known

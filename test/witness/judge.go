@@ -22,7 +22,7 @@ type Process struct {
 	// Credential is the ID of the token that it, and no other, uses.
 	Credential string
 	Rules      invariant.Rules
-	// Counted is what it counted by code until its end; nil if nobody knows.
+	// Counted is what it counted by code until its end; nil if that is unknown.
 	Counted map[string]int
 }
 
@@ -35,7 +35,7 @@ type Record struct {
 	Requests []cluster.AuditEvent
 }
 
-// Verdict is what came of a judgement.
+// Verdict is the result of a judgement.
 type Verdict struct {
 	// Evictions and Changes count what was looked at.
 	Evictions, Changes int
@@ -203,8 +203,9 @@ func (t *trial) isDrainer(q *cluster.AuditEvent) bool {
 }
 
 // compare compares what the process counted with the answers in the audit log.
-// The API server may have answered what drainer did not wait for, or could not
-// receive: that counts as an error. So does a request that it never saw.
+// The API server may have answered a request for whose answer drainer did not
+// wait, or whose answer did not arrive: that counts as an error. So does a
+// request that the API server never received.
 func (t *trial) compare(answers map[string]int) {
 	if t.Counted == nil {
 		return

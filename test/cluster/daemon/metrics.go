@@ -12,7 +12,7 @@ import (
 type Metrics map[string]*dto.MetricFamily
 
 // Sum adds up the counters and gauges of the name that have all the labels,
-// given as names and values in turn. A histogram counts its observations.
+// given as alternating names and values. A histogram counts its observations.
 func (m Metrics) Sum(name string, labels ...string) float64 {
 	sum := 0.
 	for _, metric := range m[name].GetMetric() {

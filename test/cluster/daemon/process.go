@@ -34,8 +34,8 @@ type Process struct {
 	metrics, health, pprof string
 }
 
-// Start runs the program with the flags, and with free ports and a log in
-// JSON. It returns once the ports are known. The process goes on when the
+// Start runs the program with the flags, and with free ports and a log in JSON.
+// It returns once the ports are known. The process keeps running when the
 // context ends.
 func Start(ctx context.Context, path, log string, environment []string, flags ...string) (*Process, error) {
 	command := exec.Command(path, append([]string{

@@ -13,7 +13,7 @@ const (
 	zero    = `0 * sum(drainer_nodes{$target})`
 	inDrain = `max by (cluster, node) (time() - drainer_node_drain_start_timestamp_seconds{$target})`
 	// Progress is that of the pods, and all of it once the node is drained: its pods
-	// are not counted any more.
+	// are no longer counted.
 	progress = `sum by (cluster, node) (` + podsGone + `) / (sum by (cluster, node) (` + podsLeaving + `) > 0) or max by (cluster, node) (drainer_node_phase{$target, phase="Drained"})`
 	// A node's time to go, if its pods keep leaving at the present pace; not of
 	// one with stuck pods, for which it is unknown.

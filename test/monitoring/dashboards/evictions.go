@@ -6,8 +6,8 @@ const (
 	byBudgets = `budget_exhausted|budget_never_allows|multiple_budgets|budget_unsynced|budget_sync_failed`
 )
 
-// shareOf is the share of the answers that match. Of fewer than 10 there is none:
-// a probe of a stuck budget now and then would make it 100 %.
+// shareOf is the share of the answers that match. Of fewer than 10 there is
+// none: an occasional probe of a stuck budget would make it 100 %.
 func shareOf(matcher, interval string) string {
 	count := func(matcher string) string {
 		return `sum(increase(` + requests + `{$target` + matcher + `}[` + interval + `]))`
