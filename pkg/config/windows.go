@@ -17,7 +17,7 @@ type AtEnd string
 
 // What may happen.
 const (
-	// Finish lets a drain that has begun in the window go on to its end.
+	// Finish lets a drain that has begun in the window continue to its end.
 	Finish AtEnd = "Finish"
 	// Pause sends nothing until a window opens.
 	Pause AtEnd = "Pause"

@@ -70,7 +70,7 @@ const (
 	freely
 	// spending: one disruption of the only budget is spent.
 	spending
-	// underway: it is being sent, or what became of it is being found out.
+	// underway: it is being sent, or its outcome is being looked up.
 	underway
 )
 
@@ -177,8 +177,8 @@ func (p *planner) classify(n *nodeWork, s *PodState) {
 	p.admission(n, s)
 }
 
-// underway is true for a pod that is being sent, or of which it has to be found
-// out what became of it.
+// underway is true for a pod whose eviction is being sent, or whose outcome has
+// to be looked up.
 func (p *planner) underway(n *nodeWork, s *PodState) bool {
 	memory := &s.entry.Memory
 	post, sent := p.InFlight[s.Pod.UID]

@@ -139,7 +139,7 @@ func TestPausedEverywhereTime(t *testing.T) {
 	}
 	s.Control = Control{}
 	if n := planOf(t, l.step(0), "n"); n.Phase == api.TimedOut || n.Phase == api.Paused {
-		t.Errorf("it goes on as %s", n.Phase)
+		t.Errorf("it continues as %s", n.Phase)
 	}
 	if n := planOf(t, l.step(61*time.Second), "n"); n.Phase != api.TimedOut {
 		t.Errorf("a minute later it is %s, want TimedOut", n.Phase)

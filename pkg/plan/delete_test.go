@@ -228,7 +228,7 @@ func TestDeletePace(t *testing.T) {
 			pod := s.pod("n", "web-0", func(p *Pod) { p.Phase = "Pending" })
 			forced(s, Forced{Pod: pod, Until: soon, Healthy: 3, Dipped: true})
 		}, nil},
-		"deleted, on a node not watched any more": {func(s scene) {
+		"deleted, on a node that is no longer watched": {func(s scene) {
 			forced(s, Forced{Until: soon, Healthy: 3, Dipped: true})
 			b := s.Memory.Budgets["uid-web"]
 			b.Forced.Node = "other"
@@ -386,7 +386,7 @@ func TestDeleteAfter(t *testing.T) {
 		change  func(scene, *Node, *PodMemory, *Rule)
 		deletes []string
 		wake    time.Duration
-		// counts is true if the time goes on.
+		// counts is true if the time continues.
 		counts bool
 	}{
 		"held long enough":   {func(scene, *Node, *PodMemory, *Rule) {}, []string{"web-1"}, 0, true},

@@ -12,7 +12,7 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// DryRun is what became of the pods of a node in a dry run. It does not change
+// DryRun is the result of a dry run for the pods of a node. It does not change
 // once made.
 type DryRun struct {
 	Verdicts api.Verdicts

@@ -99,7 +99,7 @@ type PodMemory struct {
 	SentAt time.Time
 	// AdmittedAt is when the API server admitted the eviction.
 	AdmittedAt time.Time
-	// Uncertain is true while it is unknown what became of the eviction.
+	// Uncertain is true while the outcome of the eviction is unknown.
 	Uncertain bool
 	// LookupsLeft is how many more lookups have to find the pod before it
 	// counts as not evicted.

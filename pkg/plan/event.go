@@ -150,7 +150,7 @@ type RuleLatched struct {
 	Rule, Text string
 }
 
-// RuleChanged: a rule for marked nodes is latched, or is not any more.
+// RuleChanged: a rule for marked nodes is latched, or no longer latched.
 type RuleChanged struct {
 	Rule    string
 	Latched bool
@@ -190,7 +190,7 @@ const (
 	ResultTimedOut    Result = "timed_out"
 	ResultSuperseded  Result = "superseded"
 	ResultNodeDeleted Result = "node_deleted"
-	// ResultNotServed: the node's labels do not match --node-selector any more.
+	// ResultNotServed: the node's labels no longer match --node-selector.
 	ResultNotServed Result = "not_served"
 )
 

@@ -6,7 +6,7 @@ import (
 )
 
 // TestLookups: how often a pod is looked up before it may be sent again,
-// depending on the answer to its eviction: the API server may go on with a
+// depending on the answer to its eviction: the API server may continue with a
 // request that it did not answer.
 func TestLookups(t *testing.T) {
 	for reason, want := range map[Reason]int{

@@ -33,7 +33,7 @@ func (p *planner) ownPod(n *nodeWork, pod *Pod) (Reason, string) {
 	return "", ""
 }
 
-// askForReplica lets another replica be looked for, now and then.
+// askForReplica requests a search for another replica from time to time.
 func (p *planner) askForReplica(own *Pod) {
 	again := p.Memory.Replica.AskedAt.Add(lookupInterval)
 	if p.Now.Before(again) {

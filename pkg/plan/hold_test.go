@@ -233,7 +233,7 @@ func TestConditionConflict(t *testing.T) {
 	s.Now = s.Now.Add(9 * time.Second)
 	p := Make(s.Snapshot)
 	if again := planOf(t, p, "n"); wrongMarks(again) {
-		t.Error("a condition that others own is to be put right")
+		t.Error("a condition that others own is to be changed")
 	}
 	n.Drained.Status = ""
 	if again := planOf(t, Make(s.Snapshot), "n"); !wrongMarks(again) {

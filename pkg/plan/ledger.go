@@ -168,7 +168,7 @@ func (l *Ledger) View() map[string]NamespaceBudgets {
 
 func (e *held) free() int { return max(0, int(e.budget.Allowed)-len(e.reserved)) }
 
-// ForgetOthers drops every budget that is not there any more.
+// ForgetOthers drops every budget that no longer exists.
 func (l *Ledger) ForgetOthers(there map[types.NamespacedName]bool) {
 	for key := range l.entries {
 		if !there[key] {

@@ -133,7 +133,7 @@ func TestMaxUnavailable(t *testing.T) {
 		n := s.node("x")
 		n.Unschedulable, n.OwnCordon, n.Created = true, true, noon
 	}, "1 cordoned (x)")
-	add("one is cordoned and not young any more", func(s scene) { n := s.node("x"); n.Unschedulable, n.Created = true, noon.Add(-youngFor) }, "1 cordoned (x)")
+	add("one is cordoned and no longer young", func(s scene) { n := s.node("x"); n.Unschedulable, n.Created = true, noon.Add(-youngFor) }, "1 cordoned (x)")
 	add("one is not Ready", func(s scene) { n := s.node("x"); n.Ready, n.ReadySince = false, noon.Add(-notReadyFor) }, "1 not Ready (x)")
 	add("one is not Ready for a moment", func(s scene) { n := s.node("x"); n.Ready, n.ReadySince = false, noon.Add(time.Second-notReadyFor) }, "")
 	add("one is not Ready and young", func(s scene) { n := s.node("x"); n.Ready, n.Created = false, noon }, "")
@@ -205,7 +205,7 @@ func TestMaxUnavailableShare(t *testing.T) {
 	}
 }
 
-// TestMaxUnavailableLeavesDrains: a drain under way goes on, and a release is
+// TestMaxUnavailableLeavesDrains: a drain under way continues, and a release is
 // made, however many nodes are unavailable.
 func TestMaxUnavailableLeavesDrains(t *testing.T) {
 	s := newScene()
@@ -420,10 +420,10 @@ func TestYield(t *testing.T) {
 		}
 	}
 	checkLimits(t, map[string]limitTest{
-		"for long":       {prepare: busy(time.Hour), begin: []string{"a"}},
-		"not for long":   {prepare: busy(time.Hour - time.Second), waits: QueuedForSlot, says: "1 of at most 1"},
-		"never":          {prepare: func(s scene) { busy(9 * time.Hour)(s); s.Config.YieldAfter = 0 }, waits: QueuedForSlot, says: "1 of at most 1"},
-		"and it goes on": {prepare: func(s scene) { busy(time.Hour)(s); s.pod("x", "web-1") }, begin: []string{"a"}},
+		"for long":         {prepare: busy(time.Hour), begin: []string{"a"}},
+		"not for long":     {prepare: busy(time.Hour - time.Second), waits: QueuedForSlot, says: "1 of at most 1"},
+		"never":            {prepare: func(s scene) { busy(9 * time.Hour)(s); s.Config.YieldAfter = 0 }, waits: QueuedForSlot, says: "1 of at most 1"},
+		"and it continues": {prepare: func(s scene) { busy(time.Hour)(s); s.pod("x", "web-1") }, begin: []string{"a"}},
 	})
 	s := newScene()
 	busy(time.Hour - time.Millisecond)(s)

@@ -266,8 +266,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestNotServed: a node whose labels do not match any more has a result of its
-// own.
+// TestNotServed: a node whose labels no longer match has a result of its own.
 func TestNotServed(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*loop)

@@ -158,8 +158,8 @@ func (p *planner) marksEnough(n *markedNode, rule int) bool {
 	return !p.Now.Before(at)
 }
 
-// followMark keeps the record of a rule's last request up to date. It is dropped
-// once it holds nothing back any more.
+// followMark keeps the record of a rule's last request up to date. It is
+// dropped once it no longer holds anything back.
 func (p *planner) followMark(n *markedNode, rule int) {
 	r, mark := &p.Config.Requests[rule], n.node.Marks[rule]
 	record, known := n.records[r.Key()]

@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Memory is what is remembered between two plans. It belongs to one loop,
-// which calls Apply with every fact and Plan with what is there: that observes
-// it, makes the plan and keeps it.
+// Memory is what is remembered between two plans. It belongs to one loop, which
+// calls Apply with every fact and Plan with the observed state: Plan observes
+// that, makes the plan and keeps it.
 type Memory struct {
 	Nodes   map[types.UID]NodeMemory
 	Pods    map[types.UID]*Entry
@@ -59,7 +59,7 @@ func NewMemory() *Memory {
 	}
 }
 
-// Observed is what is there now.
+// Observed is the current state of the cluster.
 type Observed struct {
 	Now   time.Time
 	Nodes []*Node
@@ -70,8 +70,8 @@ type Observed struct {
 	InFlight map[types.UID]Post
 }
 
-// Observe takes in what is there, and forgets what is not. It returns the
-// entries of the pods, for a Snapshot.
+// Observe takes in the observed state, and forgets what no longer exists. It
+// returns the entries of the pods, for a Snapshot.
 func (m *Memory) Observe(o Observed) (map[string][]*Entry, []Event) {
 	m.observations++
 	byName := make(map[string]*Node, len(m.Nodes))
@@ -93,7 +93,7 @@ func (m *Memory) Observe(o Observed) (map[string][]*Entry, []Event) {
 		if _, there := entries[name]; there {
 			continue
 		}
-		// The node is not drained, or not watched, any more.
+		// The node is no longer drained, or no longer watched.
 		delete(m.lists, name)
 		for _, e := range list.entries {
 			delete(m.Pods, e.UID)
@@ -170,7 +170,7 @@ func firstSeen(pod *Pod, node NodeMemory, listed bool, now time.Time) PodMemory 
 	return p
 }
 
-// forgetNodes drops the nodes that are not there, or not served, any more.
+// forgetNodes drops the nodes that no longer exist, or are no longer served.
 func (m *Memory) forgetNodes(o Observed, served map[string]*Node) []Event {
 	if len(served) == len(m.Nodes) {
 		return nil
@@ -195,7 +195,7 @@ func (m *Memory) forgetNodes(o Observed, served map[string]*Node) []Event {
 	return events
 }
 
-// count counts the pods that are gone, once no answer is due any more.
+// count counts the pods that are gone, once no answer is outstanding.
 func (m *Memory) count(o Observed, byName map[string]*Node) []Event {
 	var gone []*Entry
 	for uid, e := range m.leaving {

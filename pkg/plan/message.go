@@ -23,8 +23,8 @@ type words struct {
 	now time.Time
 	// fixed is the whole message of a phase that no pod explains.
 	fixed string
-	// idle is for how long a drain has made no progress that does not hold its
-	// slot any more; 0 for one that does.
+	// idle is how long a drain that no longer holds its slot has made no progress;
+	// 0 for one that holds its slot.
 	idle time.Duration
 	// stopped is true for a drain that has given up, released if it has also given
 	// the node back.

@@ -50,7 +50,7 @@ func TestSends(t *testing.T) {
 	}
 }
 
-// TestUncordon: the first outside uncordon is put right at once, the next ones
+// TestUncordon: the first outside uncordon is undone at once, the next ones
 // with growing delay.
 func TestUncordon(t *testing.T) {
 	s := newScene()

@@ -225,7 +225,7 @@ func (r *restored) blockedSince(reason Reason) (time.Time, bool) {
 	return more.Since, true
 }
 
-// reopened is m of a drain that was done and is not any more. The time in
+// reopened is m of a drain that was complete and no longer is. The time in
 // between does not count.
 func (m NodeMemory) reopened(now time.Time) NodeMemory {
 	if !m.FinishedAt.IsZero() {

@@ -52,7 +52,7 @@ func TestPausedAt(t *testing.T) {
 		annotation, value string
 		stands            bool
 	}{
-		"goes on":    {api.TimeoutAnnotation, "1h", false},
+		"continues":  {api.TimeoutAnnotation, "1h", false},
 		"paused":     {api.PausedAnnotation, "true", true},
 		"unreadable": {api.TimeoutAnnotation, "soon", true},
 	} {

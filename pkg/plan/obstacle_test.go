@@ -86,8 +86,8 @@ func judgeObstacle(t *testing.T, s scene, n *Node, want string) {
 	}
 }
 
-// TestForeseen: the pods of a waiting node are listed now and then, only those that
-// could not leave are kept, and what is fixed is not said any more.
+// TestForeseen: the pods of a waiting node are listed regularly, only those
+// that could not leave are kept, and what has been fixed is no longer reported.
 func TestForeseen(t *testing.T) {
 	s := newScene()
 	n := s.node("n", api.DrainAnnotation, "r", api.NotBeforeAnnotation, "2031-01-01T00:00:00Z")

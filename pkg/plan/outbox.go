@@ -88,7 +88,7 @@ func (o *Outbox) Collect() Sight {
 }
 
 // Take turns the first grant of the newest plan that has room into a request
-// under way. Those whose budget has no room any more wait for the next plan:
+// under way. Those whose budget no longer has room wait for the next plan:
 // reserve takes a disruption of the budget for a pod, if one is free.
 func (o *Outbox) Take(now time.Time, reserve func(types.NamespacedName, *Pod) bool) (Grant, bool) {
 	if now.Before(o.throttled) || o.careful && o.answersDue() {

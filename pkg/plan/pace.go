@@ -6,7 +6,7 @@ import "time"
 const (
 	// LongestSleep bounds the time without a plan while nodes are drained, so
 	// that what no event tells, such as a lease that was renewed late, is
-	// noticed all the same.
+	// still noticed.
 	LongestSleep = 10 * time.Second
 	// SoonAfter is how long events gather that can grant nothing.
 	SoonAfter = 100 * time.Millisecond

@@ -21,9 +21,9 @@ const (
 	UnconfirmedFor = 10 * time.Second
 )
 
-// probe sends one stuck pod of each blocking budget now and then, so that what
-// is said to be stuck has been refused by the API server itself. A budget under
-// which anything is being sent, or granted, needs no probe.
+// probe sends one stuck pod of each blocking budget from time to time, so that
+// what is said to be stuck has been refused by the API server itself. A budget
+// under which anything is being sent, or granted, needs no probe.
 func (p *planner) probe() {
 	var blocking []*budgetWork
 	for _, n := range p.nodes {

@@ -150,7 +150,7 @@ func TestQueuedCordoned(t *testing.T) {
 	}
 }
 
-// TestRelease: what is ours is taken away when nobody asks any more.
+// TestRelease: what drainer wrote is removed once there is no request.
 func TestRelease(t *testing.T) {
 	s := newScene()
 	s.node("untouched")
@@ -171,7 +171,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestRecall: a new process goes on from the Node alone.
+// TestRecall: a new process continues with only what is on the Node.
 func TestRecall(t *testing.T) {
 	started := noon.Add(-time.Hour)
 	status := api.Status{Request: "r", Phase: api.Draining, RequestedAt: &started, StartedAt: &started, Pods: api.PodCounts{Eligible: 3, Gone: 4}}

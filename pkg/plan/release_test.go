@@ -29,7 +29,7 @@ func (s scene) keep(p Plan) {
 }
 
 // TestReleaseAtTimeout: a drain that gives up says so first, then takes the
-// cordon back, and nothing else of it goes on.
+// cordon back, and nothing else of it continues.
 func TestReleaseAtTimeout(t *testing.T) {
 	s, n := releasing()
 	first := Make(s.Snapshot)

@@ -110,7 +110,7 @@ func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
 	return p.wordsChanged(w, plan)
 }
 
-// wordsChanged compares the report word by word, now and then.
+// wordsChanged compares the report word by word, from time to time.
 func (p *planner) wordsChanged(w *Written, plan *NodePlan) bool {
 	next := w.stepAfter
 	if plan.Phase == api.Queued {

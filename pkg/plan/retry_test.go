@@ -80,8 +80,8 @@ func TestReleasedIsForgotten(t *testing.T) {
 	}
 }
 
-// TestStalls: a node that cannot be cordoned does not say Draining for ever,
-// and says why.
+// TestStalls: a node that cannot be cordoned does not say Draining forever, and
+// says why.
 func TestStalls(t *testing.T) {
 	s := newScene()
 	n := s.draining("n")

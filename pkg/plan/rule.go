@@ -100,7 +100,7 @@ var (
 )
 
 // builtIn is the built-in rule for a pod. One that has finished leaves: nothing
-// of it runs any more.
+// of it is running.
 func (c *Config) builtIn(pod *Pod) *Rule {
 	switch {
 	case pod.Finished():

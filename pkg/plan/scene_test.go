@@ -30,7 +30,7 @@ func newScene() scene {
 	}}
 }
 
-// node adds a Ready node with annotations, given as keys and values in turn.
+// node adds a Ready node with annotations, given as alternating keys and values.
 func (s scene) node(name string, annotations ...string) *Node {
 	n := &Node{Name: name, UID: types.UID("uid-" + name), ResourceVersion: "1", Served: true, Ready: true, Annotations: map[string]string{}}
 	for i := 0; i < len(annotations); i += 2 {

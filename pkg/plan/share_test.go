@@ -100,7 +100,7 @@ func TestCareful(t *testing.T) {
 	}
 }
 
-// TestProbe: one stuck pod of a budget is sent, now and then, and no other
+// TestProbe: one stuck pod of a budget is sent from time to time, and no other
 // while it is under way.
 func TestProbe(t *testing.T) {
 	s := newScene()

@@ -157,7 +157,7 @@ type Pod struct {
 	// These stand together since there may be very many pods.
 
 	Ready bool
-	// Stopped is true once no container runs any more.
+	// Stopped is true once no container is running.
 	Stopped bool
 	// Static is true for the mirror of a static pod.
 	Static   bool

@@ -16,7 +16,7 @@ func unreachableFor(n *Node, d time.Duration) {
 	n.Ready, n.Unreachable, n.ReadySince = false, true, noon.Add(-d)
 }
 
-// TestUnreachable: what becomes of the pods of a node that does not report.
+// TestUnreachable: what happens to the pods of a node that does not report.
 func TestUnreachable(t *testing.T) {
 	const after = 10 * time.Minute
 	for name, test := range map[string]struct {

@@ -117,7 +117,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestAtEnd: whether a drain that began at some time goes on, at noon.
+// TestAtEnd: whether a drain that began at some time continues, at noon.
 func TestAtEnd(t *testing.T) {
 	const ago = -50 * time.Minute
 	for name, test := range map[string]struct {
@@ -125,7 +125,7 @@ func TestAtEnd(t *testing.T) {
 		freezes []Freeze
 		begun   time.Duration
 		change  func(*Node)
-		says    string // Empty for one that goes on.
+		says    string // Empty for one that continues.
 	}{
 		"no window":                              {begun: ago},
 		"open":                                   {windows: []Window{pausing(opening(-time.Minute))}, begun: -30 * time.Second},
@@ -161,7 +161,7 @@ func TestAtEnd(t *testing.T) {
 			got := planOf(t, p, "n")
 			goesOn := slices.Equal(granted(p), []string{"web-1"})
 			if goesOn != (test.says == "") || !strings.Contains(got.Report().Message, test.says) {
-				t.Errorf("goes on %v, says %q, want %q", goesOn, got.Report().Message, test.says)
+				t.Errorf("continues %v, says %q, want %q", goesOn, got.Report().Message, test.says)
 			}
 			n.Unschedulable = false
 			if again := planOf(t, Make(s.Snapshot), "n"); again.Cordon && got.Phase == api.Paused {
