@@ -96,3 +96,43 @@ func TestStoryNowhere(t *testing.T) {
 		s.await("the other is drained", time.Minute, s.drained("r", "n1"))
 	})
 }
+
+// TestStoryStranded: a node that waits says beforehand that its pods would find no
+// other node, because the one that admits them is drained, until that is released.
+func TestStoryStranded(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n1", "n2")
+		s.spares(2)
+		for _, n := range []string{"n1", "n2"} {
+			s.edit(n, func(node *corev1.Node) { node.Labels = map[string]string{"disk": "fast"} })
+		}
+		s.cluster(func(c *sim.Cluster) {
+			c.Run(sim.Workload{
+				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behaviour: quick, NodeSelector: map[string]string{"disk": "fast"},
+			}, "n1", "n1", "n2", "n2")
+		})
+		s.budget("db", "maxUnavailable 1")
+		s.start()
+		s.drain("r", "n1")
+		s.await("the first is drained", 5*time.Minute, s.drained("r", "n1"))
+		s.wait(10 * time.Second)
+		s.annotate("n2", api.NotBeforeAnnotation, "2001-01-01T00:00:00Z")
+		s.drain("r", "n2")
+		s.wait(4 * time.Minute)
+		if o := s.status("n2").CannotFinish; len(o) > 0 {
+			t.Errorf("it says so early: %+v", o)
+		}
+		s.await("the other says what it would wait for", 2*time.Minute, func() bool {
+			o := s.status("n2").CannotFinish
+			return len(o) == 1 && o[0].Pods == 4 && o[0].Fix == "release n1, which has a drain request, or add a node that admits the pod"
+		})
+		if m := s.message("n2"); !strings.Contains(m, "not before ") || !strings.Contains(m, "cannot finish: shop/db-") {
+			t.Errorf("it says %q", m)
+		}
+		s.unannotate("n1", api.DrainAnnotation)
+		s.await("it does not say so any more", time.Minute, func() bool { return len(s.status("n2").CannotFinish) == 0 })
+		if notes := s.events("n2")["CannotFinish"]; len(notes) != 1 || s.node("n2").Spec.Unschedulable {
+			t.Errorf("the events are %q, cordoned %v", notes, s.node("n2").Spec.Unschedulable)
+		}
+	})
+}

@@ -44,6 +44,9 @@ type PodState struct {
 	Obstructs bool
 	// nowhere is set for a pod that obstructs because no schedulable node admits it.
 	nowhere *nowhere
+	// stranded is set for such a pod on a waiting node: how many pods there, under its
+	// budget, no other node admits.
+	stranded int
 	// Until is when the pod may be sent again, if that is known.
 	Until time.Time
 

@@ -123,8 +123,20 @@ func (r Reason) forcible() bool {
 // ForcibleReasons lists what pods may be deleted for.
 func ForcibleReasons() []Reason { return []Reason{BudgetExhausted, BudgetNeverAllows, MultipleBudgets} }
 
-// spares is why a pod that is held is never deleted; empty if it may be.
+// spares is why a pod that is held is not deleted; empty if it may be.
 func (p *planner) spares(s *PodState) string {
+	if why := p.protects(s); why != "" {
+		return why
+	}
+	if len(s.budgets) == 1 && s.budgets[0].Allowed > 0 {
+		return "what the budget allows is reserved for other pods"
+	}
+	return ""
+}
+
+// protects is why a pod is never deleted, whatever its budgets allow; empty if it may
+// be.
+func (p *planner) protects(s *PodState) string {
 	switch {
 	case len(s.budgets) == 0:
 		return "no budget is known that holds it"
@@ -134,9 +146,6 @@ func (p *planner) spares(s *PodState) string {
 		return "no controller would create it again"
 	case slices.Contains(p.Config.NeverDelete, s.Pod.Namespace):
 		return fmt.Sprintf("nothing is deleted in namespace %s", s.Pod.Namespace)
-	}
-	if len(s.budgets) == 1 && s.budgets[0].Allowed > 0 {
-		return "what the budget allows is reserved for other pods"
 	}
 	for _, b := range s.budgets {
 		switch {

@@ -217,11 +217,7 @@ func (s *PodState) cause() string {
 	switch s.Reason {
 	case BudgetExhausted, BudgetNeverAllows:
 		if len(s.budgets) == 1 {
-			text := byBudget(s.budgets[0].Budget, s.Reason)
-			if s.nowhere != nil {
-				text += nowhereText
-			}
-			return text
+			return byBudget(s.budgets[0].Budget, s.Reason) + s.nowhereText()
 		}
 	case BudgetUnsynced:
 		if len(s.budgets) == 1 {

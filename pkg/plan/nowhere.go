@@ -11,10 +11,13 @@ import (
 // would admit them.
 type nowhere struct {
 	draining, cordoned, unhealthy []string
+	// sole is the only schedulable node that admits them; empty if there is none.
+	sole string
 }
 
-// nowhereFor is nil if a schedulable node admits the pod, or that is not known.
-func (p *planner) nowhereFor(s *PodState) *nowhere {
+// nowhereFor is nil if a schedulable node other than one admits the pod, or that is
+// not known. The name is empty if none is left out.
+func (p *planner) nowhereFor(s *PodState, other string) *nowhere {
 	if s.Pod.Placement == "" {
 		return nil
 	}
@@ -26,10 +29,13 @@ func (p *planner) nowhereFor(s *PodState) *nowhere {
 		}
 		p.nowhere[s.Pod.Placement] = known
 	}
+	if known == nil || known.sole != "" && known.sole != other {
+		return nil
+	}
 	return known
 }
 
-// findNowhere is nil if one of the nodes takes pods of the placement.
+// findNowhere is nil if several of the nodes take pods of the placement.
 func findNowhere(nodes []*Node, text string) *nowhere {
 	p, ok := parsePlacement(text)
 	if !ok {
@@ -39,7 +45,10 @@ func findNowhere(nodes []*Node, text string) *nowhere {
 	for _, n := range nodes {
 		switch p.standingOf(n) {
 		case nodeTakes:
-			return nil
+			if found.sole != "" {
+				return nil
+			}
+			found.sole = n.Name
 		case nodeDrains:
 			found.draining = append(found.draining, n.Name)
 		case nodeCordoned:
@@ -54,8 +63,23 @@ func findNowhere(nodes []*Node, text string) *nowhere {
 	return found
 }
 
-// nowhereText follows what is said about the pod's budget.
-const nowhereText = ", and no schedulable node admits the pod (by node selector, required affinity and taints; requests and volumes are not checked)"
+// What follows what is said about the pod's budget.
+const (
+	admitsText  = "schedulable node admits the pod (by node selector, required affinity and taints; requests and volumes are not checked)"
+	nowhereText = ", and no " + admitsText
+)
+
+// nowhereText is what is said of the pod besides its budget.
+func (s *PodState) nowhereText() string {
+	switch {
+	case s.nowhere == nil:
+		return ""
+	case s.stranded == 0:
+		return nowhereText
+	default:
+		return fmt.Sprintf(", which can lack at most %d and has %d here, and no other %s", s.budgets[0].spare(), s.stranded, admitsText)
+	}
+}
 
 // fix says what to do, and names the nodes.
 func (w *nowhere) fix() string {

@@ -52,7 +52,7 @@ func TestObstacles(t *testing.T) {
 			if plan, _ := s.planned(t, n); !plan.Foresee {
 				t.Error("its pods are not listed")
 			}
-			s.Memory.Apply(NodeForeseen{Node: n.UID, Request: "r", Pods: Foresee(s.Snapshot, n, []*Pod{pod}), At: s.Now})
+			s.foreseen(n, []*Pod{pod})
 			s.Now = s.Now.Add(test.after)
 			judgeObstacle(t, s, n, test.want)
 		})
@@ -83,40 +83,5 @@ func judgeObstacle(t *testing.T, s scene, n *Node, want string) {
 	}
 	if _, events := s.planned(t, n); len(events) > 0 {
 		t.Errorf("it is told again: %+v", events)
-	}
-}
-
-// TestForeseen: the pods of a waiting node are listed regularly, only those
-// that could not leave are kept, and what has been fixed is no longer reported.
-func TestForeseen(t *testing.T) {
-	s := newScene()
-	n := s.node("n", api.DrainAnnotation, "r", api.NotBeforeAnnotation, "2031-01-01T00:00:00Z")
-	stays, leaves := s.pod("n", "web-1"), s.pod("n", "other-1")
-	static := s.pod("n", "web-2", func(p *Pod) { p.Static = true })
-	first, second := s.budget("a", "web", 1, 2, 1, 2), s.budget("b", "web", 1, 2, 1, 2)
-	s.planned(t, n)
-	kept := Foresee(s.Snapshot, n, []*Pod{stays, leaves, static})
-	if len(kept) != 1 || kept[0] != stays {
-		t.Fatalf("%d pods are kept, want the one under two budgets", len(kept))
-	}
-	s.Memory.Apply(NodeForeseen{Node: n.UID, Request: "r", Pods: kept, At: s.Now})
-	s.Now = s.Now.Add(2 * time.Second)
-	plan, _ := s.planned(t, n)
-	if o := plan.Report().Status.CannotFinish; plan.Foresee || len(o) != 1 || o[0].Budget != first.Key()+", "+second.Key() {
-		t.Errorf("listed again %v, obstacles %+v", plan.Foresee, o)
-	}
-	s.Now = s.Now.Add(time.Minute)
-	all := s.Budgets["ns"]
-	s.Budgets["ns"] = NamespaceBudgets{Epoch: all.Epoch + 1, List: all.List[:1]}
-	if plan, _ = s.planned(t, n); plan.Facts.Unfinishable || !plan.Write {
-		t.Errorf("it still cannot finish, or does not say so: %q", plan.Report().Message)
-	}
-	s.Now = s.Now.Add(6 * time.Minute)
-	if plan, _ = s.planned(t, n); !plan.Foresee {
-		t.Error("its pods are not listed again")
-	}
-	s.Memory.Apply(NodeForeseen{Node: n.UID, Request: "another", Pods: []*Pod{stays}, At: s.Now})
-	if plan, _ = s.planned(t, n); !plan.Foresee {
-		t.Error("the pods of another request count")
 	}
 }

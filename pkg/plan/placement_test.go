@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // ownedBy is a pod with the spec, of a controller of a kind.
@@ -110,11 +109,6 @@ func TestPlacementUnknown(t *testing.T) {
 // TestNowhere: a drain whose pods no schedulable node admits cannot finish once their
 // budget has been used up for long, and names the nodes that would admit them.
 func TestNowhere(t *testing.T) {
-	inX := PodOf(ownedBy("ReplicaSet", corev1.PodSpec{NodeSelector: map[string]string{"pool": "x"}})).Placement
-	inPool := func(n *Node) *Node {
-		n.Labels = labels.Set{"pool": "x"}
-		return n
-	}
 	const alone = "release a, which has a drain request, or add a node that admits the pod"
 	for name, test := range map[string]struct {
 		prepare func(scene, *Pod)
@@ -139,7 +133,7 @@ func TestNowhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene()
 			n := inPool(s.draining("a"))
-			pod := s.pod("a", "web-1", func(p *Pod) { p.Placement = inX })
+			pod := s.pod("a", "web-1", func(p *Pod) { p.Placement = inPoolX })
 			s.budget("web", "web", 0, 2, 2, 3)
 			test.prepare(s, pod)
 			s.planned(t, n)

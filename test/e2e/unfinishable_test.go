@@ -57,3 +57,36 @@ func TestUnfinishable(t *testing.T) {
 	e.awaitDrained(busy, "now")
 	poll(t, "no drain is counted", func() bool { return drainer.metric("drainer_unfinishable_drains") == 0 })
 }
+
+// TestStranded: a node that waits says that its pods would find no other node while
+// the one that admits them, too, is drained and not released.
+func TestStranded(t *testing.T) {
+	e := setup(t, 3)
+	first, second := e.nodes[0], e.nodes[1]
+	web := e.spec("web", 3)
+	web.NodeSelector = map[string]string{poolLabel: e.pool, "disk": "fast"}
+	for _, node := range []string{first, second} {
+		e.label(node, "disk", "fast")
+	}
+	e.create(workload.Deployment(web), workload.MaxUnavailable(e.namespace, "web", "web", "1"))
+	e.awaitReady("web", 3)
+	e.awaitBudget("web", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.CurrentHealthy == 3 })
+	drainer := e.start("--stuck-after=2s")
+	e.request(first, "now")
+	e.awaitDrained(first, "now")
+	e.awaitReady("web", 3)
+	e.annotate(second, api.DrainAnnotation, "later", api.NotBeforeAnnotation, "2100-01-01T00:00:00Z")
+	e.awaitUnfinishable(second, "web", "budget_exhausted")
+	if o := e.status(second).CannotFinish[0]; !strings.HasPrefix(o.Fix, "release "+first+", which has a drain request") || o.Pods != 3 {
+		t.Errorf("it says %+v", o)
+	}
+	poll(t, "the drain is counted", func() bool { return drainer.metric("drainer_unfinishable_drains") == 1 })
+	e.cancel(first)
+	e.awaitReleased(first)
+	awaitState(t, "the node does not say it any more", func() bool {
+		return len(e.status(second).CannotFinish) == 0 && !strings.Contains(e.message(second), "cannot finish")
+	})
+	if e.cordoned(second) {
+		t.Error("the node is cordoned although its drain has not begun")
+	}
+}

@@ -19,6 +19,8 @@ func mutants() []mutant {
 		dryRun                   = "pkg/plan/dryrun.go"
 	)
 	return []mutant{
+		{"a waiting node counts pods that its budget can lack", "pkg/plan/foresee.go", "s.stranded > s.budgets[0].spare()", "true"},
+		{"a node admits its own pods although it waits to be drained", "pkg/plan/foresee.go", "p.nowhereFor(s, n.node.Name)", "p.nowhereFor(s, \"\")"},
 		{"a pod is sent although everything has been paused since", "pkg/drain/evictor.go", " || e.paused() {", " {"},
 		{"a node is cordoned while everything is paused", conclude, "plan.Cordon = n.halted == \"\" && ", "plan.Cordon = "},
 		{"a dry run continues while everything is paused", conclude, "n.awaitsVerdicts() && p.Control.Paused == \"\"", "n.awaitsVerdicts()"},
