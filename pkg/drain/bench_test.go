@@ -59,7 +59,7 @@ func fleet(nodes, pods, apps int) *view {
 			pod := fmt.Sprintf("app%d-%d-%d", app, i, j)
 			v.pods[name] = append(v.pods[name], &plan.Pod{
 				Namespace: fmt.Sprintf("ns-%d", app/10), Name: pod, UID: types.UID(pod), Node: name, Phase: corev1.PodRunning, Ready: true,
-				Labels: labels.Set{"app": fmt.Sprint(app)}, Controller: plan.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", UID: types.UID(fmt.Sprint(app))},
+				Labels: plan.LabelsOf(map[string]string{"app": fmt.Sprint(app)}), Controller: plan.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", UID: types.UID(fmt.Sprint(app))},
 			})
 		}
 	}

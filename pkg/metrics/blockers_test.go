@@ -42,7 +42,7 @@ func guarded(budgets int, rules ...*plan.Rule) func() map[types.UID]plan.NodePla
 			pod := fmt.Sprintf("%s-%03d", name, j)
 			pods = append(pods, &plan.Pod{
 				Namespace: namespace, Name: pod, UID: types.UID(pod), Node: "n", Phase: corev1.PodRunning, Ready: true,
-				Labels: labels.Set{"app": name}, Controller: plan.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: name, UID: types.UID("rs-" + name)},
+				Labels: plan.LabelsOf(labels.Set{"app": name}), Controller: plan.Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: name, UID: types.UID("rs-" + name)},
 			})
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // fleet is a snapshot of draining nodes whose pods are spread over apps, each
@@ -77,9 +78,13 @@ func ruled(s *Snapshot, list []*Rule) *Snapshot {
 	yes := true
 	for _, entries := range s.Pods {
 		for _, e := range entries {
+			set, err := labels.ConvertSelectorToLabelsMap(string(e.Labels))
+			if err != nil {
+				panic(err)
+			}
 			owner := metav1.OwnerReference{APIVersion: e.Controller.APIVersion, Kind: e.Controller.Kind, Controller: &yes}
 			e.Rules = rules.PodOf(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-				Namespace: e.Namespace, Labels: e.Labels, OwnerReferences: []metav1.OwnerReference{owner},
+				Namespace: e.Namespace, Labels: set, OwnerReferences: []metav1.OwnerReference{owner},
 			}}).Rules
 		}
 	}

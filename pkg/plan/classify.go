@@ -32,16 +32,11 @@ type PodState struct {
 	Reason Reason
 	// Since is when the state began; zero for pods that are ignored.
 	Since time.Time
-	// counts is true while the pod is held for its rule's DeleteAfter.
-	counts bool
 	// Message is the server's own words, if it has said anything.
 	Message string
 	// Spared is why the pod is not deleted although its node deletes what budgets
 	// hold; empty for all others.
 	Spared string
-	// Obstructs is true for a pod that keeps the drain from its end, however long
-	// that waits.
-	Obstructs bool
 	// nowhere is set for a pod that obstructs because no schedulable node admits it.
 	nowhere *nowhere
 	// stranded is set for such a pod on a waiting node: how many pods there, under its
@@ -57,14 +52,21 @@ type PodState struct {
 	// budgets are those that select the pod, sorted by name; none for pods that
 	// no budget applies to.
 	budgets []*budgetWork
-	// send is how the pod may be sent now.
-	send sending
 	// entry belongs to the loop: only Make and Memory.Keep read it.
 	entry *Entry
+	// These stand together since there may be very many pods.
+
+	// Obstructs is true for a pod that keeps the drain from its end, however long
+	// that waits.
+	Obstructs bool
+	// counts is true while the pod is held for its rule's DeleteAfter.
+	counts bool
+	// send is how the pod may be sent now.
+	send sending
 }
 
 // sending says whether a pod may be sent, and what that spends.
-type sending int
+type sending uint8
 
 const (
 	// hold: not now.

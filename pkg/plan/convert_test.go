@@ -114,7 +114,7 @@ func TestPodOf(t *testing.T) {
 		},
 	}
 	want := Pod{
-		Namespace: "ns", Name: "x", UID: "u", Node: "n", Labels: map[string]string{"app": "web"}, Phase: corev1.PodRunning, Ready: true,
+		Namespace: "ns", Name: "x", UID: "u", Node: "n", Labels: "app=web", Phase: corev1.PodRunning, Ready: true,
 		Deadline: deadline.Time, Grace: 30 * time.Second, Finalizers: []string{"a/b"}, Stopped: true, Static: true, EmptyDir: true, OwnGrace: 7 * time.Second,
 		Controller:   Owner{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "ds", UID: "d"},
 		Instructions: []string{"drainer.dev/drain", "drainer.dev/drain-order"}, Created: created.Unix(),

@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"time"
-
-	"k8s.io/apimachinery/pkg/labels"
-)
+import "time"
 
 // Entry is a pod of a watched node and what is remembered of it.
 type Entry struct {
@@ -49,7 +45,7 @@ func Match(pods map[string][]*Entry, budgets map[string]NamespaceBudgets) {
 }
 
 // placesOf is where in the list the budgets are that select the labels.
-func placesOf(pod labels.Set, list []BudgetView) []int {
+func placesOf(pod Labels, list []BudgetView) []int {
 	var places []int
 	for i := range list {
 		if list[i].Selector.Matches(pod) {
@@ -63,10 +59,6 @@ func placesOf(pod labels.Set, list []BudgetView) []int {
 type PodMemory struct {
 	// FirstSeen is when this process first saw the pod.
 	FirstSeen time.Time
-	// Target is true once a plan has found that the pod has to leave.
-	Target bool
-	// Late is true for a pod that came after the cordon of its node was seen.
-	Late bool
 	// TargetSince is since when the pod has been a target, as far as is known:
 	// FirstSeen, or earlier if a process before has written so.
 	TargetSince time.Time
@@ -86,8 +78,6 @@ type PodMemory struct {
 	Outcome Outcome
 	// RetryAt is when it may be sent again.
 	RetryAt time.Time
-	// Refusals counts answers that were not an admission, in a row.
-	Refusals int
 	// RefusedVersions are the resourceVersions that the pod's budgets had when
 	// it was refused.
 	RefusedVersions string
@@ -99,19 +89,26 @@ type PodMemory struct {
 	SentAt time.Time
 	// AdmittedAt is when the API server admitted the eviction.
 	AdmittedAt time.Time
-	// Uncertain is true while the outcome of the eviction is unknown.
-	Uncertain bool
-	// LookupsLeft is how many more lookups have to find the pod before it
-	// counts as not evicted.
-	LookupsLeft int
 	// LookupAt is when to look the pod up next; zero for never.
 	LookupAt time.Time
 	// Deletion is what there is to tell once it is known that the pod was deleted
 	// past its budgets; nil if that was not tried.
 	Deletion *PodDeleted
+	// These stand together since there may be very many pods.
+
+	// Refusals counts answers that were not an admission, in a row.
+	Refusals int
+	// LookupsLeft is how many more lookups have to find the pod before it
+	// counts as not evicted.
+	LookupsLeft int
+	// Target is true once a plan has found that the pod has to leave.
+	Target bool
+	// Late is true for a pod that came after the cordon of its node was seen.
+	Late bool
+	// Uncertain is true while the outcome of the eviction is unknown.
+	Uncertain bool
 	// ConfirmedGone is true if the server said that the pod is not there.
 	ConfirmedGone bool
-
 	// ToldBlocked, ToldStuck and ToldIgnored say which events have been written.
 	ToldBlocked, ToldStuck, ToldIgnored bool
 }

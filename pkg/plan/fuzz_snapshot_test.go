@@ -199,7 +199,7 @@ func (c *choices) budgets(s scene) {
 
 func (c *choices) pod(s scene, i int) {
 	p := s.pod(pick(c, "n0", "n0", "n1", "n2"), fmt.Sprintf("p%d", i), func(p *Pod) {
-		p.Namespace, p.Labels = pick(c, "ns", "ns", "other"), labels.Set{"app": pick(c, "a", "b", "c")}
+		p.Namespace, p.Labels = pick(c, "ns", "ns", "other"), LabelsOf(labels.Set{"app": pick(c, "a", "b", "c")})
 		p.Controller = pick(c, Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "rs", UID: "rs"},
 			Owner{}, Owner{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "ds", UID: "ds"})
 		p.Phase = pick(c, corev1.PodRunning, corev1.PodRunning, corev1.PodPending, corev1.PodSucceeded, corev1.PodFailed)

@@ -133,7 +133,7 @@ func (m *Memory) entriesOf(node *Node, pods []*Pod, now time.Time) []*Entry {
 			e = &Entry{Pod: pod, Memory: firstSeen(pod, m.Nodes[node.UID], listed, now)}
 			m.Pods[pod.UID] = e
 		case e.Pod != pod:
-			if !maps.Equal(e.Labels, pod.Labels) {
+			if e.Labels != pod.Labels {
 				e.matchedEpoch = 0
 			}
 			if e.Deadline.IsZero() && !pod.Deadline.IsZero() {

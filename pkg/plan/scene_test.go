@@ -55,7 +55,7 @@ func (s scene) pod(node, name string, change ...func(*Pod)) *Pod {
 	app, _, _ := strings.Cut(name, "-")
 	p := &Pod{
 		Namespace: "ns", Name: name, UID: types.UID("uid-" + name), Node: node, Phase: corev1.PodRunning, Ready: true,
-		Labels:     labels.Set{"app": app},
+		Labels:     LabelsOf(labels.Set{"app": app}),
 		Controller: Owner{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: app, UID: types.UID("rs-" + app)},
 	}
 	for _, c := range change {

@@ -129,7 +129,7 @@ type Pod struct {
 	Namespace, Name string
 	UID             types.UID
 	Node            string
-	Labels          labels.Set
+	Labels          Labels
 	Phase           corev1.PodPhase
 	// Deadline is the deletion timestamp: when the grace period ends. Zero
 	// for a pod that is not terminating.

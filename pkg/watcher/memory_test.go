@@ -45,10 +45,10 @@ func typical(i int) *corev1.Pod {
 	return p
 }
 
-// TestPodMemory: a watched pod takes at most 1.3 KB, whatever its size. It
-// takes 1.4 KB if pods do not share texts.
+// TestPodMemory: a watched pod takes at most 1 KB, whatever its size. It
+// takes 1.2 KB if pods do not share texts.
 func TestPodMemory(t *testing.T) {
-	const pods, most = 1000, 1300
+	const pods, most = 1000, 1000
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()

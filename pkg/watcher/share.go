@@ -30,7 +30,7 @@ func (t *texts) pod(p *plan.Pod) *plan.Pod {
 		Name: t.one(p.Controller.Name), UID: types.UID(t.one(string(p.Controller.UID))),
 	}
 	p.Placement = t.one(p.Placement)
-	p.Labels = t.set(p.Labels)
+	p.Labels = plan.Labels(t.one(string(p.Labels)))
 	return p
 }
 
