@@ -113,10 +113,10 @@ type Controller struct {
 const (
 	// longestRest is the maximum: a plan also takes long when the machine is busy
 	// with something else.
-	longestRest = 50 * time.Millisecond
-	// busyRest is the length of the rest, in multiples of the time that the plan
-	// took, while the workers have enough to do without a new plan.
-	busyRest = 9
+	longestRest = 200 * time.Millisecond
+	// restTimes is the length of the rest, in multiples of the time that the plan
+	// took, and busyRestTimes while the workers have enough to do without a new plan.
+	restTimes, busyRestTimes time.Duration = 3, 9
 	// shutdownGrace is how long requests under way may take after the end of the
 	// term.
 	shutdownGrace = 8 * time.Second

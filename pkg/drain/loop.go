@@ -48,13 +48,15 @@ func (c *Controller) awaitWork(ctx context.Context, timer *time.Timer) bool {
 }
 
 // restAfter is how long to gather events after a plan that took this long:
-// planning uses at most half of a core however many events arrive, and much
-// less while a new plan would not help.
+// planning uses at most a quarter of a core however many events arrive, and much
+// less while a new plan would not help. Each plan also leaves garbage, in
+// proportion to the pods.
 func (c *Controller) restAfter(took time.Duration) time.Duration {
+	times := restTimes
 	if c.evictor.waiting() >= c.Workers {
-		took *= busyRest
+		times = busyRestTimes
 	}
-	return min(max(took, plan.ShortestRest), longestRest)
+	return min(max(times*took, plan.ShortestRest), longestRest)
 }
 
 func (c *Controller) rest(ctx context.Context, d time.Duration) bool {

@@ -7,18 +7,18 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// TestRestAfter: planning takes at most half of a core, and little of it while
+// TestRestAfter: planning takes at most a quarter of a core, and less while
 // the workers have enough to do.
 func TestRestAfter(t *testing.T) {
 	for name, test := range map[string]struct {
 		waiting    int
 		took, want time.Duration
 	}{
-		"a short plan":                      {waiting: 0, took: time.Millisecond, want: 2 * time.Millisecond},
-		"a long plan":                       {waiting: 9, took: 20 * time.Millisecond, want: 20 * time.Millisecond},
-		"a plan that was held up":           {waiting: 0, took: time.Second, want: 50 * time.Millisecond},
+		"a short plan":                      {waiting: 0, took: time.Millisecond / 2, want: 2 * time.Millisecond},
+		"a long plan":                       {waiting: 9, took: 20 * time.Millisecond, want: 60 * time.Millisecond},
+		"a plan that was held up":           {waiting: 0, took: time.Second, want: 200 * time.Millisecond},
 		"a short plan, workers are busy":    {waiting: 10, took: time.Millisecond, want: 9 * time.Millisecond},
-		"a long plan, workers are busy":     {waiting: 99, took: 20 * time.Millisecond, want: 50 * time.Millisecond},
+		"a long plan, workers are busy":     {waiting: 99, took: 20 * time.Millisecond, want: 180 * time.Millisecond},
 		"a plan of no time, nothing to win": {waiting: 10, took: 0, want: 2 * time.Millisecond},
 	} {
 		outbox := plan.NewOutbox(10)
