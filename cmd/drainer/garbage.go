@@ -9,18 +9,21 @@ import (
 )
 
 const (
-	// garbageRoom is how much may be allocated between two collections. Go by
-	// itself lets the heap double: that is little for a small heap, which is
-	// then collected all the time, and much for one of 100 MiB.
+	// garbageRoom is how much a small process may allocate between two
+	// collections. Go by itself lets the heap double: that is little for a small
+	// heap, which is then collected all the time, and much for one of 100 MiB.
 	garbageRoom = 32 << 20
-	// leastPercent and mostPercent bound what that is of the heap.
-	leastPercent, mostPercent = 30, 400
+	// Each heapShare bytes in use take one from that room: where much is used, the
+	// container's limit is what is scarce.
+	heapShare = 4
+	// leastPercent and mostPercent bound what the room is of the heap.
+	leastPercent, mostPercent = 20, 400
 	// percentInterval is how often the heap is measured.
 	percentInterval = time.Second
 )
 
-// keepGarbageRoom gives the garbage collector the same room whatever the size of
-// the heap, until ctx ends. It leaves a process alone whose environment sets GOGC.
+// keepGarbageRoom gives the garbage collector room that fits the size of the
+// heap, until ctx ends. It leaves a process alone whose environment sets GOGC.
 // The limit that GOMEMLIMIT sets holds in any case.
 func keepGarbageRoom(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
@@ -46,6 +49,7 @@ func keepGarbageRoom(ctx context.Context) {
 // garbagePercent is GOGC for a process with so many bytes in use, in steps of a
 // tenth of it.
 func garbagePercent(used uint64) int {
-	percent := int(min(mostPercent, garbageRoom*100/max(1, used)))
+	room := garbageRoom - min(garbageRoom, used/heapShare)
+	percent := int(min(mostPercent, room*100/max(1, used)))
 	return max(leastPercent, percent-percent%max(1, percent/10))
 }

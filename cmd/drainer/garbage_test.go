@@ -6,19 +6,20 @@ import (
 	"testing"
 )
 
-// TestGarbagePercent: what may be allocated between two collections is about the
-// same for all heaps, but for very small and very large ones.
+// TestGarbagePercent: what may be allocated between two collections shrinks from
+// 32 MiB to a fifth of what is in use.
 func TestGarbagePercent(t *testing.T) {
 	for used, want := range map[uint64]int{
-		0: mostPercent, 1 << 20: mostPercent, 8 << 20: mostPercent, 16 << 20: 200, 32 << 20: 100, 64 << 20: 50, 1 << 30: leastPercent,
+		0: mostPercent, 1 << 20: mostPercent, 7 << 20: mostPercent, 16 << 20: 170, 32 << 20: 70, 64 << 20: 24, 80 << 20: leastPercent, 1 << 30: leastPercent,
 	} {
 		if got := garbagePercent(used); got != want {
 			t.Errorf("with %d bytes in use the percentage is %d, want %d", used, got, want)
 		}
 	}
-	for used := uint64(9 << 20); used < 100<<20; used += 1 << 20 {
-		if room := used * uint64(garbagePercent(used)) / 100; room > garbageRoom || room < garbageRoom*85/100 {
-			t.Errorf("with %d bytes in use the room is %d", used, room)
+	for used := uint64(8 << 20); used < 64<<20; used += 1 << 20 {
+		most := 32<<20 - used/4
+		if room := used * uint64(garbagePercent(used)) / 100; room > most || room < most*85/100 {
+			t.Errorf("with %d bytes in use the room is %d, want about %d", used, room, most)
 		}
 	}
 }
