@@ -15,7 +15,7 @@ import (
 // as nil. Without any the node stays as it is.
 type change struct {
 	annotations map[string]*string
-	// says is what became of the node, for people.
+	// says is what happened to the node, for people.
 	says string
 }
 

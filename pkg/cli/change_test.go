@@ -13,8 +13,8 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// nodeWith is a node with annotations, given as keys without the prefix and values
-// in turn.
+// nodeWith is a node with annotations, given as alternating keys, without the
+// prefix, and values.
 func nodeWith(pairs ...string) *corev1.Node {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "u1", ResourceVersion: "7", Annotations: map[string]string{}}}
 	for i := 0; i < len(pairs); i += 2 {
@@ -151,7 +151,7 @@ func TestPatchOf(t *testing.T) {
 	}
 }
 
-// TestEndingOf: a wait ends when nothing is to be expected any more.
+// TestEndingOf: a wait ends when there is nothing left to wait for.
 func TestEndingOf(t *testing.T) {
 	blocked := func(counts api.PodCounts, reasons ...string) *corev1.Node {
 		s := api.Status{Request: "r", Phase: api.Blocked, Pods: counts}
@@ -171,7 +171,7 @@ func TestEndingOf(t *testing.T) {
 		"draining":                      {in(api.Draining), going},
 		"paused":                        {in(api.Paused), going},
 		"drained":                       {in(api.Drained, "drained", "r"), 0},
-		"not drained any more":          {in(api.Draining), going},
+		"no longer drained":             {in(api.Draining), going},
 		"invalid":                       {in(api.InvalidRequest), ExitCannotFinish},
 		"timed out":                     {in(api.TimedOut), ExitTimedOut},
 		"timed out, deleting":           {in(api.TimedOut, "on-timeout", "Delete"), going},

@@ -87,7 +87,7 @@ func (s *shared) release() *cobra.Command {
 func (s *shared) pause() *cobra.Command {
 	c, nodes := s.simple(simple{
 		use: "pause {NODE... | -l SELECTOR | --all --reason TEXT}", short: "Pause drains",
-		long: "pause lets drainer evict no further pod from the nodes. They stay cordoned. With --all it pauses drainer\n" +
+		long: "pause stops drainer from evicting more pods from the nodes. They stay cordoned. With --all it pauses drainer\n" +
 			"everywhere, by the ConfigMap drainer-control: no drain starts, and no pod is evicted, within a second.",
 		example: example(
 			"# Pause the drain of a node", "pause n1",

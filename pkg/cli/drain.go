@@ -60,7 +60,7 @@ func (d *drainFlags) add(f *pflag.FlagSet) {
 	f.BoolVarP(&d.yes, "yes", "y", d.yes, "ask for more nodes than drainer drains at once by default")
 	f.StringVar(&d.dryRun, "dry-run", d.dryRun, "none, client or server: only show which nodes would be asked for; plan shows what would happen to their pods")
 	f.Lookup("dry-run").NoOptDefVal = string(clientDryRun)
-	f.BoolVar(&d.wait, "wait", d.wait, "wait until the nodes are drained, and show how far they are")
+	f.BoolVar(&d.wait, "wait", d.wait, "wait until the nodes are drained, and show their progress")
 	f.DurationVar(&d.timeout, "timeout", d.timeout, "how long to wait; 0 for no limit. The drain continues afterwards")
 }
 

@@ -169,6 +169,7 @@ func TestWhy(t *testing.T) {
 						t.Errorf("%v: exit status %d, want %q:\n%s%s", args, got.status, want, got.out, got.err)
 					}
 				}
+				golden(t, "why-"+strings.ToLower(strings.ReplaceAll(name, " ", "-")), got.out)
 			}
 		})
 	}

@@ -105,7 +105,7 @@ func command(o Options) *cobra.Command {
 	c := &cobra.Command{
 		Use:   program,
 		Short: "Drain nodes with drainer, and see why they wait",
-		Long: "kubectl drainer asks drainer to drain nodes, shows how far they are and what they wait for, and forecasts\n" +
+		Long: "kubectl drainer asks drainer to drain nodes, shows their progress and what they wait for, and forecasts\n" +
 			"drains. It writes annotations on Nodes and reads them; drainer does the work, so you may close the terminal.\n\n" +
 			"kubectl's flags that say which cluster is meant (--context, --kubeconfig, --as, ...) work here, too.",
 		Example: example(

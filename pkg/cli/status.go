@@ -25,11 +25,11 @@ func (s *shared) status() *cobra.Command {
 	o := &statusFlags{}
 	c := &cobra.Command{
 		Use:   "status [NODE... | -l SELECTOR]",
-		Short: "Show how far drains are, and what they wait for",
+		Short: "Show the progress of drains, and what they wait for",
 		Long: "status lists the nodes with a request: how many of their pods have left, how many are blocked, and the worst\n" +
-			"reason. ETA is an estimate of the time that is left, if pods leave as fast as they have so far; it is - where nothing\n" +
-			"can be said, such as while a drain is blocked, paused or queued.\n\n" +
-			"Of one node that you name it shows all: each pod that holds it up, since when, why, and how to fix it.\n\n" +
+			"reason. ETA estimates the remaining time if pods keep leaving at the same rate; it is - if there is no estimate, for\n" +
+			"example while a drain is blocked, paused or queued.\n\n" +
+			"If you name one node, it shows each pod that blocks the drain, since when, why, and how to fix it.\n\n" +
 			"With --watch it shows every change until you press Ctrl-C: on a terminal in place, in a pipe as one line for\n" +
 			"each change. Colors are off if NO_COLOR is set.",
 		Example: example(

@@ -52,7 +52,7 @@ func (s *shared) wait(ctx context.Context, client kubernetes.Interface, nodes []
 }
 
 // interrupted is the error of a wait that has not come to its end, and says how
-// to go on.
+// to continue.
 func (s *shared) interrupted(ctx context.Context, nodes []*corev1.Node, err error) error {
 	if ctx.Err() == nil {
 		return err

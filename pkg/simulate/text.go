@@ -17,8 +17,8 @@ func (r *run) assumptions() []string {
 	list := []string{
 		stop,
 		fmt.Sprintf("the API server answers within %v, each controller and the scheduler react after %v", o.Latency, o.ControllerDelay),
-		"every schedulable node that a pod's nodeSelector selects takes up to 110 pods: resources, affinity, volumes and tolerations do not count",
-		"pods that are not Ready stay so, and nobody else changes anything: no rollout, no autoscaler, no webhook",
+		"up to 110 pods fit on every schedulable node that their nodeSelector selects: resources, affinity, volumes and tolerations are ignored",
+		"pods that are not Ready stay that way, and nothing else changes the cluster: no rollout, no autoscaler, no webhook",
 	}
 	return append(list, r.scene.notes...)
 }
