@@ -71,7 +71,7 @@ func (r *row) pods() string {
 		return ""
 	}
 	p := r.Status.Pods
-	text := fmt.Sprintf("%s %s gone, %d terminating, %d eligible, %d blocked; %d stay", r.bar(), r.gone(), p.Terminating, p.Eligible, p.Blocked, p.Ignored)
+	text := fmt.Sprintf("%s %s gone, %d terminating, %d eligible, %d blocked; %d ignored", r.bar(), r.gone(), p.Terminating, p.Eligible, p.Blocked, p.Ignored)
 	if p.Unconfirmed > 0 {
 		text += fmt.Sprintf("; %d unconfirmed", p.Unconfirmed)
 	}

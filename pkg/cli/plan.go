@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -148,6 +149,12 @@ func (s *shared) printPlan(p *planned, o *planFlags) error {
 	for _, l := range verdictTable(p.Pods, screen.width()) {
 		s.printf("%s\n", l)
 	}
-	s.printf("\nForecast: ")
-	return p.Forecast.WriteText(s.Out)
+	var text strings.Builder
+	if err := p.Forecast.WriteText(&text); err != nil {
+		return err
+	}
+	for l := range strings.Lines("\nForecast: " + text.String()) {
+		s.printf("%s\n", strings.Join(wrapLine(strings.TrimSuffix(l, "\n"), screen.width()), "\n"))
+	}
+	return nil
 }

@@ -49,3 +49,24 @@ func TestPaint(t *testing.T) {
 		t.Errorf("with colors: %q", got)
 	}
 }
+
+// TestWrapLine: a line that is too long is broken between words, and the rest is
+// aligned with its text.
+func TestWrapLine(t *testing.T) {
+	for name, test := range map[string]struct {
+		line  string
+		width int
+		want  string
+	}{
+		"it fits":       {"a   b", 30, "a   b"},
+		"no limit":      {strings.Repeat("x ", 50), 0, strings.Repeat("x ", 50)},
+		"too long":      {"one two three four five six seven", 24, "one two three four five\nsix seven"},
+		"in a list":     {"* one two three four five six seven", 26, "* one two three four five\n  six seven"},
+		"indented":      {"  Fix: one two three four five six", 26, "  Fix: one two three four\n  five six"},
+		"an empty line": {"", 26, ""},
+	} {
+		if got := strings.Join(wrapLine(test.line, test.width), "\n"); got != test.want {
+			t.Errorf("%s: it is\n%s\nwant\n%s", name, got, test.want)
+		}
+	}
+}

@@ -111,3 +111,19 @@ func wrap(text, indent string, width int) []string {
 	}
 	return append(lines, indent+now)
 }
+
+// wrapLine breaks a line that is longer than a width, and aligns what follows with
+// its text. A line that fits stays as it is, so columns stay aligned.
+func wrapLine(line string, width int) []string {
+	if width <= 0 || utf8.RuneCountInString(line) <= width {
+		return []string{line}
+	}
+	text := strings.TrimLeft(line, " ")
+	mark := line[:len(line)-len(text)]
+	if rest, is := strings.CutPrefix(text, "* "); is {
+		mark, text = mark+"* ", rest
+	}
+	lines := wrap(text, strings.Repeat(" ", len(mark)), width)
+	lines[0] = mark + lines[0][len(mark):]
+	return lines
+}
