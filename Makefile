@@ -32,7 +32,7 @@ FAULTSEED = 0
 FAULTFLAGS =
 
 # Empty for all of test-e2e and test-chart; otherwise without the two tests that
-# take minutes each: every part of the policies left out in turn, and the
+# take minutes each: every part of the policies left out, one at a time, and the
 # documented installation in three shells.
 QUICK =
 
@@ -154,7 +154,9 @@ test-monitoring: ## Test dashboards, alerts and runbooks, with a real Prometheus
 dashboards: ## Write the chart's Grafana dashboards
 	cd test/monitoring && go run ./dashboards/generate
 
-pictures: ## Draw the dashboards for docs/pictures; needs npm and Chromium
+pictures: ## Draw the plugin's terminal and the dashboards for docs/pictures; the dashboards need npm and Chromium
+	@test/compile ./test/pictures
+	go run ./test/pictures
 	cd test/monitoring/pictures && npm ci --no-audit --no-fund
 	cd test/monitoring && go run ./pictures
 

@@ -1,21 +1,18 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/cli"
 	"drainer.dev/drainer/test/suite"
+	pty "drainer.dev/drainer/test/terminal"
 )
 
 // terminal is a pseudo-terminal, and what a program has written to it.
@@ -28,39 +25,10 @@ type terminal struct {
 	changed chan struct{}
 }
 
-// openTerminal makes a pseudo-terminal of a size: the side of whoever looks at it,
-// and that of the program.
-func openTerminal(width, height uint16) (person, program *os.File, err error) {
-	person, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	control, err := person.SyscallConn()
-	if err != nil {
-		return nil, nil, err
-	}
-	number := 0
-	if failed := control.Control(func(fd uintptr) {
-		if err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); err == nil {
-			number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
-		}
-		if err == nil {
-			err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: height, Col: width})
-		}
-	}); failed != nil {
-		err = failed
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	return person, program, err
-}
-
 // runInTerminal runs the plugin in a terminal of 100 columns.
 func (e *env) runInTerminal(environment []string, args ...string) *terminal {
 	e.Helper()
-	person, program, err := openTerminal(100, 30)
+	person, program, err := pty.Open(100, 30)
 	if err != nil {
 		e.Fatal(err)
 	}
@@ -98,39 +66,16 @@ func (t *terminal) written() string {
 	return t.text.String()
 }
 
-// lines are what the terminal shows: the escape sequences that the plugin writes
-// are carried out.
+// lines are what the terminal shows.
 func (t *terminal) lines() []string {
-	shown, at := []string{}, 0
-	rest := regexp.MustCompile(`\x1b\[\d+m|\x1b\[0m`).ReplaceAllString(t.written(), "")
-	up := regexp.MustCompile(`^\x1b\[(\d+)A\r`)
-	for rest != "" {
-		if m := up.FindStringSubmatch(rest); m != nil {
-			n := 0
-			_, _ = fmt.Sscan(m[1], &n)
-			at = max(0, at-n)
-			rest = rest[len(m[0]):]
-			continue
-		}
-		if after, is := strings.CutPrefix(rest, "\x1b[J"); is {
-			shown, rest = shown[:min(at, len(shown))], after
-			continue
-		}
-		line, after, ended := strings.Cut(rest, "\n")
-		if !ended {
-			break
-		}
-		if line = strings.TrimRight(strings.ReplaceAll(line, "\x1b[K", ""), "\r"); at < len(shown) {
-			shown[at] = line
-		} else {
-			shown = append(shown, line)
-		}
-		at, rest = at+1, after
+	var lines []string
+	for _, l := range pty.Show(t.written(), 100) {
+		lines = append(lines, l.String())
 	}
-	return shown
+	return lines
 }
 
-// await waits until the terminal shows a line in which all the words are.
+// awaitLine waits until the terminal shows a line in which all the words are.
 func (e *env) awaitLine(t *terminal, words ...string) {
 	e.Helper()
 	poll(e.T, "the terminal shows "+strings.Join(words, " "), func() bool {
@@ -140,7 +85,7 @@ func (e *env) awaitLine(t *terminal, words ...string) {
 	})
 }
 
-// end waits for the end of the program and returns its exit status.
+// endOf waits for the end of the program and returns its exit status.
 func (e *env) endOf(t *terminal) int {
 	e.Helper()
 	suite.Receive(e, "the terminal is closed", t.closed)
