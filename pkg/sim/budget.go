@@ -10,7 +10,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -52,10 +51,8 @@ func (c *Cluster) UpdateBudget(key Key, change func(*policyv1.PodDisruptionBudge
 // selector cannot be read selects nothing.
 func (c *Cluster) budgetsOf(pod *corev1.Pod) []*policyv1.PodDisruptionBudget {
 	var matching []*policyv1.PodDisruptionBudget
-	for _, g := range c.guarding[pod.Namespace] {
-		if g.selector.Matches(labels.Set(pod.Labels)) {
-			matching = append(matching, g.budget)
-		}
+	for _, g := range c.guardsOf(pod) {
+		matching = append(matching, g.budget)
 	}
 	return matching
 }

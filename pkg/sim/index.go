@@ -1,15 +1,12 @@
 package sim
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 )
 
@@ -31,90 +28,30 @@ func (s *store) reindex(change Change) {
 	}
 }
 
-// guard is a budget, its selector, and the pods that it selects. A selector that
-// cannot be read selects none.
-type guard struct {
-	budget   *policyv1.PodDisruptionBudget
-	selector labels.Selector
-	pods     map[Key]bool
-}
-
-func (s *store) newGuard(budget *policyv1.PodDisruptionBudget) guard {
-	g := guard{budget: budget, selector: selectorOf(budget), pods: map[Key]bool{}}
-	for key := range s.housed[budget.Namespace] {
-		if pod := s.objects[Pods][key].(*corev1.Pod); g.selector.Matches(labels.Set(pod.Labels)) {
-			g.pods[key] = true
-		}
-	}
-	return g
-}
-
-// guardOf finds a budget in its namespace's list; found is false if it is not
-// there but belongs at this place.
-func (s *store) guardOf(key Key) (at int, found bool) {
-	return slices.BinarySearchFunc(s.guarding[key.Namespace], key.Name, func(g guard, name string) int { return cmp.Compare(g.budget.Name, name) })
-}
-
-func (s *store) reindexBudget(change Change) {
-	budget, is := change.Object.(*policyv1.PodDisruptionBudget)
-	if !is {
-		return
-	}
-	list := s.guarding[budget.Namespace]
-	at, found := s.guardOf(keyOf(budget))
-	switch {
-	case change.Type == watch.Deleted && found:
-		s.guarding[budget.Namespace] = slices.Delete(list, at, at+1)
-	case change.Type == watch.Deleted:
-	case !found:
-		s.guarding[budget.Namespace] = slices.Insert(list, at, s.newGuard(budget))
-	case !equality.Semantic.DeepEqual(list[at].budget.Spec.Selector, budget.Spec.Selector):
-		list[at] = s.newGuard(budget)
-	default:
-		list[at].budget = budget
-	}
-}
-
-func selectorOf(budget *policyv1.PodDisruptionBudget) labels.Selector {
-	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
-	if err != nil {
-		return labels.Nothing()
-	}
-	return selector
-}
-
 func (s *store) reindexPod(change Change) {
 	key := keyOf(change.Object)
 	was, existed := change.Was.(*corev1.Pod)
-	if !existed || change.Type == watch.Deleted || !maps.Equal(was.Labels, change.Object.GetLabels()) {
-		s.guardPod(key, change)
-	}
+	gone := change.Type == watch.Deleted
+	same := existed && !gone && maps.Equal(was.Labels, change.Object.GetLabels())
 	if existed {
 		delete(s.placed[was.Spec.NodeName], key)
-		delete(s.housed[key.Namespace], key)
 		delete(s.owned[controllerOf(was)], key)
+		if !same {
+			s.unlabel(was)
+		}
 	}
-	if change.Type == watch.Deleted {
+	if gone {
 		return
 	}
 	pod := change.Object.(*corev1.Pod)
-	set(s.housed, key.Namespace, key)
+	if !same {
+		s.label(pod)
+	}
 	if pod.Spec.NodeName != "" {
 		set(s.placed, pod.Spec.NodeName, key)
 	}
 	if controller := controllerOf(pod); controller != "" {
 		set(s.owned, controller, key)
-	}
-}
-
-// guardPod puts a pod under the budgets that select it.
-func (s *store) guardPod(key Key, change Change) {
-	for _, g := range s.guarding[key.Namespace] {
-		if change.Type != watch.Deleted && g.selector.Matches(labels.Set(change.Object.GetLabels())) {
-			g.pods[key] = true
-		} else if change.Was != nil {
-			delete(g.pods, key)
-		}
 	}
 }
 
@@ -134,7 +71,7 @@ func (s *store) reindexAll() {
 	}
 }
 
-func set(index map[string]map[Key]bool, value string, key Key) {
+func set[V comparable](index map[V]map[Key]bool, value V, key Key) {
 	if index[value] == nil {
 		index[value] = map[Key]bool{}
 	}

@@ -49,11 +49,14 @@ type Change struct {
 type store struct {
 	version uint64
 	objects map[Resource]map[Key]Object
-	// placed are the pods by node, housed those by namespace, owned those by the
-	// UID of their controller.
-	placed, housed, owned map[string]map[Key]bool
-	// guarding are the budgets by namespace, in order, with their selectors.
-	guarding map[string][]guard
+	// placed are the pods by node, owned those by the UID of their controller.
+	placed, owned map[string]map[Key]bool
+	// labelled are the pods by each of their labels.
+	labelled map[label]map[Key]bool
+	// guards are the budgets with their selectors, demanding the same by a label
+	// that they demand.
+	guards    map[Key]*guard
+	demanding map[label][]*guard
 	// names are the nodes in order.
 	names []string
 	log   []Change
@@ -62,8 +65,8 @@ type store struct {
 func newStore() store {
 	return store{
 		objects: map[Resource]map[Key]Object{},
-		placed:  map[string]map[Key]bool{}, housed: map[string]map[Key]bool{}, owned: map[string]map[Key]bool{},
-		guarding: map[string][]guard{},
+		placed:  map[string]map[Key]bool{}, owned: map[string]map[Key]bool{},
+		labelled: map[label]map[Key]bool{}, guards: map[Key]*guard{}, demanding: map[label][]*guard{},
 	}
 }
 
@@ -86,11 +89,11 @@ func (s *store) PodsOn(node string) []Object { return s.sorted(Pods, maps.Keys(s
 
 // podsUnder returns the pods that a budget selects, in order.
 func (s *store) podsUnder(budget Key) []*corev1.Pod {
-	at, found := s.guardOf(budget)
-	if !found {
+	g := s.guards[budget]
+	if g == nil {
 		return nil
 	}
-	objects := s.sorted(Pods, maps.Keys(s.guarding[budget.Namespace][at].pods))
+	objects := s.sorted(Pods, maps.Keys(g.pods))
 	pods := make([]*corev1.Pod, len(objects))
 	for i, o := range objects {
 		pods[i] = o.(*corev1.Pod)
