@@ -80,7 +80,7 @@ func (o *options) clients() (*clients, error) {
 // logger writes to w in the format and to the depth of the flags. Libraries
 // that use klog's global logger write the same way.
 func (o *options) logger(w io.Writer) klog.Logger {
-	settings := &slog.HandlerOptions{Level: slog.Level(-o.Logging.Verbosity), ReplaceAttr: nameLevel}
+	settings := &slog.HandlerOptions{Level: slog.Level(-o.Logging.Verbosity), ReplaceAttr: replaceAttr}
 	var handler slog.Handler = slog.NewTextHandler(w, settings)
 	if o.Logging.Format == "json" {
 		handler = slog.NewJSONHandler(w, settings)
@@ -93,8 +93,13 @@ func (o *options) logger(w io.Writer) klog.Logger {
 	return logger
 }
 
-// nameLevel shows the verbosity of a line as the number for -v.
-func nameLevel(_ []string, a slog.Attr) slog.Attr {
+// replaceAttr shows the verbosity of a line as the number for -v. It hides the
+// bodies of requests and answers, which client-go logs from -v=8 on: a TokenReview has
+// the token of whoever reads metrics, and pods have passwords in their environment.
+func replaceAttr(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == "body" {
+		return slog.String(a.Key, "not logged because it can contain secrets")
+	}
 	if level, ok := a.Value.Any().(slog.Level); ok && a.Key == slog.LevelKey && level < slog.LevelInfo {
 		a.Value = slog.StringValue("V" + strconv.Itoa(-int(level)))
 	}

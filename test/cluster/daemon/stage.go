@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,6 +25,10 @@ type Stage struct {
 	Client  *kubernetes.Clientset
 	// Drainer is the path of the program.
 	Drainer string
+
+	mu sync.Mutex
+	// logs are those of the processes that were started.
+	logs []string
 }
 
 // NewStage starts a cluster in a folder while it builds drainer there. Nothing
@@ -47,12 +52,13 @@ func NewStage(ctx context.Context, dir string, progress io.Writer) (*Stage, erro
 	return s, nil
 }
 
-// Stop ends the cluster. It may be called on a stage that was not made.
+// Stop ends the cluster, and fails if a log of drainer has a secret. It may be called
+// on a stage that was not made.
 func (s *Stage) Stop() error {
 	if s == nil || s.Cluster == nil {
 		return nil
 	}
-	return s.Cluster.Stop()
+	return errors.Join(s.Cluster.Stop(), s.checkLogs())
 }
 
 // Log is where the process of the name writes its log.
@@ -78,6 +84,9 @@ func (s *Stage) RunAt(
 	if err := write(ctx, account.Namespace, account.Name, kubeconfig); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.logs = append(s.logs, s.Log(name))
+	s.mu.Unlock()
 	environment = append([]string{"POD_NAMESPACE=" + account.Namespace}, environment...)
 	p, err := Start(ctx, s.Drainer, s.Log(name), environment, append([]string{
 		"--kubeconfig=" + kubeconfig, "--leader-elect-resource-namespace=" + account.Namespace,
