@@ -218,5 +218,5 @@ func (o *simulateOptions) read(ctx context.Context) (*simulate.Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client to read the cluster: %w", err)
 	}
-	return cli.ReadObjects(ctx, client)
+	return cli.ReadObjects(ctx, client, o.Plan().Rules)
 }

@@ -10,9 +10,11 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"drainer.dev/drainer/pkg/cli"
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/simulate"
 )
 
@@ -86,21 +88,24 @@ func TestSimulateErrors(t *testing.T) {
 	}
 }
 
-// TestSimulateReads: a live cluster is only listed, each kind once.
+// TestSimulateReads: a live cluster is only listed, each kind once, and namespaces
+// only if rules look at them.
 func TestSimulateReads(t *testing.T) {
-	client := fake.NewClientset()
-	if _, err := cli.ReadObjects(t.Context(), client); err != nil {
-		t.Fatal(err)
-	}
-	read := map[string]bool{}
-	for _, a := range client.Actions() {
-		read[a.GetResource().Resource] = true
-		if a.GetVerb() != "list" {
-			t.Errorf("asked for %s %s", a.GetVerb(), a.GetResource().Resource)
+	for want, rules := range map[int]*plan.Rules{7: nil, 8: {TrustedLabels: labels.Everything()}} {
+		client := fake.NewClientset()
+		if _, err := cli.ReadObjects(t.Context(), client, rules); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(read) != 7 || len(client.Actions()) != 7 {
-		t.Errorf("read %v in %d requests", read, len(client.Actions()))
+		read := map[string]bool{}
+		for _, a := range client.Actions() {
+			read[a.GetResource().Resource] = true
+			if a.GetVerb() != "list" {
+				t.Errorf("asked for %s %s", a.GetVerb(), a.GetResource().Resource)
+			}
+		}
+		if len(read) != want || len(client.Actions()) != want || read["namespaces"] != rules.LooksAtNamespaces() {
+			t.Errorf("read %v in %d requests", read, len(client.Actions()))
+		}
 	}
 }
 

@@ -10,14 +10,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/simulate"
 )
 
-// ReadObjects lists every kind of object that a forecast is made from. It changes
-// nothing.
-func ReadObjects(ctx context.Context, client kubernetes.Interface) (*simulate.Objects, error) {
+// ReadObjects lists every kind of object that a forecast with the rules is made
+// from. It changes nothing.
+func ReadObjects(ctx context.Context, client kubernetes.Interface, rules *plan.Rules) (*simulate.Objects, error) {
 	o, core, apps := &simulate.Objects{}, client.CoreV1(), client.AppsV1()
 	for _, read := range []func() error{
+		func() error {
+			if !rules.LooksAtNamespaces() {
+				return nil
+			}
+			return into(ctx, "namespaces", &o.Namespaces, core.Namespaces().List, func(l *corev1.NamespaceList) []corev1.Namespace { return l.Items })
+		},
 		func() error {
 			return into(ctx, "nodes", &o.Nodes, core.Nodes().List, func(l *corev1.NodeList) []corev1.Node { return l.Items })
 		},

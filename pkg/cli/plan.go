@@ -78,7 +78,7 @@ func (s *shared) runPlan(ctx context.Context, o *planFlags, simulation simulate.
 	for _, n := range nodes {
 		simulation.Nodes = append(simulation.Nodes, n.Name)
 	}
-	objects, err := ReadObjects(ctx, client)
+	objects, err := ReadObjects(ctx, client, simulation.Daemon.Config.Rules)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,9 @@ func (s *shared) judge(ctx context.Context, ask bool) (JudgeFunc, error) {
 // verdicts are those on the pods of the nodes that are to be drained, by node and
 // pod.
 func (s *shared) verdicts(ctx context.Context, objects *simulate.Objects, o *simulate.Options, judge JudgeFunc) []verdict {
-	around := plan.Surroundings{DaemonSets: map[types.UID]bool{}, Budgets: budgetsOf(objects.Budgets)}
+	around := plan.Surroundings{
+		DaemonSets: map[types.UID]bool{}, Budgets: budgetsOf(objects.Budgets), NamespaceLabels: o.Daemon.Config.Rules.LabelsOfAll(objects.Namespaces),
+	}
 	for i := range objects.DaemonSets {
 		around.DaemonSets[objects.DaemonSets[i].UID] = true
 	}

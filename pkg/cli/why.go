@@ -80,6 +80,13 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.O
 		return fmt.Errorf("listing the PodDisruptionBudgets of the namespace %s: %w", namespace, err)
 	}
 	around.Budgets = budgetsOf(budgets.Items)
+	if rules := o.Daemon.Config.Rules; rules.LooksAtNamespaces() {
+		ns, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("reading the namespace %s, at whose labels rules look: %w", namespace, err)
+		}
+		around.NamespaceLabels = rules.LabelsOfAll([]corev1.Namespace{*ns})
+	}
 	v := judgePod(ctx, p, around, &o.Daemon.Config, judge, s.Now())
 	width := newScreen(s.Out).width()
 	for _, l := range explain(p, node, v, s.Now(), width) {

@@ -98,9 +98,9 @@ func (p *Preset) planRules(c *DrainerConfiguration) []*plan.Rule {
 	}
 	stays := rule.Action == plan.IgnorePod || rule.Action == plan.BlockPod
 	var rules []*plan.Rule
-	if trusted := c.TrustPodAnnotations.Namespaces; stays && len(trusted) > 0 {
+	if trust := c.TrustPodAnnotations; stays && trust.somewhere() {
 		there := rule
-		there.Match.Namespaces = trusted
+		there.Match.Namespaces, there.Match.NamespaceLabels = trust.Namespaces, selectorOf(trust.NamespaceSelector)
 		rules = append(rules, &there)
 	}
 	if stays {

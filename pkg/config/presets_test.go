@@ -60,6 +60,7 @@ func TestPresets(t *testing.T) {
 		"Block, trusted":                    {trust + "presets: [{name: cluster-autoscaler, action: Block}]", []func(*corev1.Pod){unsafe, trusted}, plan.BlockPod, 0, 0},
 		"cluster-api, nothing trusted":      {"presets: [{name: cluster-api}]", []func(*corev1.Pod){skip, trusted}, plan.AwaitPod, 4 * time.Hour, 0},
 		"cluster-api, trusted":              {trust + "presets: [{name: cluster-api}]", []func(*corev1.Pod){skip, trusted}, plan.IgnorePod, 0, 0},
+		"cluster-api, trusted by labels":    {"trustPodAnnotations: {namespaceSelector: {matchLabels: {a: b}}}\npresets: [{name: cluster-api}]", []func(*corev1.Pod){skip}, plan.IgnorePod, 0, 0},
 		"Evict":                             {"presets: [{name: cluster-autoscaler, action: Evict}]", []func(*corev1.Pod){unsafe}, plan.EvictPod, 0, 0},
 		"critical-last":                     {"presets: [{name: critical-last}]", []func(*corev1.Pod){critical}, plan.EvictPod, 0, 1000},
 		"critical, bare":                    {"presets: [{name: critical-last}]", []func(*corev1.Pod){critical, bare}, "", 0, 0},
@@ -82,6 +83,9 @@ func TestPresets(t *testing.T) {
 		var got plan.Rule
 		if rules := c.Plan().Rules.PodOf(pod).Rules; len(rules) > 0 {
 			got = *rules[0]
+		}
+		if by := got.Match.NamespaceLabels; strings.Contains(test.fields, "namespaceSelector") && got.Action == plan.IgnorePod && (by == nil || by.String() != "a=b") {
+			t.Errorf("%s: trusted are namespaces with the labels %v", name, by)
 		}
 		if got.Action != test.action || got.AtMost != test.atMost || got.Order != test.order {
 			t.Errorf("%s: %s for at most %v with order %d, want %s, %v, %d", name, got.Action, got.AtMost, got.Order, test.action, test.atMost, test.order)

@@ -50,6 +50,9 @@ type PodMatch struct {
 	// namespaces are names of namespaces, of which one has to match; * stands for any
 	// characters.
 	Namespaces []string `json:"namespaces,omitempty"`
+	// namespaceSelector selects the pod's namespace by its labels. drainer's role has
+	// to allow it to list and watch namespaces.
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 	// podSelector selects pods by their labels.
 	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
 	// podAnnotations are annotations that a pod has to have, with their values.
@@ -74,11 +77,18 @@ type PodMatch struct {
 	Budget plan.BudgetMatch `json:"budget,omitempty"`
 }
 
-// PodTrust says where the annotations of pods count.
+// PodTrust says where the annotations of pods count: in the namespaces to which
+// everything applies that it sets, and nowhere if it sets nothing.
 type PodTrust struct {
 	// namespaces are names of namespaces; * stands for any characters.
 	Namespaces []string `json:"namespaces,omitempty"`
+	// namespaceSelector selects namespaces by their labels. drainer's role has to allow
+	// it to list and watch namespaces.
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 }
+
+// somewhere is true if annotations count in any namespace.
+func (t *PodTrust) somewhere() bool { return len(t.Namespaces) > 0 || t.NamespaceSelector != nil }
 
 // mostOrder bounds orders, in both directions.
 const mostOrder = 1_000_000
@@ -88,6 +98,7 @@ func (v *validator) rules(c *DrainerConfiguration) {
 	for i, name := range c.TrustPodAnnotations.Namespaces {
 		v.namespacePattern(fmt.Sprintf("trustPodAnnotations.namespaces[%d]", i), name)
 	}
+	v.selector("trustPodAnnotations.namespaceSelector", c.TrustPodAnnotations.NamespaceSelector)
 	v.presets(c.Presets)
 	named := map[string]int{}
 	for i := range c.Rules {
@@ -155,6 +166,7 @@ func (v *validator) match(path string, m *PodMatch, pools []Pool) {
 	for i, name := range m.Namespaces {
 		v.namespacePattern(fmt.Sprintf("%s.namespaces[%d]", path, i), name)
 	}
+	v.selector(path+".namespaceSelector", m.NamespaceSelector)
 	v.selector(path+".podSelector", m.PodSelector)
 	for key := range m.PodAnnotations {
 		if problems := validation.IsQualifiedName(strings.ToLower(key)); len(problems) > 0 {
@@ -184,7 +196,7 @@ func (v *validator) match(path string, m *PodMatch, pools []Pool) {
 
 func (m *PodMatch) empty() bool {
 	return len(m.Namespaces)+len(m.PodAnnotations)+len(m.Controllers)+len(m.Resources)+len(m.Pools) == 0 &&
-		m.PodSelector == nil && m.MinPriority == nil && m.MaxPriority == nil && m.EmptyDir == nil && m.Budget == ""
+		m.NamespaceSelector == nil && m.PodSelector == nil && m.MinPriority == nil && m.MaxPriority == nil && m.EmptyDir == nil && m.Budget == ""
 }
 
 // namespacePattern validates a namespace in which * stands for any characters.
@@ -212,10 +224,11 @@ func (v *validator) controller(path, kind string) {
 
 // planRules are the rules of a valid configuration; nil if there are none.
 func (c *DrainerConfiguration) planRules() *plan.Rules {
-	if len(c.Rules)+len(c.Presets)+len(c.TrustPodAnnotations.Namespaces) == 0 {
+	trust := c.TrustPodAnnotations
+	if len(c.Rules)+len(c.Presets) == 0 && !trust.somewhere() {
 		return nil
 	}
-	rules := &plan.Rules{Trusted: c.TrustPodAnnotations.Namespaces}
+	rules := &plan.Rules{Trusted: trust.Namespaces, TrustedLabels: selectorOf(trust.NamespaceSelector)}
 	for i := range c.Rules {
 		rules.List = append(rules.List, c.Rules[i].plan())
 	}
@@ -245,7 +258,7 @@ func (r *Rule) plan() *plan.Rule {
 
 func (m *PodMatch) plan() plan.PodMatch {
 	return plan.PodMatch{
-		Namespaces: m.Namespaces, Pods: selectorOf(m.PodSelector), Annotations: m.PodAnnotations, Controllers: m.Controllers,
+		Namespaces: m.Namespaces, NamespaceLabels: selectorOf(m.NamespaceSelector), Pods: selectorOf(m.PodSelector), Annotations: m.PodAnnotations, Controllers: m.Controllers,
 		MinPriority: m.MinPriority, MaxPriority: m.MaxPriority, Resources: m.Resources, EmptyDir: m.EmptyDir,
 		Pools: m.Pools, Budget: m.Budget,
 	}

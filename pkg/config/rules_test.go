@@ -16,6 +16,9 @@ func TestValidateRules(t *testing.T) {
 		"a rule":                {"rules: [{name: a, match: {namespaces: [team-*], controllers: [batch/v1/Job, v1/ReplicationController, apps/*/StatefulSet, None], budget: NeverAllows, minPriority: -1}, action: WaitCompleted, order: -1000000, gracePeriod: 90s, stuckAfter: 1ms, atMost: 4h}]", nil},
 		"trusted":               {"trustPodAnnotations: {namespaces: [ops, team-*]}", nil},
 		"trusted by mistake":    {"trustPodAnnotations: {namespaces: [ops, A]}", []string{`trustPodAnnotations.namespaces[1]: Invalid value: "A": expected the name of a namespace`}},
+		"namespaces by labels":  {"trustPodAnnotations: {namespaceSelector: {matchLabels: {a: b}}}\nrules: [{name: a, match: {namespaceSelector: {}}, action: Evict}]", nil},
+		"namespace selector":    {`rules: [{name: a, match: {namespaceSelector: {matchLabels: {a: "?"}}}, action: Evict}]`, []string{"rules[0].match.namespaceSelector"}},
+		"trusted by a mistake":  {`trustPodAnnotations: {namespaceSelector: {matchExpressions: [{key: a, operator: Is}]}}`, []string{"trustPodAnnotations.namespaceSelector"}},
 		"all pods":              {`rules: [{name: a, match: {namespaces: ["*"]}, action: Evict}]`, nil},
 		"no emptyDir":           {"rules: [{name: a, match: {emptyDir: false}, action: Evict}]", nil},
 		"no name":               {"rules: [{" + some + ", action: Evict}]", []string{`rules[0].name: Invalid value: "": expected a DNS label such as databases-last`}},
@@ -70,7 +73,7 @@ func TestPlanRules(t *testing.T) {
 pools: [{name: gpu, nodeSelector: {}}]
 rules:
 - name: a
-  match: {namespaces: [x], podSelector: {matchLabels: {b: c}}, podAnnotations: {d: e}, controllers: [None], minPriority: 1, maxPriority: 2, resources: [f], emptyDir: true, pools: [gpu], budget: None}
+  match: {namespaces: [x], namespaceSelector: {matchLabels: {g: h}}, podSelector: {matchLabels: {b: c}}, podAnnotations: {d: e}, controllers: [None], minPriority: 1, maxPriority: 2, resources: [f], emptyDir: true, pools: [gpu], budget: None}
   action: WaitCompleted
   order: 3
   gracePeriod: 90s
@@ -90,12 +93,15 @@ rules:
 	if a.Name != "a" || a.Action != "WaitCompleted" || a.Order != 3 || *a.GracePeriod != 90 || a.StuckAfter != 2*time.Hour || a.AtMost != time.Hour || a.DeleteAfter != 5*time.Hour {
 		t.Errorf("got %+v", a)
 	}
-	if m.Namespaces[0] != "x" || m.Pods.String() != "b=c" || m.Annotations["d"] != "e" || m.Controllers[0] != "None" || *m.MinPriority != 1 ||
+	if m.Namespaces[0] != "x" || m.NamespaceLabels.String() != "g=h" || !c.Selectors().Rules.LooksAtNamespaces() || m.Pods.String() != "b=c" || m.Annotations["d"] != "e" || m.Controllers[0] != "None" || *m.MinPriority != 1 ||
 		*m.MaxPriority != 2 || m.Resources[0] != "f" || !*m.EmptyDir || m.Pools[0] != "gpu" || m.Budget != "None" {
 		t.Errorf("got %+v", m)
 	}
 	if trust, _ := decoded(t, "trustPodAnnotations: {namespaces: [ops]}\n"); trust.Plan().Rules.Trusted[0] != "ops" || trust.Selectors().Rules.Trusted[0] != "ops" {
 		t.Errorf("trusted are %v", trust.Plan().Rules.Trusted)
+	}
+	if trust, _ := decoded(t, "trustPodAnnotations: {namespaceSelector: {matchLabels: {a: b}}}\n"); trust.Plan().Rules.TrustedLabels.String() != "a=b" {
+		t.Errorf("trusted are %v", trust.Plan().Rules.TrustedLabels)
 	}
 	if none, _ := decoded(t, "barePods: Evict\n"); none.Plan().Rules != nil {
 		t.Error("without rules there are some")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/workqueue"
@@ -24,6 +25,9 @@ type View interface {
 	Pods() map[string][]*plan.Pod
 	// DaemonSets are the UIDs of the DaemonSets that exist.
 	DaemonSets() map[types.UID]bool
+	// NamespaceLabels are the labels of the namespaces that are known, by name, as
+	// far as rules look at them. The maps do not change.
+	NamespaceLabels() map[string]labels.Set
 	// Control is what the ConfigMap drainer-control says.
 	Control() plan.Control
 	// Watch says of which nodes the pods are to be watched, from now on.

@@ -85,7 +85,7 @@ func (c *Controller) step(ctx context.Context) time.Time {
 	}
 	s := &plan.Snapshot{
 		Now: now, Began: c.began, Config: c.Config, Control: c.Control(), Pending: c.pending(),
-		Nodes: c.View.Nodes(), DaemonSets: c.View.DaemonSets(),
+		Nodes: c.View.Nodes(), DaemonSets: c.View.DaemonSets(), NamespaceLabels: c.View.NamespaceLabels(),
 		Budgets: c.Ledger.View(), Unconfirmed: c.Ledger.Unconfirmed(),
 		Throttled: sent.Throttled, Careful: sent.Careful, InFlight: sent.InFlight, Memory: c.memory,
 	}

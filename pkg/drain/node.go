@@ -183,7 +183,9 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 // around is what decides about the pods of a node in addition to the pods
 // themselves.
 func (c *Controller) around(n *plan.Node) plan.Surroundings {
-	return plan.Surroundings{Pool: n.Pool, DaemonSets: c.View.DaemonSets(), Budgets: c.Ledger.View()}
+	return plan.Surroundings{
+		Pool: n.Pool, DaemonSets: c.View.DaemonSets(), Budgets: c.Ledger.View(), NamespaceLabels: c.View.NamespaceLabels(),
+	}
 }
 
 // podsOn are the pods of a node, by the API server itself.

@@ -1,14 +1,22 @@
 package drain_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim"
+	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
 // app is a rule's match for one Deployment.
@@ -67,4 +75,71 @@ func (s *story) sentApps() []string {
 		names = append(names, name)
 	}
 	return slices.Compact(names)
+}
+
+// namespace sets the labels of a namespace.
+func (s *story) namespace(name string, set map[string]string) {
+	s.cluster(func(c *sim.Cluster) {
+		c.Put(sim.Namespaces, &corev1.Namespace{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: name, Labels: set},
+		})
+	})
+}
+
+func watchesNamespaces(r apiserver.Request) bool { return r.Resource == sim.Namespaces }
+
+// TestStoryNamespaceSelector: nothing is evicted before the namespaces have been
+// read, pods of one that drainer has not seen yet are held, and a label that changes
+// decides at once.
+func TestStoryNamespaceSelector(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n")
+		s.spares(2)
+		s.deployment("web", "n")
+		s.flags.rules = &plan.Rules{List: []*plan.Rule{
+			{Name: "team-a", Match: plan.PodMatch{NamespaceLabels: labels.SelectorFromSet(labels.Set{"team": "a"})}, Action: plan.BlockPod},
+		}}
+		forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "", errors.New("no"))
+		answered := s.server.Add(apiserver.Rule{Match: watchesNamespaces, Answer: apiserver.AnswerError(forbidden)})
+		s.wait(5 * time.Second)
+		s.start()
+		s.drain("r", "n")
+		s.wait(time.Minute)
+		if sent := s.evictions(""); len(sent) > 0 || s.phase("n") != "" {
+			t.Errorf("before the namespaces are read, phase %q, %d evictions", s.phase("n"), len(sent))
+		}
+		answered()
+		s.await("Blocked", 2*time.Minute, s.reaches("n", api.Blocked))
+		if message := s.message("n"); !strings.Contains(message, "rule team-a depends on the labels of namespace shop, which drainer has not seen yet") {
+			t.Errorf("the node says %q", message)
+		}
+		s.namespace("shop", map[string]string{"team": "a"})
+		s.await("the rule's own message", time.Minute, func() bool {
+			return strings.Contains(s.message("n"), "rule team-a does not let it be evicted")
+		})
+		changed := s.since()
+		s.namespace("shop", map[string]string{"team": "b"})
+		s.await("evicted", time.Second, func() bool { return len(s.evictions("web")) == 1 })
+		if took := s.since() - changed; took > 200*time.Millisecond {
+			t.Errorf("it took %v to see the label", took)
+		}
+		s.await("drained", time.Minute, s.drained("r", "n"))
+	})
+}
+
+// TestStoryNamespacesUnwatched: without a rule that looks at namespaces nobody asks
+// for them.
+func TestStoryNamespacesUnwatched(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n")
+		s.spares(2)
+		s.deployment("web", "n")
+		s.flags.rules = &plan.Rules{List: []*plan.Rule{{Name: "all", Action: plan.EvictPod}}, Trusted: []string{"shop"}}
+		s.start()
+		s.drain("r", "n")
+		s.await("drained", time.Minute, s.drained("r", "n"))
+		if asked := s.server.Requests(watchesNamespaces); len(asked) > 0 {
+			t.Errorf("asked are %v", asked)
+		}
+	})
 }

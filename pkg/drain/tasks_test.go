@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -85,8 +86,9 @@ func (v *view) Nodes() []*plan.Node          { return v.nodes }
 func (v *view) Pods() map[string][]*plan.Pod { return v.pods }
 func (v *view) Control() plan.Control        { return v.control }
 
-func (v *view) DaemonSets() map[types.UID]bool { return nil }
-func (v *view) Watch(map[string]bool)          {}
+func (v *view) DaemonSets() map[types.UID]bool         { return nil }
+func (v *view) NamespaceLabels() map[string]labels.Set { return nil }
+func (v *view) Watch(map[string]bool)                  {}
 
 // silent is an Observer that tells nobody.
 type silent struct{}

@@ -109,7 +109,7 @@ func (d *daemon) plan() {
 	d.planned++
 	s := &plan.Snapshot{
 		Now: now, Began: d.began, Config: d.loop.options.Config, Control: d.view.control,
-		Nodes: d.view.allNodes(), DaemonSets: d.view.daemonSets,
+		Nodes: d.view.allNodes(), DaemonSets: d.view.daemonSets, NamespaceLabels: d.view.namespaces,
 		Budgets: d.ledger.View(), Unconfirmed: d.ledger.Unconfirmed(),
 		Throttled: sent.Throttled, Careful: sent.Careful, InFlight: sent.InFlight, Memory: d.memory,
 	}

@@ -165,7 +165,9 @@ func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 	}), follow(func() {
 		now := d.loop.Now()
 		config := &d.loop.options.Config
-		around := plan.Surroundings{Pool: n.Node.Pool, DaemonSets: d.view.daemonSets, Budgets: d.ledger.View()}
+		around := plan.Surroundings{
+			Pool: n.Node.Pool, DaemonSets: d.view.daemonSets, Budgets: d.ledger.View(), NamespaceLabels: d.view.namespaces,
+		}
 		pods := make([]*plan.Pod, len(there))
 		for i, o := range there {
 			pods[i] = config.Rules.PodOf(o.(*corev1.Pod))

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -30,6 +31,8 @@ type view struct {
 	nodes      map[string]*plan.Node
 	nodeList   []*plan.Node // rebuilt when nil
 	daemonSets map[types.UID]bool
+	// namespaces are the labels of namespaces that rules look at.
+	namespaces map[string]labels.Set
 	control    plan.Control
 	pods       map[string]*nodePods
 	// shown is when the newest change of each resource is shown.
@@ -46,7 +49,7 @@ type nodePods struct {
 
 func newView(d *daemon) *view {
 	return &view{
-		daemon: d, nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{},
+		daemon: d, nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, namespaces: map[string]labels.Set{}, pods: map[string]*nodePods{},
 		shown: map[sim.Resource]time.Time{},
 	}
 }
@@ -64,6 +67,9 @@ func (v *view) list() {
 	}
 	for _, o := range c.List(sim.DaemonSets) {
 		v.daemonSets[o.GetUID()] = true
+	}
+	for _, o := range c.List(sim.Namespaces) {
+		v.showNamespace(o.(*corev1.Namespace), false)
 	}
 	for _, o := range c.List(sim.Budgets) {
 		if b, err := plan.BudgetOf(o.(*policyv1.PodDisruptionBudget)); err == nil {
@@ -113,6 +119,8 @@ func (v *view) show(c sim.Change) {
 		v.showPod(o, c.Version, gone)
 	case *policyv1.PodDisruptionBudget:
 		v.showBudget(o, gone)
+	case *corev1.Namespace:
+		v.showNamespace(o, gone)
 	case *appsv1.DaemonSet:
 		// Plans hold the set: it is copied.
 		v.daemonSets = maps.Clone(v.daemonSets)
@@ -133,6 +141,15 @@ func (v *view) showNode(o *corev1.Node, gone bool) {
 		delete(v.nodes, o.Name)
 	} else {
 		v.nodes[o.Name] = v.nodeOf(o)
+	}
+	v.daemon.wake()
+}
+
+// showNamespace copies what plans hold.
+func (v *view) showNamespace(o *corev1.Namespace, gone bool) {
+	v.namespaces = maps.Clone(v.namespaces)
+	if delete(v.namespaces, o.Name); !gone {
+		v.namespaces[o.Name] = v.daemon.loop.options.Selectors.Rules.LabelsOf(o)
 	}
 	v.daemon.wake()
 }

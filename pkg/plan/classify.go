@@ -61,6 +61,8 @@ type PodState struct {
 	Obstructs bool
 	// counts is true while the pod is held for its rule's DeleteAfter.
 	counts bool
+	// obeyed is true if the pod's Claims count.
+	obeyed bool
 	// send is how the pod may be sent now.
 	send sending
 }

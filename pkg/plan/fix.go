@@ -5,8 +5,11 @@ import "fmt"
 // Fix says, for people, how to let the pod leave.
 func (s *PodState) Fix() string {
 	fix := Fix(s.Reason, budgetNames(s.budgets), s.Rule())
-	if s.nowhere != nil {
+	switch {
+	case s.nowhere != nil:
 		fix = s.nowhere.fix()
+	case s.rule != nil && s.rule.unseen:
+		fix = "if this lasts, let drainer's role list and watch namespaces"
 	}
 	if s.leavesUnready() {
 		fix += ", or set unhealthyPodEvictionPolicy: AlwaysAllow in the PDB, because the pod itself is not Ready"

@@ -67,10 +67,10 @@ func (p *planner) couldNotLeave(n *nodeWork, entries []*Entry) []PodState {
 // keptBack finds out why a pod could not leave now, and would not by waiting alone;
 // false if it could, or nobody knows before its eviction is tried.
 func (p *planner) keptBack(n *nodeWork, s *PodState) bool {
-	switch s.rule = p.ruleOf(n, s); s.rule.Action {
+	switch s.rule, s.obeyed = p.ruleOf(n, s); s.rule.Action {
 	case BlockPod:
 		s.Reason, s.Message, _ = s.rule.holds(s.Pod, p.Now, p.Now)
-		return true
+		return !s.rule.unseen
 	case IgnorePod, AwaitPod:
 		return false
 	}

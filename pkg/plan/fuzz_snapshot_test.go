@@ -88,6 +88,10 @@ func snapshotOf(bytes []byte, status string) *Snapshot {
 		}
 	}
 	s.DaemonSets["ds"] = c.yes()
+	if !c.rarely() {
+		s.NamespaceLabels = map[string]labels.Set{"ns": pick(c, labels.Set{}, labels.Set{"team": "a"})}
+		s.Config.Rules = &Rules{TrustedLabels: mustSelect("team=a")}
+	}
 	s.Pending = c.of(3)
 	s.Memory.Replica = ReplicaMemory{AskedAt: c.time(), AnsweredAt: c.time(), Name: pick(c, "", "drainer-1")}
 	if c.yes() {
@@ -208,6 +212,11 @@ func (c *choices) pod(s scene, i int) {
 			p.Deadline, p.Grace, p.Finalizers = c.time(), c.duration(), pick(c, nil, []string{"f"})
 		}
 		p.OwnGrace, p.Instructions = c.duration(), pick(c, nil, nil, []string{"drainer.dev/pod-action"})
+		if c.rarely() {
+			order := c.of(3)
+			p.Claims = &Claims{Rules: pick(c, nil, []*Rule{{Name: "own", Action: pick(c, EvictPod, IgnorePod, AwaitPod), own: true}}), Order: pick(c, nil, &order)}
+			p.Rules = []*Rule{{Name: "team", Match: PodMatch{NamespaceLabels: mustSelect("team=a")}, Action: pick(c, EvictPod, IgnorePod, BlockPod)}}
+		}
 	})
 	if c.rarely() {
 		s.InFlight[p.UID] = Post{Sent: c.time(), Probe: c.yes(), Slow: c.yes()}

@@ -107,7 +107,7 @@ func (m *Memory) keepPod(n *NodePlan, s *PodState, config Config, now time.Time)
 // says is true if kept would change nothing. That is so of nearly all pods of
 // nearly all plans.
 func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
-	if !p.Target || len(s.Pod.Instructions) > 0 && !p.ToldIgnored || !p.ToldStuck && s.Stuck(now, config.StuckAfter) {
+	if !p.Target || s.unheard() && !p.ToldIgnored || !p.ToldStuck && s.Stuck(now, config.StuckAfter) {
 		return false
 	}
 	if s.counts == p.HeldSince.IsZero() {
@@ -168,7 +168,7 @@ func (p PodMemory) tell(n *NodePlan, s *PodState, stuck bool, now time.Time) (Po
 		p.ToldStuck = true
 		events = append(events, PodStuck{Pod: s.Pod, Request: id, Reason: s.Reason, Since: s.StuckFrom(), Text: s.explanation()})
 	}
-	if len(s.Pod.Instructions) > 0 && !p.ToldIgnored {
+	if s.unheard() && !p.ToldIgnored {
 		p.ToldIgnored = true
 		events = append(events, PodAnnotationsIgnored{Pod: s.Pod, Request: id, Text: ignoredText(s.Pod, 0)})
 	}

@@ -28,6 +28,8 @@ type PodMatch struct {
 	// EmptyDir is whether the pod has an emptyDir volume.
 	EmptyDir *bool
 
+	// NamespaceLabels selects the pod's namespace by its labels; nil for all.
+	NamespaceLabels labels.Selector
 	// Pools are names of pools, of which the pod's node has to be in one.
 	Pools []string
 	// Budget is what the pod's budgets have to be like.
@@ -49,7 +51,9 @@ const (
 )
 
 // conditional is true if more than the pod itself decides about it.
-func (m *PodMatch) conditional() bool { return len(m.Pools) > 0 || m.Budget != "" }
+func (m *PodMatch) conditional() bool {
+	return len(m.Pools) > 0 || m.Budget != "" || m.NamespaceLabels != nil
+}
 
 // matches is true for a pod to which all that the PodMatch says about pods
 // themselves applies.

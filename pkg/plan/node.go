@@ -29,7 +29,7 @@ func (p *planner) assess(n *nodeWork) {
 			continue
 		}
 		p.lookUp(state)
-		if len(state.Pod.Instructions) > 0 {
+		if state.unheard() {
 			n.ignoredAnnotations = append(n.ignoredAnnotations, state.Pod)
 		}
 	}

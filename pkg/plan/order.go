@@ -41,8 +41,16 @@ var ownOrder = &Rule{Name: api.PodOrderAnnotation, own: true}
 
 // orderedBy is what gives the pod its order.
 func (s *PodState) orderedBy() *Rule {
-	if s.Pod.OwnOrder != nil {
+	if s.ownOrder() != nil {
 		return ownOrder
 	}
 	return s.rule
+}
+
+// ownOrder is the order that the pod's own annotation gives it; nil if none counts.
+func (s *PodState) ownOrder() *int {
+	if s.obeyed {
+		return s.Pod.Claims.Order
+	}
+	return s.Pod.OwnOrder
 }

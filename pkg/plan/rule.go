@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -51,6 +52,8 @@ type Rule struct {
 	message string
 	// own is true for what an annotation of the pod says.
 	own bool
+	// unseen is true for what holds a pod only until its namespace has been seen.
+	unseen bool
 }
 
 // title names the rule in messages.
@@ -65,8 +68,11 @@ func (r *Rule) title() string {
 // a pod decides. A nil Rules has none.
 type Rules struct {
 	List []*Rule
-	// Trusted are patterns of namespaces in which the pods' own annotations count.
-	Trusted []string
+	// Trusted are patterns of namespaces in which the pods' own annotations count,
+	// TrustedLabels selects such namespaces by their labels. Where both are set both
+	// have to match; nowhere if none is.
+	Trusted       []string
+	TrustedLabels labels.Selector
 }
 
 // PodOf makes a plan's Pod of the API's.
@@ -85,8 +91,8 @@ func (r *Rules) PodOf(pod *corev1.Pod) *Pod {
 		}
 	}
 	p.Rules = slices.Clip(p.Rules)
-	if len(p.Instructions) > 0 && anyLike(r.Trusted, p.Namespace) {
-		p.obey(pod.Annotations)
+	if len(p.Instructions) > 0 {
+		r.listen(p, pod.Annotations)
 	}
 	return p
 }
@@ -116,64 +122,9 @@ func (c *Config) builtIn(pod *Pod) *Rule {
 	}
 }
 
-// Surroundings are what decides about a pod besides the pod itself.
-type Surroundings struct {
-	// Pool is that of the pod's node.
-	Pool string
-	// DaemonSets are those that exist.
-	DaemonSets map[types.UID]bool
-	Budgets    map[string]NamespaceBudgets
-}
-
-// IsTarget is true if the pod has to leave its node when that is drained.
-func (c *Config) IsTarget(pod *Pod, at Surroundings) bool {
-	return !pod.stays(at.DaemonSets) && c.ruleOf(pod, at).Action != IgnorePod
-}
-
 // stays is true for a pod that no rule moves: a drain could not.
 func (p *Pod) stays(daemonSets map[types.UID]bool) bool {
 	return p.Static || p.OfDaemonSet() && daemonSets[p.Controller.UID]
-}
-
-// ruleOf is the rule that decides about a pod.
-func (c *Config) ruleOf(pod *Pod, at Surroundings) *Rule {
-	for _, r := range pod.Rules {
-		if !r.Match.inPool(at.Pool) {
-			continue
-		}
-		budgets, never := 0, false
-		if r.Match.Budget != "" {
-			list := at.Budgets[pod.Namespace].List
-			places := placesOf(pod.Labels, list)
-			budgets, never = len(places), slices.ContainsFunc(places, func(i int) bool { return list[i].NeverAllows() })
-		}
-		if r.Match.under(budgets, never) {
-			return r.unlessFinished(pod)
-		}
-	}
-	return c.builtIn(pod)
-}
-
-// ruleOf is the rule that decides about a pod of a node. It finds the pod's budgets
-// if a rule asks for them.
-func (p *planner) ruleOf(n *nodeWork, s *PodState) *Rule {
-	for _, r := range s.Pod.Rules {
-		if !r.Match.inPool(n.node.Pool) {
-			continue
-		}
-		if r.Match.Budget != "" && s.budgets == nil {
-			s.budgets = p.matching(s.entry)
-		}
-		never := r.Match.Budget == NeverAllowingBudget && slices.ContainsFunc(s.budgets, func(b *budgetWork) bool { return b.NeverAllows() })
-		if r.Match.under(len(s.budgets), never) {
-			return r.unlessFinished(s.Pod)
-		}
-	}
-	return p.Config.builtIn(s.Pod)
-}
-
-func (m *PodMatch) inPool(pool string) bool {
-	return len(m.Pools) == 0 || slices.Contains(m.Pools, pool)
 }
 
 // unlessFinished is r for a pod that still runs, or that stays anyway.
@@ -191,7 +142,7 @@ func (p *planner) rule(n *nodeWork, s *PodState) {
 		s.State = Ignored
 		return
 	}
-	s.rule = p.ruleOf(n, s)
+	s.rule, s.obeyed = p.ruleOf(n, s)
 	if s.rule.Action == IgnorePod {
 		s.State = Ignored
 		return
@@ -205,8 +156,8 @@ func (p *planner) rule(n *nodeWork, s *PodState) {
 	}
 	n.others = true
 	if !s.Pod.Finished() {
-		if s.order = s.rule.Order; s.Pod.OwnOrder != nil {
-			s.order = *s.Pod.OwnOrder
+		if s.order = s.rule.Order; s.ownOrder() != nil {
+			s.order = *s.ownOrder()
 		}
 		n.turn.add(s.Pod, s.order)
 	}

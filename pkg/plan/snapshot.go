@@ -25,6 +25,9 @@ type Snapshot struct {
 	Pods map[string][]*Entry
 	// DaemonSets are the DaemonSets that exist.
 	DaemonSets map[types.UID]bool
+	// NamespaceLabels are the labels of the namespaces that are known, by name, as
+	// far as Config.Rules look at them: see Rules.LabelsOf.
+	NamespaceLabels map[string]labels.Set
 	// Budgets are the PodDisruptionBudgets by namespace. Without policy/v1 there
 	// are none, and nothing is predicted.
 	Budgets map[string]NamespaceBudgets
@@ -141,8 +144,11 @@ type Pod struct {
 	Controller Owner
 	// OwnGrace is the grace period that the pod itself asks for.
 	OwnGrace time.Duration
-	// Instructions are the annotations under api.Prefix that do not count, sorted.
+	// Instructions are the annotations under api.Prefix that do not count, sorted;
+	// with Claims they count if the labels of the namespace say so.
 	Instructions []string
+	// Claims are what the annotations say; nil if they count in any case, or never.
+	Claims *Claims
 	// Rules are those of the configuration that match the pod itself, in order, up
 	// to the first that nothing else decides about.
 	Rules []*Rule

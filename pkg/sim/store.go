@@ -24,8 +24,12 @@ const (
 	DaemonSets Resource = "daemonsets"
 )
 
-// ConfigMaps are only stored.
-const ConfigMaps Resource = "configmaps"
+// These are only stored. A namespace that has no object, such as one that exists
+// since a pod was created in it, has no labels that anybody could see.
+const (
+	ConfigMaps Resource = "configmaps"
+	Namespaces Resource = "namespaces"
+)
 
 // Object is an object of the API.
 type Object interface {

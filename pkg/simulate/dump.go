@@ -27,6 +27,8 @@ type Objects struct {
 	// DaemonSets may be empty although there are some: then every DaemonSet that a
 	// pod names is assumed to exist.
 	DaemonSets []appsv1.DaemonSet
+	// Namespaces are there if rules look at their labels.
+	Namespaces []corev1.Namespace
 }
 
 // list is a List of any kind.
@@ -83,6 +85,8 @@ func (o *Objects) add(item json.RawMessage, kind string) error {
 		return appendTo(&o.ReplicaSets, item)
 	case "StatefulSet":
 		return appendTo(&o.StatefulSets, item)
+	case "Namespace":
+		return appendTo(&o.Namespaces, item)
 	case "DaemonSet":
 		return appendTo(&o.DaemonSets, item)
 	default:

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/simulate"
 )
 
@@ -86,6 +87,32 @@ func TestDependencies(t *testing.T) {
 	for _, dependency := range strings.Fields(string(out)) {
 		if strings.HasPrefix(dependency, "k8s.io/client-go") {
 			t.Errorf("the package depends on %s", dependency)
+		}
+	}
+}
+
+// TestNamespaceLabels: where rules look at the labels of namespaces, a dump has to
+// have them, and they decide.
+func TestNamespaceLabels(t *testing.T) {
+	o := options("a")
+	rules := &plan.Rules{List: []*plan.Rule{
+		{Name: "team-a", Match: plan.PodMatch{NamespaceLabels: labels.SelectorFromSet(labels.Set{"team": "a"})}, Action: plan.BlockPod},
+	}}
+	o.Daemon.Config.Rules, o.Daemon.Selectors.Rules = rules, rules
+	forecast := func(namespaces string) (*simulate.Result, error) {
+		objects, err := simulate.ReadDump(strings.NewReader(shop().dump(t) + namespaces))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return simulate.Run(objects, o)
+	}
+	if _, err := forecast(""); err == nil || !strings.Contains(err.Error(), "the dump has no Namespace") || !strings.Contains(err.Error(), "add ns to the kinds") {
+		t.Errorf("without namespaces the error is %v", err)
+	}
+	for team, complete := range map[string]bool{"a": false, "b": true} {
+		r, err := forecast(` {"kind":"NamespaceList","items":[{"metadata":{"name":"shop","labels":{"team":"` + team + `"}}}]}`)
+		if err != nil || r.Complete != complete {
+			t.Errorf("with the team %s: %+v, error %v", team, r, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -27,6 +28,9 @@ func Run(objects *Objects, o Options) (*Result, error) {
 	chosen, err := o.choose(objects)
 	if err != nil {
 		return nil, err
+	}
+	if o.Daemon.Config.Rules.LooksAtNamespaces() && len(objects.Namespaces) == 0 {
+		return nil, fmt.Errorf("the dump has no Namespace, but a namespaceSelector of the configuration needs their labels: add ns to the kinds of: %s", Command)
 	}
 	s := newScene(objects, &o, chosen)
 	r := &run{options: &o, scene: s, budgets: map[types.NamespacedName]*BudgetResult{}, nodes: map[string]*nodeTimes{}}

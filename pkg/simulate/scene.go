@@ -46,6 +46,9 @@ func newScene(objects *Objects, o *Options, chosen []string) *scene {
 	for i := range objects.Nodes {
 		s.cluster.Put(sim.Nodes, objects.Nodes[i].DeepCopy())
 	}
+	for i := range objects.Namespaces {
+		s.cluster.Put(sim.Namespaces, objects.Namespaces[i].DeepCopy())
+	}
 	s.addDaemonSets(objects)
 	took := History(objects.Pods)
 	behaviours := map[types.UID]sim.Behaviour{}

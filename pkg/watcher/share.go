@@ -43,6 +43,13 @@ func (t *texts) node(n *plan.Node) *plan.Node {
 	return n
 }
 
+// shared are labels that share their texts with others.
+func (t *texts) shared(all labels.Set) labels.Set {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.set(all)
+}
+
 func (t *texts) set(all labels.Set) labels.Set {
 	if all == nil {
 		return nil

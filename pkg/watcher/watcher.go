@@ -10,6 +10,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -54,6 +55,8 @@ type Watcher struct {
 	nodes      map[string]*plan.Node
 	nodeList   []*plan.Node // rebuilt when nil
 	daemonSets map[types.UID]bool
+	// namespaces are the labels of namespaces; nil if no rule looks at them.
+	namespaces map[string]labels.Set
 	control    plan.Control
 	pods       map[string]*nodePods
 }
@@ -81,6 +84,9 @@ func (w *Watcher) Run(ctx context.Context) {
 	lists := []<-chan struct{}{w.watchControl(), w.watchNodes(), w.watchDaemonSets()}
 	if w.ledger != nil {
 		lists = append(lists, w.watchBudgets())
+	}
+	if w.selectors.Rules.LooksAtNamespaces() {
+		lists = append(lists, w.watchNamespaces())
 	}
 	if w.pending != nil {
 		lists = append(lists, w.watchPending())

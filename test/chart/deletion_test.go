@@ -2,6 +2,7 @@ package chart
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -26,6 +27,29 @@ func TestAllowDelete(t *testing.T) {
 		}
 		if got := effective(t, renderedArgs(t, values)...)["allowDelete"]; got != want {
 			t.Errorf("with %s allowDelete is %v", values, got)
+		}
+	}
+}
+
+// TestNamespacesGranted: the permission to list and watch namespaces is granted if
+// something in the configuration looks at their labels, and only then.
+func TestNamespacesGranted(t *testing.T) {
+	t.Parallel()
+	rule := map[string]any{"apiGroups": []any{""}, "resources": []any{"namespaces"}, "verbs": []any{"list", "watch"}}
+	for values, want := range map[string]bool{
+		"{}": false,
+		"config: {rules: [{name: a, match: {namespaces: [b]}, action: Evict}], trustPodAnnotations: {namespaces: [c]}}":                                      false,
+		"config: {rules: [{name: a, match: {namespaces: [b]}, action: Evict}, {name: c, match: {namespaceSelector: {matchLabels: {d: e}}}, action: Evict}]}": true,
+		"config: {rules: [{name: a, match: {namespaceSelector: {}}, action: Evict}]}":                                                                        true,
+		"config: {rules: [{name: a, match: {namespaces: [b], namespaceSelector: null}, action: Evict}]}":                                                     false,
+		"config: {trustPodAnnotations: {namespaceSelector: {matchLabels: {d: e}}}}":                                                                          true,
+	} {
+		rules, _ := at(render(t, values).find(t, "ClusterRole", ""), "rules").([]any)
+		namespaces := slices.DeleteFunc(slices.Clone(rules), func(r any) bool {
+			return !slices.Contains(r.(map[string]any)["resources"].([]any), any("namespaces"))
+		})
+		if granted := len(namespaces) == 1 && reflect.DeepEqual(namespaces[0], rule); granted != want || !want && len(namespaces) > 0 {
+			t.Errorf("with %s the rules about namespaces are %v", values, namespaces)
 		}
 	}
 }

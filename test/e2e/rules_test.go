@@ -1,13 +1,18 @@
 package e2e
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/test/cluster"
 	"drainer.dev/drainer/test/cluster/workload"
 )
@@ -59,4 +64,71 @@ func TestRules(t *testing.T) {
 	if ignored := e.status(node).Pods.Ignored; ignored != 1 || len(e.podsOn(node, "keep")) != 1 {
 		t.Errorf("%d pods are ignored, want that of keep", ignored)
 	}
+}
+
+// namespaceRules is what the chart grants if something in the configuration looks at
+// the labels of namespaces (TestNamespacesGranted in test/chart).
+var namespaceRules = []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list", "watch"}}}
+
+// labelNamespace sets a label of the test's namespace; nil removes it.
+func (e *env) labelNamespace(key string, value any) {
+	e.Helper()
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{key: value}}})
+	if err != nil {
+		e.Fatal(err)
+	}
+	if _, err := shared.Client.CoreV1().Namespaces().Patch(e.Context(), e.namespace, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		e.Fatal(err)
+	}
+}
+
+// TestNamespaceSelector: rules and the trust in annotations look at the labels of
+// namespaces, and see at once that one has changed. The permission for it is used;
+// without it nothing is evicted.
+func TestNamespaceSelector(t *testing.T) {
+	e := setup(t, 2)
+	e.mayBeForbidden = true
+	node := e.nodes[0]
+	job := on(e.spec("job", 1), node)
+	job.Pod = func(p *corev1.PodTemplateSpec) {
+		p.Annotations[api.PodActionAnnotation] = string(plan.AwaitPod)
+	}
+	e.create(workload.Deployment(on(e.spec("web", 1), node)), workload.Deployment(on(e.spec("guard", 1), node)), workload.Deployment(job))
+	for _, app := range []string{"web", "guard", "job"} {
+		e.awaitReady(app, 1)
+	}
+	e.labelNamespace("trusted", "yes")
+	e.labelNamespace("team", "a")
+	// Servers before 1.34 do not stream lists: there list is needed.
+	e.environment = []string{"KUBE_FEATURE_WatchListClient=false"}
+	e.start("--config=" + e.configuration(`rules: [{name: ask-team-a, match: {podSelector: {matchLabels: {app: guard}}, namespaceSelector: {matchLabels: {team: a}}}, action: Block}]
+trustPodAnnotations: {namespaceSelector: {matchLabels: {trusted: "yes"}}}
+`))
+	e.request(node, "r")
+	asked := func(verb string, forbidden bool) func() bool {
+		return func() bool {
+			return len(e.audit(func(a *cluster.AuditEvent) bool {
+				return a.ObjectRef.Resource == "namespaces" && a.Verb == verb && a.Forbidden() == forbidden
+			})) > 0
+		}
+	}
+	poll(t, "drainer may not list namespaces", asked("list", true))
+	if text := e.status(node); text.Phase != "" || len(e.evictions()) > 0 {
+		t.Errorf("without the permission the node is %q, and %d evictions were sent", text.Phase, len(e.evictions()))
+	}
+	e.grant("drainer-namespaces", "drainer", namespaceRules...)
+	e.awaitBlocked(node, "job", "completion")
+	e.awaitBlocked(node, "guard", "policy")
+	e.awaitEvictions(1)
+	poll(t, "the permissions are used", func() bool { return asked("list", false)() && asked("watch", false)() })
+	e.labelNamespace("trusted", nil)
+	sent := e.awaitEvictions(2)
+	if !strings.HasPrefix(sent[1].ObjectRef.Name, "job-") {
+		t.Errorf("evicted are %v, want job last", sent)
+	}
+	guard := e.pods("guard")[0]
+	if err := shared.Client.CoreV1().Pods(e.namespace).Delete(e.Context(), guard.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e.awaitDrained(node, "r")
 }

@@ -77,6 +77,7 @@ func plantedBugs() []planted {
 		{mutant{"a managed budget is bypassed", "pkg/plan/delete.go", "case b.Controller != \"\":", "case false:"}, "I3", random},
 		{mutant{"pods are deleted before the timeout", "pkg/plan/delete.go", "return n.timedOut && p.onTimeout(n) == api.Delete", "return p.onTimeout(n) == api.Delete"}, "I1", random},
 		{mutant{"a rule deletes pods at once", "pkg/plan/delete.go", "return !p.Now.Before(at)", "return true"}, "I1", random},
+		{mutant{"a namespace that was not seen yet has no labels", "pkg/plan/namespace.go", "	return known && selector.Matches(set), known\n", "	return selector.Matches(set), true\n"}, "I1", random},
 		{mutant{"the last node is cordoned", queue, "p.schedulable <= 1 &&", "p.schedulable <= 0 &&"}, "I9", random},
 	}
 }

@@ -10,12 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/test/invariant"
 )
 
 // PodRule is a rule for pods. What is empty matches every pod.
 type PodRule struct {
 	Namespace, Tier string
+	// Team is the value of the namespace's label team; empty for all namespaces.
+	Team string
 	// Kind is that of the pod's controller; None for pods without one.
 	Kind   string
 	Action plan.Action
@@ -27,7 +30,7 @@ type PodRule struct {
 
 // String is for people.
 func (r PodRule) String() string {
-	return fmt.Sprintf("%s of %q, tier %q, kind %q: order %d, at most %v, delete after %v", r.Action, r.Namespace, r.Tier, r.Kind, r.Order, r.AtMost, r.DeleteAfter)
+	return fmt.Sprintf("%s of %q, team %q, tier %q, kind %q: order %d, at most %v, delete after %v", r.Action, r.Namespace, r.Team, r.Tier, r.Kind, r.Order, r.AtMost, r.DeleteAfter)
 }
 
 // podRules draws rules for pods: none in the simplest case.
@@ -37,11 +40,13 @@ func (g *generator) podRules() {
 	}
 	for range 1 + g.IntN("rules for pods", 3) {
 		r := PodRule{Action: pick(g, "action", plan.EvictPod, plan.EvictPod, plan.AwaitPod, plan.IgnorePod, plan.BlockPod)}
-		switch pick(g, "matches", "tier", "tier", "namespace", "kind") {
+		switch pick(g, "matches", "tier", "tier", "namespace", "kind", "team") {
 		case "tier":
 			r.Tier = fmt.Sprint(g.IntN("tier", 10))
 		case "namespace":
 			r.Namespace = pick(g, "namespace of a rule", namespaces...)
+		case "team":
+			r.Team = pick(g, "team of a rule", "red", "blue")
 		case "kind":
 			r.Kind = pick(g, "kind of a rule", "StatefulSet", "Job", "ReplicaSet", plan.NoController)
 		}
@@ -56,6 +61,27 @@ func (g *generator) podRules() {
 		}
 		g.ForPods = append(g.ForPods, r)
 	}
+	g.teams()
+}
+
+// teams are the values of the label team of the namespaces.
+var teams = map[string]string{"shop": "red", "data": "blue", "sys": ""}
+
+// teams adds the Namespaces, some of which drainer sees late.
+func (g *generator) teams() {
+	for _, name := range namespaces {
+		add := func(c *sim.Cluster) {
+			c.Put(sim.Namespaces, &corev1.Namespace{
+				TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+				ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": teams[name]}},
+			})
+		}
+		if g.chance("seen late", 20) {
+			g.step(g.between("seen late", 0, time.Minute), func(h Hands) { h.Cluster(add) }, "namespace %s of team %s is seen", name, teams[name])
+			continue
+		}
+		g.build(add, "namespace %s of team %s", name, teams[name])
+	}
 }
 
 // PodRules are the rules of drainer.
@@ -65,6 +91,9 @@ func (c *Config) PodRules() *plan.Rules {
 		rule := &plan.Rule{Name: fmt.Sprintf("rule-%d", i), Action: r.Action, Order: r.Order, AtMost: r.AtMost, DeleteAfter: r.DeleteAfter}
 		if r.Namespace != "" {
 			rule.Match.Namespaces = []string{r.Namespace}
+		}
+		if r.Team != "" {
+			rule.Match.NamespaceLabels = labels.SelectorFromSet(labels.Set{"team": r.Team})
 		}
 		if r.Tier != "" {
 			rule.Match.Pods = labels.SelectorFromSet(labels.Set{"tier": r.Tier})
@@ -87,7 +116,7 @@ func (r *PodRule) matches(p *corev1.Pod) bool {
 	if owner := metav1.GetControllerOf(p); owner != nil {
 		kind = owner.Kind
 	}
-	return strings.HasPrefix(p.Namespace, r.Namespace) && (r.Tier == "" || p.Labels["tier"] == r.Tier) && (r.Kind == "" || r.Kind == kind)
+	return strings.HasPrefix(p.Namespace, r.Namespace) && (r.Team == "" || teams[p.Namespace] == r.Team) && (r.Tier == "" || p.Labels["tier"] == r.Tier) && (r.Kind == "" || r.Kind == kind)
 }
 
 var actions = map[plan.Action]invariant.Action{

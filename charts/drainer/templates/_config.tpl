@@ -39,6 +39,15 @@ metricsTLS:
 {{- end }}
 {{- end -}}
 
+{{/* Not empty if a namespaceSelector of the configuration file looks at namespaces. */}}
+{{- define "drainer.looksAtNamespaces" -}}
+{{- $config := default dict .Values.config -}}
+{{- range append (default list $config.rules) (dict "match" $config.trustPodAnnotations) -}}
+{{- $match := default dict .match -}}
+{{- if and (hasKey $match "namespaceSelector") (not (kindIs "invalid" $match.namespaceSelector)) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "drainer.configName" -}}
 {{- printf "%s-config" (include "drainer.fullname" .) -}}
 {{- end -}}

@@ -41,6 +41,7 @@ var kinds = map[sim.Resource]kind{
 	sim.Budgets:    kindOf("policy/v1", "PodDisruptionBudget", func() sim.Object { return &policyv1.PodDisruptionBudget{} }),
 	sim.DaemonSets: kindOf("apps/v1", "DaemonSet", func() sim.Object { return &appsv1.DaemonSet{} }),
 	sim.ConfigMaps: kindOf("v1", "ConfigMap", func() sim.Object { return &corev1.ConfigMap{} }),
+	sim.Namespaces: kindOf("v1", "Namespace", func() sim.Object { return &corev1.Namespace{} }),
 	Leases:         kindOf("coordination.k8s.io/v1", "Lease", func() sim.Object { return &coordinationv1.Lease{} }),
 	Events:         kindOf("events.k8s.io/v1", "Event", func() sim.Object { return &eventsv1.Event{} }),
 }
