@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -29,13 +30,22 @@ type process struct {
 
 var processes atomic.Int32
 
+// patientLease are flags for a drainer that nobody starts again: on a busy machine
+// the API server may not answer for longer than a lease usually lasts, and who
+// loses the lease ends.
+var patientLease = []string{"--leader-elect-lease-duration=5m", "--leader-elect-renew-deadline=4m"}
+
+// usualLease are the flags' defaults, for tests that let a lease expire.
+var usualLease = []string{"--leader-elect-lease-duration=15s", "--leader-elect-renew-deadline=10s"}
+
 // start runs drainer as deploy's ServiceAccount, on the test's nodes only.
 // Later flags win.
 func (e *env) start(flags ...string) process {
 	e.Helper()
 	account := types.NamespacedName{Namespace: e.namespace, Name: "drainer"}
 	name := fmt.Sprintf("drainer-%03d-%s", processes.Add(1), e.namespace)
-	flags = append([]string{"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--max-unavailable=100%", "--settle=1s", "--v=2"}, flags...)
+	flags = slices.Concat([]string{"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--max-unavailable=100%", "--settle=1s", "--v=2"},
+		patientLease, flags)
 	at := (*cluster.Address)(nil)
 	if e.through != nil {
 		at = &cluster.Address{URL: e.through.URL, CA: e.through.CA}

@@ -136,7 +136,7 @@ func (f *trouble) populate() {
 func (f *trouble) replica(proxy *faults.Proxy) process {
 	f.Helper()
 	f.through = proxy
-	return f.start(append([]string{"--leader-elect-retry-period=500ms"}, f.flags...)...)
+	return f.start(slices.Concat(usualLease, []string{"--leader-elect-retry-period=500ms"}, f.flags)...)
 }
 
 // revive starts the replicas again that have ended, as a kubelet does.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -64,13 +65,14 @@ func TestTwoReplicas(t *testing.T) {
 func TestFrozenLeader(t *testing.T) {
 	e := setup(t, 2)
 	node := e.slowWeb(20)
-	frozen := e.start(slowly...)
+	flags := slices.Concat(slowly, usualLease)
+	frozen := e.start(flags...)
 	e.request(node, "frozen")
 	e.awaitLeaving(node, "web", 20, 3)
 	if err := frozen.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	standby := e.start(slowly...)
+	standby := e.start(flags...)
 	poll(t, "the other takes over", standby.leads)
 	if err := frozen.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)

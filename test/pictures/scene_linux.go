@@ -184,7 +184,7 @@ func (s *scene) awaitPhases(ctx context.Context, wanted map[string]api.Phase) er
 
 // write records the cluster as it is now.
 func (s *scene) write(ctx context.Context, root, name string) error {
-	objects, err := cli.ReadObjects(ctx, s.Client)
+	objects, err := cli.ReadObjects(ctx, s.Client, nil)
 	if err != nil {
 		return fmt.Errorf("recording: %w", err)
 	}
