@@ -10,10 +10,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // TestPluginArchives: an archive of the plugin has the program under the name by
@@ -53,6 +56,48 @@ func TestPluginArchives(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), program, "version", "--client").CombinedOutput()
 	if want := "Client: " + version + " (" + commit + ")\n"; err != nil || string(out) != want {
 		t.Errorf("the program says %q, error %v, want %q", out, err, want)
+	}
+}
+
+// TestPluginPlatforms: krew's manifest has an archive for each platform, with the
+// program under the name that the platform needs.
+func TestPluginPlatforms(t *testing.T) {
+	dir, fake := t.TempDir(), t.TempDir()
+	copyTo(t, dir, []string{".github/plugin-archives", "LICENSE"})
+	// In place of a build: what is built is another test's concern.
+	builds := "#!/bin/sh\nmkdir -p bin && echo \"$GOOS/$GOARCH\" >bin/drainer\n"
+	if err := os.WriteFile(filepath.Join(fake, "make"), []byte(builds), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, []string{"PATH=" + fake + ":" + os.Getenv("PATH")}, "bash", ".github/plugin-archives", version)
+	var manifest struct {
+		Spec struct {
+			Platforms []struct {
+				Selector struct {
+					MatchLabels struct{ OS, Arch string } `yaml:"matchLabels"`
+				}
+				URI, SHA256, Bin string
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(readIn(t, dir, "dist/drainer.yaml")), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	var platforms []string
+	for _, p := range manifest.Spec.Platforms {
+		platform := p.Selector.MatchLabels.OS + "/" + p.Selector.MatchLabels.Arch
+		platforms = append(platforms, platform)
+		archive := []byte(readIn(t, dir, "dist/"+path.Base(p.URI)))
+		if sum := sha256.Sum256(archive); hex.EncodeToString(sum[:]) != p.SHA256 {
+			t.Errorf("the digest of %s is %x, the manifest says %s", p.URI, sum, p.SHA256)
+		}
+		files := unpack(t, archive)
+		if len(files) != 2 || string(files[p.Bin]) != platform+"\n" || strings.HasSuffix(p.Bin, ".exe") != (p.Selector.MatchLabels.OS == "windows") {
+			t.Errorf("the archive for %s has %d files, and as %s %q", platform, len(files), p.Bin, files[p.Bin])
+		}
+	}
+	if want := "linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64"; strings.Join(platforms, " ") != want {
+		t.Errorf("the platforms are %v, want %s", platforms, want)
 	}
 }
 
