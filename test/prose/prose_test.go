@@ -55,6 +55,19 @@ var words = map[string]string{
 	`bring (it|the \w+) along\b`:                       "create, include",
 	`nobody misses\b`:                                  "that you can spare",
 	`seldom(ly)?\b`:                                    "rarely, less often",
+	`(go(es)?|went) on\b`:                              "continues",
+	`any ?more\b`:                                      "no longer",
+	`in turn\b`:                                        "one after the other, alternating",
+	`for (good|ever)\b`:                                "permanently, forever",
+	`what is there now\b`:                              "the current state",
+	`(became|become|becomes) of\b`:                     "what happened to, the outcome of",
+	`all the same\b`:                                   "anyway, still",
+	`and the like\b`:                                   "and similar ones",
+	`thereby\b`:                                        "by that, so",
+	`shall\b`:                                          "must, will",
+	`puts? right\b`:                                    "fix, undo",
+	`of its own accord\b`:                              "by itself, or nothing",
+	`what (came|comes) of\b`:                           "the result of",
 }
 
 // read are the files whose text people read: documents, the chart, and Go, whose
