@@ -206,17 +206,23 @@ func (c *Cluster) Kubectl() string { return filepath.Join(c.Binaries, "kubectl")
 type Address struct {
 	URL string
 	CA  []byte
+	// TokenFile is the file that the program reads its token from, again and
+	// again; it gets a token of its own, for a day, if this is empty.
+	TokenFile string
 }
 
 // ServiceAccountKubeconfig writes a kubeconfig by which a program is the
 // ServiceAccount and nobody else.
 func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name, path string) error {
-	return c.ServiceAccountKubeconfigAt(ctx, Address{c.URL, c.ca}, namespace, name, path)
+	return c.ServiceAccountKubeconfigAt(ctx, Address{URL: c.URL, CA: c.ca}, namespace, name, path)
 }
 
 // ServiceAccountKubeconfigAt is ServiceAccountKubeconfig for a program that
 // reaches the API server at another address.
 func (c *Cluster) ServiceAccountKubeconfigAt(ctx context.Context, at Address, namespace, name, path string) error {
+	if at.TokenFile != "" {
+		return writeKubeconfig(path, at, "")
+	}
 	client, err := c.Client()
 	if err != nil {
 		return err
@@ -227,5 +233,5 @@ func (c *Cluster) ServiceAccountKubeconfigAt(ctx context.Context, at Address, na
 	if err != nil {
 		return fmt.Errorf("getting a token for service account %s/%s: %w", namespace, name, err)
 	}
-	return writeKubeconfig(path, at.URL, at.CA, token.Status.Token)
+	return writeKubeconfig(path, at, token.Status.Token)
 }

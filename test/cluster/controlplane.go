@@ -43,6 +43,8 @@ type State struct {
 type controlPlane struct {
 	dir, binaries string
 	state         State
+	// ca is the certificate by which clients know the API server.
+	ca []byte
 
 	mu        sync.Mutex
 	processes map[string]*process
@@ -59,8 +61,8 @@ func startControlPlane(ctx context.Context, dir, binaries string, patience await
 	if err := os.MkdirAll(filepath.Join(dir, "logs"), 0o755); err != nil {
 		return p, fmt.Errorf("making the cluster's folder: %w", err)
 	}
-	ca, err := makeKeys(dir)
-	if err != nil {
+	var err error
+	if p.ca, err = makeKeys(dir); err != nil {
 		return p, err
 	}
 	users, err := makeTokens(dir, []user{
@@ -78,7 +80,7 @@ func startControlPlane(ctx context.Context, dir, binaries string, patience await
 	}
 	p.state = State{URL: "https://127.0.0.1:" + ports[0], Keeper: os.Getpid(), AdminToken: users[0].token}
 	for i, name := range []string{adminKubeconfig, "kwok", "kube-controller-manager", "kube-scheduler"} {
-		if err := writeKubeconfig(filepath.Join(dir, kubeconfigOf(name)), p.state.URL, ca, users[i].token); err != nil {
+		if err := writeKubeconfig(filepath.Join(dir, kubeconfigOf(name)), Address{URL: p.state.URL, CA: p.ca}, users[i].token); err != nil {
 			return p, err
 		}
 	}
@@ -88,7 +90,7 @@ func startControlPlane(ctx context.Context, dir, binaries string, patience await
 	for _, start := range []func() error{
 		func() error { return p.startEtcd(ports[1], ports[2]) },
 		func() error { return p.startAPIServer(ports[0], ports[1]) },
-		func() error { return p.waitReady(ctx, ca, patience) },
+		func() error { return p.waitReady(ctx, patience) },
 		p.startControllers,
 		func() error { return p.writeState() },
 	} {
@@ -110,7 +112,7 @@ func (p *controlPlane) path(name string) string { return filepath.Join(p.dir, na
 
 func (p *controlPlane) startEtcd(client, peer string) error {
 	return p.start("etcd", nil,
-		"--data-dir="+p.path("etcd"), "--unsafe-no-fsync", "--log-level=warn",
+		"--data-dir="+p.path(etcdDir), "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls=http://127.0.0.1:"+client, "--advertise-client-urls=http://127.0.0.1:"+client,
 		"--listen-peer-urls=http://127.0.0.1:"+peer, "--initial-advertise-peer-urls=http://127.0.0.1:"+peer,
 		"--initial-cluster=default=http://127.0.0.1:"+peer,
@@ -124,7 +126,7 @@ func (p *controlPlane) startAPIServer(port, etcd string) error {
 		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24", "--cert-dir="+p.dir,
 		"--tls-cert-file="+p.path(servingCertFile), "--tls-private-key-file="+p.path(servingKeyFile),
 		"--token-auth-file="+p.path(tokensFile), "--authorization-mode=RBAC,Node",
-		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-issuer="+serviceIssuer,
 		"--service-account-key-file="+p.path(servicePubFile), "--service-account-signing-key-file="+p.path(serviceKeyFile),
 		// Without it every pod needs a token that no kubelet would mount.
 		"--disable-admission-plugins=ServiceAccount",
@@ -153,9 +155,9 @@ func (p *controlPlane) startControllers() error {
 	)
 }
 
-func (p *controlPlane) waitReady(ctx context.Context, ca []byte, patience await.Waiter) error {
+func (p *controlPlane) waitReady(ctx context.Context, patience await.Waiter) error {
 	client, err := kubernetes.NewForConfig(&rest.Config{
-		Host: p.state.URL, BearerToken: p.state.AdminToken, QPS: -1, TLSClientConfig: rest.TLSClientConfig{CAData: ca},
+		Host: p.state.URL, BearerToken: p.state.AdminToken, QPS: -1, TLSClientConfig: rest.TLSClientConfig{CAData: p.ca},
 	})
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
@@ -207,11 +209,13 @@ func freePorts(n int) ([]string, error) {
 	return ports, nil
 }
 
-func writeKubeconfig(path, url string, ca []byte, token string) error {
+// writeKubeconfig writes a kubeconfig with the token, unless the address says which
+// file has it.
+func writeKubeconfig(path string, at Address, token string) error {
 	config := clientcmdapi.NewConfig()
 	const name = "drainer-local"
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: ca}
-	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: at.URL, CertificateAuthorityData: at.CA}
+	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token, TokenFile: at.TokenFile}
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	config.CurrentContext = name
 	if err := clientcmd.WriteToFile(*config, path); err != nil {

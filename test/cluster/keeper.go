@@ -17,8 +17,12 @@ import (
 // JSON.
 const keeperVariable = "DRAINER_CLUSTER_KEEPER"
 
-// restartSignal makes a keeper restart the API server.
-const restartSignal = syscall.SIGUSR1
+const (
+	// restartSignal makes a keeper restart the API server.
+	restartSignal = syscall.SIGUSR1
+	// restoreSignal makes it restore etcd from the backup.
+	restoreSignal = syscall.SIGUSR2
+)
 
 // order says what a keeper is to keep.
 type order struct {
@@ -60,8 +64,8 @@ func keep(text string) int {
 	_ = os.Unsetenv(keeperVariable)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	restart := make(chan os.Signal, 1)
-	signal.Notify(restart, restartSignal)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, restartSignal, restoreSignal)
 	say := func(r report) { _ = json.NewEncoder(os.Stdout).Encode(r) }
 	fail := func(err error) int { say(report{Error: err.Error()}); return 1 }
 	var o order
@@ -88,18 +92,18 @@ func keep(text string) int {
 		return fail(err)
 	}
 	say(report{State: &plane.state})
-	return watchOver(ctx, plane, restart)
+	return watchOver(ctx, plane, asked)
 }
 
 // watchOver returns when the cluster is to end, or when a part of it does.
-func watchOver(ctx context.Context, plane *controlPlane, restart <-chan os.Signal) int {
+func watchOver(ctx context.Context, plane *controlPlane, asked <-chan os.Signal) int {
 	for {
 		err := error(nil)
 		select {
 		case <-ctx.Done():
 			return 0
-		case <-restart:
-			err = plane.restart("kube-apiserver")
+		case s := <-asked:
+			err = plane.obey(ctx, s)
 		case err = <-plane.failed:
 		}
 		if err != nil {
@@ -107,6 +111,14 @@ func watchOver(ctx context.Context, plane *controlPlane, restart <-chan os.Signa
 			return 1
 		}
 	}
+}
+
+// obey does what a signal asks for.
+func (p *controlPlane) obey(ctx context.Context, s os.Signal) error {
+	if s == restoreSignal {
+		return p.restore(ctx)
+	}
+	return p.restart("kube-apiserver")
 }
 
 // progress passes lines on to whoever started the keeper.

@@ -28,6 +28,8 @@ const (
 	auditLogFile     = "audit.log"
 	adminKubeconfig  = "kubeconfig"
 	clusterStateFile = "cluster.json"
+	etcdDir          = "etcd"
+	backupDir        = "etcd-backup"
 )
 
 // user is who a component is to the API server.

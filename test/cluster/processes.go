@@ -61,12 +61,25 @@ func (p *controlPlane) run(name string, command *exec.Cmd, log *os.File) error {
 // restart kills a program like a crash and starts it again, as it was started. Its
 // log continues.
 func (p *controlPlane) restart(name string) error {
+	if err := p.resume(name, p.halt(name)); err != nil {
+		return err
+	}
+	return p.writeState()
+}
+
+// halt kills a program like a crash, and returns how it was started.
+func (p *controlPlane) halt(name string) *process {
 	p.mu.Lock()
 	was := p.processes[name]
 	was.replaced = true
 	p.mu.Unlock()
 	_ = was.Process.Kill()
 	<-was.ended
+	return was
+}
+
+// resume starts a program again that was halted. Its log goes on.
+func (p *controlPlane) resume(name string, was *process) error {
 	log, err := os.OpenFile(p.path(filepath.Join("logs", name+".log")), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("opening the log of %s: %w", name, err)
@@ -74,10 +87,7 @@ func (p *controlPlane) restart(name string) error {
 	defer log.Close()
 	command := exec.Command(was.Path, was.Args[1:]...)
 	command.Env = was.Env
-	if err := p.run(name, command, log); err != nil {
-		return err
-	}
-	return p.writeState()
+	return p.run(name, command, log)
 }
 
 // stop ends all processes at once: nothing of them is kept.
@@ -91,5 +101,7 @@ func (p *controlPlane) stop() {
 	}
 	p.ended.Wait()
 	_ = os.Remove(p.path(clusterStateFile))
-	_ = os.RemoveAll(p.path("etcd"))
+	for _, dir := range []string{etcdDir, backupDir} {
+		_ = os.RemoveAll(p.path(dir))
+	}
 }

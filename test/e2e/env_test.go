@@ -36,6 +36,8 @@ type env struct {
 	through *faults.Proxy
 	// outcome is the result of a fault; nil for a test without one.
 	outcome *outcome
+	// since is when what is judged began; zero for all that the test has done.
+	since time.Time
 	// mayBeForbidden is true for a test that takes permissions away.
 	mayBeForbidden bool
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,18 +23,19 @@ func TestFaultServer(t *testing.T) {
 		if err := shared.Cluster.RestartAPIServer(); err != nil {
 			t.Fatal(err)
 		}
-		f.awaitServer()
+		f.awaitRestarted("kube-apiserver")
 	}
 	f.recover("fault")
 }
 
-// awaitServer waits until the API server has ended and is ready again.
-func (f *trouble) awaitServer() {
+// awaitRestarted waits until a program of the cluster is another process, and the API
+// server ready.
+func (f *trouble) awaitRestarted(program string) {
 	f.Helper()
-	was := shared.Cluster.Processes["kube-apiserver"]
-	suite.Await(f, nil, "the API server is another process", func() error {
+	was := shared.Cluster.Processes[program]
+	suite.Await(f, nil, program+" is another process", func() error {
 		now, err := shared.Cluster.Now()
-		if err == nil && now.Processes["kube-apiserver"] == was {
+		if err == nil && now.Processes[program] == was {
 			err = await.NotYet("it is the same")
 		}
 		if err == nil {
@@ -64,24 +66,27 @@ func TestFaultControllers(t *testing.T) {
 // standStill stops a component for a time while drains are under way.
 func (f *trouble) standStill(component string, d time.Duration) {
 	f.Helper()
-	signal := func(s syscall.Signal) {
-		if err := shared.Cluster.Signal(component, s); err != nil {
-			f.Fatal(err)
-		}
-	}
 	f.requestAll("fault")
 	f.awaitStarted(f.draining[0])
-	signal(syscall.SIGSTOP)
-	// Also if the test ends before.
-	f.Cleanup(func() { _ = shared.Cluster.Signal(component, syscall.SIGCONT) })
-	// Nothing can be started in the meantime: it needs a token of the API server.
-	over := time.Now().Add(d)
-	suite.Await(f, nil, "the fault is over", func() error {
-		if left := time.Until(over); left > 0 {
-			return await.NotYet("%v are left", left)
-		}
-		return nil
-	})
-	signal(syscall.SIGCONT)
+	resume := f.stop(component)
+	f.silent = true
+	f.last(d, time.Second, 2*time.Second, func() {})
+	f.silent = false
+	resume()
 	f.recover("fault")
+}
+
+// stop stops a component until the function returned is called, or the test ends.
+func (f *trouble) stop(component string) (resume func()) {
+	f.Helper()
+	if err := shared.Cluster.Signal(component, syscall.SIGSTOP); err != nil {
+		f.Fatal(err)
+	}
+	resume = sync.OnceFunc(func() {
+		if err := shared.Cluster.Signal(component, syscall.SIGCONT); err != nil {
+			f.Error(err)
+		}
+	})
+	f.Cleanup(resume)
+	return resume
 }

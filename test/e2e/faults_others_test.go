@@ -43,37 +43,48 @@ func TestFaultNodes(t *testing.T) {
 	f := disturb(setup(t, 6), "nodes deleted during their drains and created again", 1)
 	f.requestAll("fault")
 	f.awaitStarted(f.draining[0])
-	f.last(faultFor, time.Second, 3*time.Second, func() {
-		node := f.draining[f.random.IntN(len(f.draining))]
-		if err := shared.Client.CoreV1().Nodes().Delete(f.Context(), node, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-			t.Fatal(err)
-		}
-		f.last(time.Millisecond, time.Millisecond, time.Second, func() {})
-		f.create(workload.Node(node, map[string]string{poolLabel: f.pool}))
-		f.request(node, "fault")
-	})
+	f.last(faultFor, time.Second, 3*time.Second, func() { f.replaceNode("fault") })
 	f.recover("fault")
+}
+
+// anyNode is one of the nodes to drain.
+func (f *trouble) anyNode() string { return f.draining[f.random.IntN(len(f.draining))] }
+
+// replaceNode deletes a node, and lets it come back with a request of the ID.
+func (f *trouble) replaceNode(id string) {
+	f.Helper()
+	node := f.anyNode()
+	if err := shared.Client.CoreV1().Nodes().Delete(f.Context(), node, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		f.Fatal(err)
+	}
+	f.last(time.Millisecond, time.Millisecond, time.Second, func() {})
+	f.create(workload.Node(node, map[string]string{poolLabel: f.pool}))
+	f.request(node, id)
 }
 
 // TestFaultFlapping: requests come, go, change and pause ten times a second.
 func TestFaultFlapping(t *testing.T) {
 	f := disturb(setup(t, 6), "annotations changed 10 times a second", 1)
 	f.requestAll("fault")
-	f.last(faultFor, 50*time.Millisecond, 150*time.Millisecond, func() {
-		node := f.draining[f.random.IntN(len(f.draining))]
-		switch f.random.IntN(4) {
-		case 0:
-			f.cancel(node)
-		case 1:
-			f.annotate(node, api.PausedAnnotation, []string{"", "true", "ture"}[f.random.IntN(3)])
-		default:
-			f.request(node, fmt.Sprintf("fault-%d", f.random.IntN(3)))
-		}
-	})
+	f.last(faultFor, 50*time.Millisecond, 150*time.Millisecond, f.changeMind)
 	for _, node := range f.draining {
 		f.annotate(node, api.DrainAnnotation, "fault", api.PausedAnnotation, "")
 	}
 	f.recover("fault")
+}
+
+// changeMind lets somebody want something else of a node.
+func (f *trouble) changeMind() {
+	f.Helper()
+	node := f.anyNode()
+	switch f.random.IntN(4) {
+	case 0:
+		f.cancel(node)
+	case 1:
+		f.annotate(node, api.PausedAnnotation, []string{"", "true", "ture"}[f.random.IntN(3)])
+	default:
+		f.request(node, fmt.Sprintf("fault-%d", f.random.IntN(3)))
+	}
 }
 
 // TestFaultBudgets: a namespace has 1,000 more budgets, which come and go.

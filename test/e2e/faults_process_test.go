@@ -51,11 +51,14 @@ func (f *trouble) killed(p process) {
 func TestFaultLease(t *testing.T) {
 	f := disturb(setup(t, 6), "the Lease deleted every 0.5 s to 3 s", 2)
 	f.requestAll("fault")
-	f.last(faultFor, 500*time.Millisecond, 3*time.Second, func() {
-		err := shared.Client.CoordinationV1().Leases(f.namespace).Delete(f.Context(), "drainer", metav1.DeleteOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
-			t.Fatal(err)
-		}
-	})
+	f.last(faultFor, 500*time.Millisecond, 3*time.Second, f.deleteLease)
 	f.recover("fault")
+}
+
+func (f *trouble) deleteLease() {
+	f.Helper()
+	err := shared.Client.CoordinationV1().Leases(f.namespace).Delete(f.Context(), "drainer", metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		f.Fatal(err)
+	}
 }

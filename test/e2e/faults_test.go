@@ -39,13 +39,13 @@ type outcome struct {
 	test *testing.T
 }
 
-// judged notes a judgement. Without a fault it does nothing.
+// judged notes a judgement, besides those before. Without a fault it does nothing.
 func (o *outcome) judged(processes []witness.Process, v witness.Verdict) {
 	if o == nil {
 		return
 	}
-	o.Processes, o.Evictions, o.Violations = len(processes), v.Evictions, len(v.Violations)
-	o.Counters = slices.ContainsFunc(processes, func(p witness.Process) bool { return p.Counted != nil })
+	o.Processes, o.Evictions, o.Violations = o.Processes+len(processes), o.Evictions+v.Evictions, o.Violations+len(v.Violations)
+	o.Counters = o.Counters || slices.ContainsFunc(processes, func(p witness.Process) bool { return p.Counted != nil })
 }
 
 // sayFaults prints the results of all faults, and writes the table if asked to.
@@ -71,6 +71,8 @@ func sayFaults() {
 // nodes that share a budget.
 type trouble struct {
 	*env
+	// seed is what the random times follow from.
+	seed   uint64
 	random *rand.Rand
 	// proxies are those of the replicas.
 	proxies []*faults.Proxy
@@ -81,6 +83,10 @@ type trouble struct {
 	alsoCordoned bool
 	// flags are drainer's own for this test.
 	flags []string
+	// silent is true while the API server answers nobody: nothing can be started.
+	silent bool
+	// passes is when the next request passes a server that throttles.
+	passes time.Time
 }
 
 const (
@@ -107,7 +113,7 @@ func disturb(e *env, fault string, replicas int, flags ...string) *trouble {
 			e.Logf("the faults followed from -faults.seed=%d", seed)
 		}
 	})
-	f := &trouble{env: e, random: rand.New(&lockedSource{of: rand.NewPCG(seed, 0)}), draining: e.nodes[:len(e.nodes)-2], flags: flags}
+	f := &trouble{env: e, seed: seed, random: rand.New(&lockedSource{of: rand.NewPCG(seed, 0)}), draining: e.nodes[:len(e.nodes)-2], flags: flags}
 	f.populate()
 	for range replicas {
 		proxy, err := faults.New(shared.Cluster.Config())
@@ -142,6 +148,9 @@ func (f *trouble) replica(proxy *faults.Proxy) process {
 // revive starts the replicas again that have ended, as a kubelet does.
 func (f *trouble) revive() {
 	f.Helper()
+	if f.silent {
+		return
+	}
 	for i, p := range f.list {
 		if p.Ended() {
 			f.list[i] = f.replica(f.proxies[i])

@@ -46,6 +46,13 @@ func (w *watched) add(p *daemon.Process, flags []string, through *faults.Proxy) 
 	w.list = append(w.list, watchedProcess{p, rulesOf(flags), through})
 }
 
+// forget lets the processes so far be judged no more.
+func (w *watched) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = nil
+}
+
 // sayJudged says how much that was.
 func sayJudged() {
 	fmt.Fprintf(os.Stderr, "e2e: judged %d processes of drainer, %d of them also by their counters: %d evictions among %d changes\n",
@@ -111,7 +118,7 @@ func (e *env) record(processes []witness.Process) *witness.Record {
 	waiter := await.Waiter{Progress: suite.Progress(e.T), Changed: shared.world.next}
 	err := waiter.Until(suite.Closing(e.T), "the audit log and the watches have everything", func() error {
 		requests, err := shared.Cluster.Audit(e.namespace, func(a *cluster.AuditEvent) bool {
-			return a.ObjectRef.Resource == "nodes" && slices.Contains(e.nodes, a.ObjectRef.Name) || a.User.Username == e.user()
+			return a.Received.After(e.since) && (a.ObjectRef.Resource == "nodes" && slices.Contains(e.nodes, a.ObjectRef.Name) || a.User.Username == e.user())
 		})
 		if err != nil {
 			return err
