@@ -78,7 +78,7 @@ func (p *controlPlane) halt(name string) *process {
 	return was
 }
 
-// resume starts a program again that was halted. Its log goes on.
+// resume starts a program again that was halted. Its log continues.
 func (p *controlPlane) resume(name string, was *process) error {
 	log, err := os.OpenFile(p.path(filepath.Join("logs", name+".log")), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {

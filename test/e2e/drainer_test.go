@@ -48,7 +48,7 @@ func (e *env) start(flags ...string) process {
 		patientLease, flags)
 	at := (*cluster.Address)(nil)
 	if e.through != nil {
-		at = &cluster.Address{URL: e.through.URL, CA: e.through.CA}
+		at = &cluster.Address{URL: e.through.URL, CA: e.through.CA, TokenFile: e.tokenFileFor(name)}
 	}
 	p, err := shared.RunAt(e.Context(), at, account, name, e.environment, flags...)
 	if err != nil {

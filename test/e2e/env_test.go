@@ -34,6 +34,9 @@ type env struct {
 	watched *watched
 	// through is the proxy by which drainer reaches the API server; nil for none.
 	through *faults.Proxy
+	// mounted is the token of a drainer behind a proxy, in a file; nil for one that
+	// lasts for the whole test.
+	mounted *mounted
 	// outcome is the result of a fault; nil for a test without one.
 	outcome *outcome
 	// since is when what is judged began; zero for all that the test has done.

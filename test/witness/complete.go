@@ -6,6 +6,10 @@ import (
 	"drainer.dev/drainer/test/await"
 )
 
+// unauthorized is the code of requests whose token the API server does not accept: the
+// audit log does not say whose they were.
+const unauthorized = "401"
+
 // Complete is what the record does not have yet: a request comes into the audit
 // log a moment after it was answered, and a watch shows a change a moment after
 // it was made.
@@ -13,7 +17,7 @@ func (r *Record) Complete(processes []Process) error {
 	for _, p := range processes {
 		counted, logged := 0, 0
 		for code, n := range p.Counted {
-			if code != "error" {
+			if code != "error" && code != unauthorized {
 				counted += n
 			}
 		}

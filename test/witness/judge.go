@@ -205,7 +205,8 @@ func (t *trial) isDrainer(q *cluster.AuditEvent) bool {
 // compare compares what the process counted with the answers in the audit log.
 // The API server may have answered a request for whose answer drainer did not
 // wait, or whose answer did not arrive: that counts as an error. So does a
-// request that the API server never received.
+// request that the API server never received. Only the
+// process knows how many requests were rejected because of their token.
 func (t *trial) compare(answers map[string]int) {
 	if t.Counted == nil {
 		return
@@ -216,7 +217,7 @@ func (t *trial) compare(answers map[string]int) {
 		unanswered -= surplus
 		answers[code] -= surplus
 	}
-	answers["error"] = t.Counted["error"]
+	answers["error"], answers[unauthorized] = t.Counted["error"], t.Counted[unauthorized]
 	for _, code := range slices.Sorted(maps.Keys(answers)) {
 		for range answers[code] {
 			t.checker.Answered(code)
