@@ -183,6 +183,7 @@ func TestStatusEdited(t *testing.T) {
 		"more blockers":         {Request: "r", StartedAt: &at, MoreBlockers: many},
 		"one deletion":          {Request: "r", StartedAt: &at, Deletions: []Deletions{{Budget: strings.Repeat("b", MaxStatusBytes), Count: 3}}},
 		"pool and reason":       {Request: "r", StartedAt: &at, Pool: strings.Repeat("p", MaxStatusBytes), Reason: strings.Repeat("x", MaxStatusBytes)},
+		"volumes":               {Request: "r", StartedAt: &at, Volumes: &Volumes{Attached: 2, Since: at, Message: strings.Repeat("<", MaxStatusBytes)}},
 		"request and phase":     {Request: strings.Repeat("r", MaxStatusBytes), StartedAt: &at, Phase: Phase(strings.Repeat("x", MaxStatusBytes))},
 		"what JSON writes long": {Request: strings.Repeat("<", MaxIDBytes), StartedAt: &at, Phase: Phase(strings.Repeat("\x01", MaxStatusBytes))},
 	} {
@@ -197,6 +198,9 @@ func TestStatusEdited(t *testing.T) {
 			if n := len(s.Deletions); n > 0 && (len(got.Deletions) != 1 || got.Deletions[0].Count != 3) {
 				t.Errorf("read back the deletions %+v", got.Deletions)
 			}
+			if v := got.Volumes; s.Volumes != nil && (v == nil || v.Attached != 2 || !v.Since.Equal(at)) {
+				t.Errorf("read back the volumes %+v", v)
+			}
 		})
 	}
 }
@@ -208,12 +212,12 @@ func TestStatusYears(t *testing.T) {
 		"9999-12-31T23:59:59-10:00": "9999-12-31T23:59:59Z",
 		"2030-01-31T23:59:59-10:00": "2030-02-01T09:59:59Z",
 	} {
-		s, err := ParseStatus(`{"version":1,"startedAt":"` + text + `","blockers":[{"since":"` + text + `"}],"moreBlockers":[{"since":"` + text + `"}]}`)
+		s, err := ParseStatus(`{"version":1,"startedAt":"` + text + `","blockers":[{"since":"` + text + `"}],"moreBlockers":[{"since":"` + text + `"}],"volumes":{"since":"` + text + `"}}`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if written := s.Format(); strings.Count(written, want) != 3 {
-			t.Errorf("%s is written as %s, want %s three times", text, written, want)
+		if written := s.Format(); strings.Count(written, want) != 4 {
+			t.Errorf("%s is written as %s, want %s four times", text, written, want)
 		}
 	}
 }

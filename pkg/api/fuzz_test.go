@@ -97,6 +97,7 @@ func seedStatus(f *testing.F) {
 			MoreBlockers: []MoreBlockers{{Reason: "webhook", Count: 7, Since: at}}, Warnings: []string{"ignored"},
 		},
 		{Request: "r", Phase: Drained, FinishedAt: &at, Result: "drained", Deletions: []Deletions{{Budget: "ns/b", Count: 1}, {Budget: "ns/c", Count: 2}}},
+		{Request: "r", Phase: Draining, Reason: "volume", Volumes: &Volumes{Attached: 2, Since: at, Message: "pv-1"}},
 		{Request: "r", Phase: DryRun, Verdicts: &Verdicts{At: &at, Admitted: 1, Refused: 2, Held: 3}},
 	} {
 		f.Add(s.Format())

@@ -49,6 +49,10 @@ type Status struct {
 	// progress.
 	IdleSince *time.Time `json:"idleSince,omitempty"`
 	Pods      PodCounts  `json:"pods"`
+	// Volumes are those that are still attached to the node although its pods are
+	// gone, if the drain waits for them. A node that was Drained while it was
+	// unreachable keeps them.
+	Volumes *Volumes `json:"volumes,omitempty"`
 	// Blockers are the pods that block the drain, oldest first, at most
 	// MaxBlockers.
 	Blockers []Blocker `json:"blockers,omitempty"`
@@ -82,6 +86,16 @@ type PodCounts struct {
 	// Unconfirmed pods are terminating, past their grace period, on a node that has
 	// been unreachable for so long that they are not waited for.
 	Unconfirmed int `json:"unconfirmed,omitempty"`
+}
+
+// Volumes are volumes that are attached to a node.
+type Volumes struct {
+	// Attached is how many; 0 if that is not known.
+	Attached int `json:"attached"`
+	// Since is when the drain began to wait for them.
+	Since time.Time `json:"since"`
+	// Message says more, for people.
+	Message string `json:"message,omitempty"`
 }
 
 // Verdicts are the results of a dry run for a node's pods. Each verdict is
@@ -177,6 +191,11 @@ func (s Status) Format() string {
 		s.Verdicts = &verdicts
 	}
 	s.ReleasedAt = wholeSecond(s.ReleasedAt)
+	if s.Volumes != nil {
+		volumes := *s.Volumes
+		volumes.Since = writable(volumes.Since)
+		s.Volumes = &volumes
+	}
 	s.Blockers, s.MoreBlockers = slices.Clone(s.Blockers), slices.Clone(s.MoreBlockers)
 	for len(s.Blockers) > MaxBlockers {
 		s.countLast()
@@ -209,6 +228,9 @@ func (s *Status) shorten() {
 	}
 	switch {
 	case messages:
+	case s.Volumes != nil && s.Volumes.Message != "":
+		// Format has made a copy.
+		s.Volumes.Message = ""
 	case len(s.Warnings) > 0:
 		s.Warnings = nil
 	case len(s.CannotFinish) > 1:

@@ -34,6 +34,7 @@ func detail(r *row, node *corev1.Node, now time.Time, width int) []string {
 		field("Finished", ago(s.FinishedAt, now))
 		field("Idle", span(s.IdleSince, now))
 		field("Pods", r.pods())
+		field("Volumes", r.volumes(now))
 		field("ETA", r.longETA(now))
 	}
 	lines = append(lines, wrap(cmp.Or(r.message(), "-"), "  ", width)...)
@@ -76,6 +77,20 @@ func (r *row) pods() string {
 		text += fmt.Sprintf("; %d unconfirmed", p.Unconfirmed)
 	}
 	return text
+}
+
+// volumes says how many volumes are still attached, and since when the drain waits
+// for them.
+func (r *row) volumes(now time.Time) string {
+	v := r.Status.Volumes
+	switch {
+	case v == nil:
+		return ""
+	case v.Attached == 0:
+		return "not known, for " + age(&v.Since, now)
+	default:
+		return fmt.Sprintf("%d still attached, for %s", v.Attached, age(&v.Since, now))
+	}
 }
 
 // fixOf is how to let a pod leave: in drainer's own words, which know more of the

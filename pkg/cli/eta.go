@@ -16,7 +16,7 @@ func remaining(s *api.Status, now time.Time) (time.Duration, bool) {
 	if s == nil || s.Phase != api.Draining || s.StartedAt == nil || s.Verdicts != nil || s.Result != "" {
 		return 0, false
 	}
-	if s.IdleSince != nil || len(s.CannotFinish) > 0 || s.Pods.Gone == 0 {
+	if s.IdleSince != nil || len(s.CannotFinish) > 0 || s.Pods.Gone == 0 || s.Volumes != nil {
 		return 0, false
 	}
 	took := now.Sub(*s.StartedAt) - time.Duration(s.PausedSeconds)*time.Second

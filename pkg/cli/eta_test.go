@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -26,6 +29,7 @@ func TestRemaining(t *testing.T) {
 		"the clocks differ":        {func(s *api.Status) { s.StartedAt = before(-time.Minute) }, 0, false},
 		"paused all the time":      {func(s *api.Status) { s.PausedSeconds = 3600 }, 0, false},
 		"a dry run":                {func(s *api.Status) { s.Verdicts = &api.Verdicts{} }, 0, false},
+		"volumes are attached":     {func(s *api.Status) { s.Volumes = &api.Volumes{Attached: 1} }, 0, false},
 		"drained and drains again": {func(s *api.Status) { s.Result = "drained" }, 0, false},
 		"queued":                   {func(s *api.Status) { s.Phase = api.Queued }, 0, false},
 		"blocked":                  {func(s *api.Status) { s.Phase = api.Blocked }, 0, false},
@@ -42,5 +46,25 @@ func TestRemaining(t *testing.T) {
 	}
 	if _, known := remaining(nil, noon); known {
 		t.Error("without a status there is an estimate")
+	}
+}
+
+// TestDetailVolumes: a node's details say how many volumes its drain waits for.
+func TestDetailVolumes(t *testing.T) {
+	for want, v := range map[string]*api.Volumes{
+		"":                                    nil,
+		"Volumes:   2 still attached, for 3m": {Attached: 2, Since: *before(3 * time.Minute)},
+		"Volumes:   not known, for 10s":       {Since: *before(10 * time.Second)},
+	} {
+		r := &row{Node: "n", Status: &api.Status{Phase: api.Draining, Volumes: v}}
+		said := ""
+		for _, line := range detail(r, &corev1.Node{}, noon, 0) {
+			if strings.HasPrefix(line, "Volumes:") {
+				said = line
+			}
+		}
+		if said != want {
+			t.Errorf("of %+v it is said %q, want %q", v, said, want)
+		}
 	}
 }

@@ -114,6 +114,11 @@ type DrainerConfiguration struct {
 	// whose condition Ready is Unknown: nothing there ends its pods, or confirms that
 	// they have ended.
 	Unreachable Unreachable `json:"unreachable"`
+	// waitForVolumeDetach reports a node Drained only once the volumes of the pods that
+	// have left are detached from it: while it has VolumeAttachments other than those of
+	// pods that stay, the drain waits for them, and says so. drainer's role has to allow it
+	// to list VolumeAttachments and to get PersistentVolumes.
+	WaitForVolumeDetach bool `json:"waitForVolumeDetach"`
 
 	// eviction limits evictions.
 	Eviction EvictionConfiguration `json:"eviction"`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -165,14 +166,18 @@ func (c *Controller) release(ctx context.Context, n *plan.Node) error {
 // confirm asks the API server itself once more, and reports Drained if no
 // target is there and the Node has not changed since the plan.
 func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
-	pods, err := c.podsOn(ctx, n.Node.Name)
+	list, err := c.readPods(ctx, c.Nodes, n.Node.Name, "")
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now, pods := time.Now(), c.podsOf(list)
 	unconfirmed, drained := c.Config.IsDrained(n.Node, pods, c.around(n.Node), now)
 	if !drained {
 		c.learned(plan.NodeNotDrained{Node: n.Node.UID, At: now})
+		return nil
+	}
+	if !c.Config.VolumesSettled(n.Node, &n.Memory.Volumes, now) {
+		c.learnedOf(n.Node.UID, plan.NodeEmpty{Node: n.Node.UID, Request: n.Request.ID, Staying: c.claimsOf(list, pods, n.Node), At: now})
 		return nil
 	}
 	report := n.Report().Done(now, unconfirmed)
@@ -195,6 +200,14 @@ func (c *Controller) podsOn(ctx context.Context, node string) ([]*plan.Pod, erro
 
 // listPods lists the pods of a node as they were at the version or later.
 func (c *Controller) listPods(ctx context.Context, client kubernetes.Interface, node, version string) ([]*plan.Pod, error) {
+	list, err := c.readPods(ctx, client, node, version)
+	if err != nil {
+		return nil, err
+	}
+	return c.podsOf(list), nil
+}
+
+func (c *Controller) readPods(ctx context.Context, client kubernetes.Interface, node, version string) (*corev1.PodList, error) {
 	list, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
 		ResourceVersion: version,
 		FieldSelector:   fields.OneTermEqualSelector("spec.nodeName", node).String(),
@@ -202,11 +215,15 @@ func (c *Controller) listPods(ctx context.Context, client kubernetes.Interface, 
 	if err != nil {
 		return nil, fmt.Errorf("listing the pods of node %s: %w", node, err)
 	}
+	return list, nil
+}
+
+func (c *Controller) podsOf(list *corev1.PodList) []*plan.Pod {
 	pods := make([]*plan.Pod, len(list.Items))
 	for i := range list.Items {
 		pods[i] = c.Config.Rules.PodOf(&list.Items[i])
 	}
-	return pods, nil
+	return pods
 }
 
 // read reads a node if the cache does not show our write of the version. If the

@@ -29,6 +29,7 @@ const (
 	releaseTask
 	judgeTask
 	foreseeTask
+	volumesTask
 	markTask
 	podTask
 	budgetTask
@@ -134,6 +135,9 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 			c.sendTask(task{kind: nodeTask, node: n.Node.UID})
 		}
 	}
+	if p.ListVolumes {
+		c.sendTask(task{kind: volumesTask})
+	}
 	c.View.Watch(watch)
 	for _, m := range p.Marks {
 		c.sendTask(task{kind: markTask, node: m.Node.UID})
@@ -225,6 +229,8 @@ func (c *Controller) runTask(ctx context.Context, t task) (progress, error) {
 		return c.foresee(ctx, t)
 	case markTask:
 		return c.mark(ctx, t)
+	case volumesTask:
+		return c.listVolumes(ctx)
 	default:
 		return c.reconcile(ctx, t)
 	}

@@ -134,6 +134,7 @@ func TestPlans(t *testing.T) {
 		released.Phase, released.Release = "", true
 		busy := draining("busy", 70)
 		busy.Memory.Returns = map[types.UID]plan.Return{"a": {Count: 2}, "b": {Count: 7}, "c": {Count: 1}}
+		busy.Facts.Status.Volumes = &api.Volumes{Attached: 2}
 		m := New("v", "c")
 		// Of 70 pods those from the fifth minute on are stuck: 65.
 		m.RegisterPlans(plansOf(busy, done, queued, released), 5*time.Minute)
@@ -144,7 +145,7 @@ func TestPlans(t *testing.T) {
 			`drainer_queued_nodes{reason="slot"} 1`, `drainer_queued_nodes{reason="not_before"} 0`,
 			`drainer_node_pods{node="busy",state="blocked"} 70`, `drainer_node_pods{node="busy",state="gone"} 2`,
 			`drainer_stuck_pods{node="busy",reason="budget_exhausted"} 65`, `drainer_stuck_pods{node="busy",reason="finalizer"} 0`,
-			`drainer_stuck_pods_omitted 15`, `drainer_node_pod_returns{node="busy"} 7`,
+			`drainer_stuck_pods_omitted 15`, `drainer_node_pod_returns{node="busy"} 7`, `drainer_node_attached_volumes{node="busy"} 2`,
 			// A phase for every node with a request, and each phase of it.
 			`drainer_node_phase{node="busy",phase="Blocked"} 1`, `drainer_node_phase{node="busy",phase="Drained"} 0`,
 			`drainer_node_phase{node="done",phase="Drained"} 1`, `drainer_node_phase{node="queued",phase="Queued"} 1`,

@@ -27,6 +27,8 @@ var (
 		[]string{"node"}, nil)
 	stuckPods = prometheus.NewDesc("drainer_stuck_pods",
 		"Pods of a node that have been blocked, or overdue in terminating, for longer than --stuck-after, by reason.", []string{"node", "reason"}, nil)
+	attachedVolumes = prometheus.NewDesc("drainer_node_attached_volumes",
+		"Volumes that are still attached to a node whose pods are gone, and that its drain waits for.", []string{"node"}, nil)
 	nodesByPhase = prometheus.NewDesc("drainer_nodes",
 		"Nodes with a drain request, by phase.", []string{"phase"}, nil)
 	unfinishable = prometheus.NewDesc("drainer_unfinishable_drains",
@@ -46,7 +48,7 @@ func (m *Metrics) RegisterPlans(newest func() map[types.UID]plan.NodePlan, stuck
 // Describe implements prometheus.Collector.
 func (plans) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range slices.Concat(
-		[]*prometheus.Desc{nodePhase, nodePods, podReturns, stuckPods, nodesByPhase, unfinishable, queuedNodes, started}, blockerDescs,
+		[]*prometheus.Desc{nodePhase, nodePods, podReturns, stuckPods, attachedVolumes, nodesByPhase, unfinishable, queuedNodes, started}, blockerDescs,
 	) {
 		ch <- d
 	}
@@ -112,6 +114,11 @@ func (p plans) collectNode(ch chan<- prometheus.Metric, n *plan.NodePlan, now ti
 		most = max(most, r.Count)
 	}
 	ch <- gauge(podReturns, float64(most), name)
+	attached := 0
+	if v := n.Facts.Status.Volumes; v != nil {
+		attached = v.Attached
+	}
+	ch <- gauge(attachedVolumes, float64(attached), name)
 	byReason := map[plan.Reason]int{}
 	for i := range n.Pods {
 		if s := &n.Pods[i]; s.Stuck(now, p.stuckAfter) {

@@ -69,7 +69,9 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	plan.Uncordon = n.memory.released() && n.node.OwnCordon && len(api.HoldsOf(n.node.Annotations)) == 0 &&
 		p.Control.Paused == "" && plan.announcedRelease()
 	plan.Cordon = n.halted == "" && n.memory.working() && n.invalid == nil && !n.cordoned() && !p.Now.Before(n.memory.RecordonAt) && announced(plan)
-	plan.Confirm = !plan.Write && drained
+	if drained && !plan.Write {
+		plan.Confirm, plan.AwaitsVolumes = p.settleVolumes(n)
+	}
 	plan.Judge = !plan.Write && n.awaitsVerdicts() && p.Control.Paused == ""
 	if !plan.Acts() && !plan.Write {
 		plan.Memory.Trouble = ""
@@ -137,7 +139,9 @@ func (p *planner) followProgress(n *nodeWork) {
 	m := &n.memory
 	if n.listed && n.counts.Remaining() > 0 {
 		*m = m.reopened(p.Now)
+		m.Volumes = Volumes{}
 	}
+	p.followVolumes(n)
 	if !p.stalls(n) {
 		m.IdleSince = time.Time{}
 		return
@@ -173,7 +177,7 @@ func (p *planner) stalls(n *nodeWork) bool {
 		p.wakeAt(unread)
 		return !p.Now.Before(unread)
 	default:
-		return !n.active && n.counts.Remaining() > 0
+		return !n.active && n.counts.Remaining() > 0 || p.volumesStall(n)
 	}
 }
 
@@ -232,6 +236,9 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 		Queued:     n.queued,
 		InProgress: corev1.ConditionFalse, Drained: corev1.ConditionFalse,
 	}
+	if n.memory.working() {
+		r.Status.Volumes = n.memory.Volumes.status()
+	}
 	if run := n.memory.DryRun; run != nil {
 		r.Status.Verdicts, r.Status.Pods = &run.Verdicts, run.counts()
 	}
@@ -261,7 +268,8 @@ func timePointer(t time.Time) *time.Time {
 	return &t
 }
 
-func counted(c api.PodCounts) string {
+func counted(s *api.Status) string {
+	c := s.Pods
 	text := fmt.Sprintf("%d of %d pods gone", c.Gone, c.Gone+c.Present())
 	if c.Terminating > 0 {
 		text += fmt.Sprintf(", %d terminating", c.Terminating)
@@ -272,7 +280,7 @@ func counted(c api.PodCounts) string {
 	if c.Unconfirmed > 0 {
 		text += ", " + unconfirmedText(c.Unconfirmed)
 	}
-	if c.Remaining() == 0 {
+	if c.Remaining() == 0 && s.Volumes == nil {
 		text += ", checking that no other pod arrives"
 	}
 	return text

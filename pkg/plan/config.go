@@ -47,6 +47,9 @@ type Config struct {
 	// IgnoreUnreachableAfter is how long a node must have been unreachable for pods
 	// past their grace period not to be waited for; 0 to wait in any case.
 	IgnoreUnreachableAfter time.Duration
+	// WaitForVolumeDetach keeps nodes from being Drained while volumes of pods that
+	// have left are attached.
+	WaitForVolumeDetach bool
 	// BarePods is what to do with pods that have no controller.
 	BarePods BarePods
 	// EmptyDir is what to do with pods that have an emptyDir volume.

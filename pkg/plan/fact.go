@@ -107,7 +107,13 @@ func (m *Memory) Apply(fact Fact) []Event {
 	case NodeForeseen:
 		m.node(f.Node, func(n NodeMemory) NodeMemory { return n.foreseen(f) })
 	case NodeNotDrained:
-		m.node(f.Node, func(n NodeMemory) NodeMemory { n.RetryConfirmAt = f.At.Add(confirmInterval); return n })
+		m.node(f.Node, func(n NodeMemory) NodeMemory { return n.notDrained(f) })
+	case NodeEmpty:
+		m.node(f.Node, func(n NodeMemory) NodeMemory { return n.emptied(f) })
+	case NodeVolumes:
+		m.node(f.Node, func(n NodeMemory) NodeMemory { return n.volumesFound(f) })
+	case VolumesListed:
+		m.listVolumesAt = f.restAfter()
 	case NodeTrouble:
 		m.node(f.Node, func(n NodeMemory) NodeMemory { n.Trouble = f.Text; return n })
 	case MarksWritten:
@@ -197,6 +203,12 @@ func (n NodeMemory) returned(controller types.UID, pod *PodMemory) NodeMemory {
 	}
 	returns[controller] = returns[controller].evicted(pod)
 	n.Returns = returns
+	return n
+}
+
+// notDrained is n once its node was found to have a target.
+func (n NodeMemory) notDrained(f NodeNotDrained) NodeMemory {
+	n.RetryConfirmAt, n.Volumes = f.At.Add(confirmInterval), Volumes{}
 	return n
 }
 

@@ -27,6 +27,8 @@ type Memory struct {
 	latchedRules map[string]bool
 	// lists are the entries of the newest list of each node's pods.
 	lists map[string]entryList
+	// listVolumesAt is when attachments may be listed again.
+	listVolumesAt time.Time
 	// leaving are the entries of pods that are gone and whose eviction is still
 	// being sent: its answer is counted first.
 	leaving map[types.UID]*Entry

@@ -85,6 +85,7 @@ func (n *NodePlan) report() Report {
 	worst := blockers(n.Pods, n.words.now)
 	r.Status.Blockers, r.Status.MoreBlockers = worst.listed(), worst.more()
 	r.Status.Reason = worst.reason()
+	n.sayVolumes(&r.Status)
 	if run := n.Memory.DryRun; run != nil {
 		r.Status.Blockers, r.Status.MoreBlockers = run.Kept, run.More
 	}
@@ -144,6 +145,9 @@ func drainedMessage(s *api.Status) string {
 	if deleted := deletionsText(s.Deletions); deleted != "" {
 		text += "; " + deleted
 	}
+	if s.Volumes != nil {
+		text += "; " + unawaitedText(s.Volumes)
+	}
 	return text
 }
 
@@ -182,7 +186,10 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 		parts = append(parts, "reading the node's pods (if this takes long, see the log)")
 	}
 	if w.listed {
-		parts = append(parts, counted(status.Pods))
+		parts = append(parts, counted(status))
+	}
+	if v := status.Volumes; v != nil {
+		parts = append(parts, v.Message+lasting(w.now.Sub(v.Since)))
 	}
 	if deleted := deletionsText(status.Deletions); deleted != "" {
 		parts = append(parts, deleted)

@@ -68,6 +68,9 @@ type NodeMemory struct {
 	// Conflict says which conditions of the Node others own, so that they are not
 	// written; empty if none.
 	Conflict string
+	// Volumes is what is known of volumes once the targets are gone. Since and
+	// Attached are durable.
+	Volumes Volumes
 	// Foreseen are the pods of which the last list of a waiting node's found that
 	// they could not leave, ForeseenAt is when that was made.
 	Foreseen   []*Entry
@@ -192,6 +195,9 @@ func restore(node *Node, status api.Status) NodeMemory {
 		Result:      Result(status.Result),
 		HeldSlot:    heldSlot(node, status),
 		restored:    r,
+	}
+	if v := status.Volumes; v != nil {
+		memory.Volumes.Since, memory.Volumes.Attached = v.Since, v.Attached
 	}
 	memory.ToldUnfinishable = len(status.CannotFinish) > 0
 	if status.Verdicts != nil {

@@ -28,6 +28,8 @@ type Plan struct {
 	Budgets map[types.UID]BudgetMemory
 	// Lookups are the pods to look up at the API server.
 	Lookups []*Pod
+	// ListVolumes says that what is attached to nodes has to be listed now.
+	ListVolumes bool
 	// HandOver is drainer's own pod if it is the last on its node: another
 	// replica is to be found that takes over and evicts it; nil otherwise.
 	HandOver *Pod
@@ -72,6 +74,9 @@ type NodePlan struct {
 	Uncordon bool
 	// Confirm says that the node looks drained: a live list decides.
 	Confirm bool
+	// AwaitsVolumes says that the pods are gone, and that a list is missing of what is
+	// still attached to the node.
+	AwaitsVolumes bool
 	// Judge says that the pods of a dry run have to be judged.
 	Judge bool
 	// Read says that the node has to be read: our last write does not show.
@@ -141,6 +146,7 @@ func Make(s *Snapshot) Plan {
 	for _, n := range p.released {
 		plan.Nodes = append(plan.Nodes, p.letGo(n))
 	}
+	plan.ListVolumes = p.listsVolumes(plan.Nodes)
 	plan.MarkStates, plan.Marks = p.marks()
 	slices.SortFunc(plan.Nodes, func(a, b NodePlan) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
 	plan.Wake = p.wake

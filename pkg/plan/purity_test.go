@@ -17,7 +17,7 @@ import (
 // allowed are the packages that this one may import.
 var allowed = []string{
 	"drainer.dev/drainer/pkg/api",
-	"k8s.io/api/core/v1", "k8s.io/api/policy/v1",
+	"k8s.io/api/core/v1", "k8s.io/api/policy/v1", "k8s.io/api/storage/v1",
 	"k8s.io/apimachinery/pkg/api/errors", "k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apimachinery/pkg/labels",
 	"k8s.io/apimachinery/pkg/selection", "k8s.io/apimachinery/pkg/types", "k8s.io/apimachinery/pkg/util/intstr",
 	"cmp", "encoding/json", "errors", "fmt", "hash/fnv", "maps", "net/http", "slices", "strconv", "strings", "time",

@@ -44,6 +44,10 @@ const (
 	NodeUnreachable Reason = "node_unreachable"
 )
 
+// Volume is the reason of a drain whose pods are gone, and whose volumes are still
+// attached to the node.
+const Volume Reason = "volume"
+
 // BlockedReasons lists every reason of a blocked pod.
 func BlockedReasons() []Reason {
 	return []Reason{

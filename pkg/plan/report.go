@@ -28,6 +28,12 @@ func (r Report) Done(at time.Time, unconfirmed int) Report {
 	r.Status.Phase, r.Status.FinishedAt = api.Drained, &at
 	r.InProgress, r.Drained = corev1.ConditionFalse, corev1.ConditionTrue
 	r.Status.Result = string(resultOf(Result(r.Status.Result), api.Drained))
+	if r.Status.Reason == string(Volume) {
+		r.Status.Reason = ""
+	}
+	if v := r.Status.Volumes; v != nil {
+		r.Status.Volumes = &api.Volumes{Attached: v.Attached, Since: v.Since}
+	}
 	r.Message = drainedMessage(&r.Status)
 	return r
 }

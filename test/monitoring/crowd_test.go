@@ -27,7 +27,10 @@ func crowdOf(nodes int, now time.Time) map[types.UID]plan.NodePlan {
 				Request: "r", StartedAt: now.Add(-time.Duration(i) * time.Minute),
 				Returns: map[types.UID]plan.Return{"controller": {Count: (i + now.Second()) % 6}},
 			},
-			Facts: plan.Report{Status: api.Status{Pods: api.PodCounts{Blocked: 20, Eligible: (i + 20*now.Second()) % nodes, Terminating: 2, Gone: 1 + i}}},
+			Facts: plan.Report{Status: api.Status{
+				Pods:    api.PodCounts{Blocked: 20, Eligible: (i + 20*now.Second()) % nodes, Terminating: 2, Gone: 1 + i},
+				Volumes: &api.Volumes{Attached: (i + now.Second()) % 3},
+			}},
 		}
 		since := now
 		if i%10 > 0 {

@@ -16,7 +16,7 @@ func mutants() []mutant {
 		node, plan, probe        = "pkg/plan/node.go", "pkg/plan/plan.go", "pkg/plan/probe.go"
 		outbox, load, lookup     = "pkg/plan/outbox.go", "pkg/plan/load.go", "pkg/drain/lookup.go"
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
-		dryRun                   = "pkg/plan/dryrun.go"
+		dryRun, volume           = "pkg/plan/dryrun.go", "pkg/plan/volume.go"
 	)
 	return []mutant{
 		{"a waiting node counts pods that its budget can lack", "pkg/plan/foresee.go", "s.stranded > s.budgets[0].spare()", "true"},
@@ -68,6 +68,14 @@ func mutants() []mutant {
 		{"a dry run is asked about before it is announced", conclude, "plan.Judge = !plan.Write && n.awaitsVerdicts()", "plan.Judge = n.awaitsVerdicts()"},
 		{"a dry run evicts", "pkg/drain/eviction.go", "		if dryRun {\n", "		if false {\n"},
 		{"all dry runs are under way at once", "pkg/drain/judge.go", "	if !c.judging.TryLock() {\n		return later, nil\n	}\n	defer c.judging.Unlock()\n", ""},
+		{"a node is drained with its volumes", volume, "!v.Since.IsZero() && c.ignoresUnreachable(node, now)", "!v.Since.IsZero()"},
+		{"a list of volumes from before counts", volume, "	case f.Began.Before(v.GoneAt):\n		return n\n", ""},
+		{"volumes found detached stay so", fact, "n.RetryConfirmAt, n.Volumes = f.At.Add(confirmInterval), Volumes{}", "n.RetryConfirmAt = f.At.Add(confirmInterval)"},
+		{"volumes of pods that stay are waited for", "pkg/drain/volumes.go", "if !c.Config.IsTarget(pod, around) {", "if false {"},
+		{"volumes are listed at every plan", volume, "return now.Add(min(max(now.Sub(v.Since)/4,", "return now.Add(0*min(max(now.Sub(v.Since)/4,"},
+		{"lists of volumes do not rest", volume, "	p.wakeAt(at)\n	return !p.Now.Before(at)\n}\n\n// volumesStall", "	p.wakeAt(at)\n	return true\n}\n\n// volumesStall"},
+		{"since when volumes are waited for is forgotten in a restart", nodeMemory, "	if v := status.Volumes; v != nil {", "	if v := status.Volumes; false {"},
+		{"a drain that waits for volumes never stalls", conclude, " || p.volumesStall(n)\n", "\n"},
 		{"a suspended leader acts", "pkg/leader/lease.go", " && now.Round(0).Before(until.Round(0))", ""},
 	}
 }

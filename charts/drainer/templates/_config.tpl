@@ -26,6 +26,7 @@ neverDelete:
   namespaces: {{ toJson $v.drain.neverDeleteNamespaces }}
 stuckAfter: {{ $v.drain.stuckAfter }}
 settle: {{ $v.drain.settle }}
+waitForVolumeDetach: {{ $v.drain.waitForVolumeDetach }}
 eviction:
   qps: {{ $v.eviction.qps }}
   burst: {{ int64 $v.eviction.burst }}

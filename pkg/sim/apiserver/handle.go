@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,8 +26,10 @@ import (
 
 // The resources that the server stores and the model does not act on.
 const (
-	Leases sim.Resource = "leases"
-	Events sim.Resource = "events"
+	Leases            sim.Resource = "leases"
+	Events            sim.Resource = "events"
+	VolumeAttachments sim.Resource = "volumeattachments"
+	PersistentVolumes sim.Resource = "persistentvolumes"
 )
 
 // kind is what the server knows of a resource.
@@ -36,14 +39,16 @@ type kind struct {
 }
 
 var kinds = map[sim.Resource]kind{
-	sim.Nodes:      kindOf("v1", "Node", func() sim.Object { return &corev1.Node{} }),
-	sim.Pods:       kindOf("v1", "Pod", func() sim.Object { return &corev1.Pod{} }),
-	sim.Budgets:    kindOf("policy/v1", "PodDisruptionBudget", func() sim.Object { return &policyv1.PodDisruptionBudget{} }),
-	sim.DaemonSets: kindOf("apps/v1", "DaemonSet", func() sim.Object { return &appsv1.DaemonSet{} }),
-	sim.ConfigMaps: kindOf("v1", "ConfigMap", func() sim.Object { return &corev1.ConfigMap{} }),
-	sim.Namespaces: kindOf("v1", "Namespace", func() sim.Object { return &corev1.Namespace{} }),
-	Leases:         kindOf("coordination.k8s.io/v1", "Lease", func() sim.Object { return &coordinationv1.Lease{} }),
-	Events:         kindOf("events.k8s.io/v1", "Event", func() sim.Object { return &eventsv1.Event{} }),
+	sim.Nodes:         kindOf("v1", "Node", func() sim.Object { return &corev1.Node{} }),
+	sim.Pods:          kindOf("v1", "Pod", func() sim.Object { return &corev1.Pod{} }),
+	sim.Budgets:       kindOf("policy/v1", "PodDisruptionBudget", func() sim.Object { return &policyv1.PodDisruptionBudget{} }),
+	sim.DaemonSets:    kindOf("apps/v1", "DaemonSet", func() sim.Object { return &appsv1.DaemonSet{} }),
+	sim.ConfigMaps:    kindOf("v1", "ConfigMap", func() sim.Object { return &corev1.ConfigMap{} }),
+	sim.Namespaces:    kindOf("v1", "Namespace", func() sim.Object { return &corev1.Namespace{} }),
+	Leases:            kindOf("coordination.k8s.io/v1", "Lease", func() sim.Object { return &coordinationv1.Lease{} }),
+	Events:            kindOf("events.k8s.io/v1", "Event", func() sim.Object { return &eventsv1.Event{} }),
+	VolumeAttachments: kindOf("storage.k8s.io/v1", "VolumeAttachment", func() sim.Object { return &storagev1.VolumeAttachment{} }),
+	PersistentVolumes: kindOf("v1", "PersistentVolume", func() sim.Object { return &corev1.PersistentVolume{} }),
 }
 
 func kindOf(version, name string, blank func() sim.Object) kind {

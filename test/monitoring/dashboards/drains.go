@@ -132,6 +132,9 @@ func drainsBlockers() []Panel {
 		graph("Pods that come back", "How often pods of the same controller have come back to a node and been evicted again, of the 15 nodes with the most in the time shown.", "short",
 			query(`max by (cluster, node) (drainer_node_pod_returns{$target}) > 0 and on (cluster, node) topk(15, `+
 				`max by (cluster, node) (max_over_time(drainer_node_pod_returns{$target}[$__range] @ end())))`, "{{cluster}} {{node}}")).size(12, 8).runbooks("DrainerPodReturning"),
+		graph("Attached volumes", "Volumes that are still attached to nodes whose pods are gone, and that the drain waits for (waitForVolumeDetach), of the 15 nodes with the most in the time shown.", "short",
+			query(`max by (cluster, node) (drainer_node_attached_volumes{$target}) > 0 and on (cluster, node) topk(15, `+
+				`max by (cluster, node) (max_over_time(drainer_node_attached_volumes{$target}[$__range] @ end())))`, "{{cluster}} {{node}}")).size(12, 8).runbooks("DrainerNodeBlocked"),
 	}
 }
 

@@ -3,8 +3,36 @@ package chart
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
+
+// TestWaitForVolumeDetach: the permissions to look at volumes are granted with
+// drain.waitForVolumeDetach and only then, and drainer knows of it.
+func TestWaitForVolumeDetach(t *testing.T) {
+	t.Parallel()
+	want := []any{
+		map[string]any{"apiGroups": []any{"storage.k8s.io"}, "resources": []any{"volumeattachments"}, "verbs": []any{"list"}},
+		map[string]any{"apiGroups": []any{""}, "resources": []any{"persistentvolumes"}, "verbs": []any{"get"}},
+	}
+	for values, waits := range map[string]bool{"{}": false, "drain: {waitForVolumeDetach: true}": true} {
+		rules, _ := at(render(t, values).find(t, "ClusterRole", ""), "rules").([]any)
+		var granted []any
+		for _, rule := range rules {
+			for _, resource := range rule.(map[string]any)["resources"].([]any) {
+				if name := resource.(string); strings.Contains(name, "volume") || strings.Contains(name, "*") {
+					granted = append(granted, rule)
+				}
+			}
+		}
+		if waits != reflect.DeepEqual(granted, want) || !waits && len(granted) > 0 {
+			t.Errorf("with %s the rules about volumes are %v", values, granted)
+		}
+		if got := effective(t, renderedArgs(t, values)...)["waitForVolumeDetach"]; got != waits {
+			t.Errorf("with %s waitForVolumeDetach is %v", values, got)
+		}
+	}
+}
 
 // TestAllowDelete: the permission to delete pods, and to delete nothing else, is
 // granted with drain.allowDelete and only then, and drainer knows of it.
