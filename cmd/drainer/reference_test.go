@@ -75,7 +75,7 @@ func TestReferenceMetrics(t *testing.T) {
 	m := metrics.New("v", "c")
 	m.RegisterClient()
 	m.NewQueues()
-	m.RegisterPlans(nil, 0)
+	m.RegisterPlans(nil, 0, false)
 	m.RegisterControl(nil)
 	m.RegisterMarks(nil)
 	described := describe(m)

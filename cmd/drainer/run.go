@@ -79,7 +79,7 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 		return err
 	}
 	d := &daemon{options: o, clients: clients, metrics: m, queues: m.NewQueues(), identity: identity, evictionVersion: evictionVersion, fail: fail}
-	m.RegisterPlans(d.plans, o.StuckAfter.Duration)
+	m.RegisterPlans(d.plans, o.StuckAfter.Duration, o.PoolLabel != "")
 	m.RegisterControl(d.control)
 	m.RegisterMarks(d.marks)
 	if !o.Elects() {

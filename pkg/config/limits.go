@@ -36,6 +36,9 @@ func (v *validator) limits(c *DrainerConfiguration) {
 			named[c.Pools[i].Name] = i
 		}
 	}
+	if c.PoolLabel != "" {
+		v.label("poolLabel", c.PoolLabel, "eks.amazonaws.com/nodegroup")
+	}
 	for i := range c.Groups {
 		v.group(fmt.Sprintf("groups[%d]", i), &c.Groups[i])
 	}
@@ -61,13 +64,18 @@ func (v *validator) pool(path string, p *Pool, allowDelete bool) {
 }
 
 func (v *validator) group(path string, g *Group) {
-	if problems := validation.IsQualifiedName(g.Label); len(problems) > 0 {
-		v.bad(path+".label", g.Label, "expected the key of a label such as topology.kubernetes.io/zone: "+strings.Join(problems, "; "))
-	}
+	v.label(path+".label", g.Label, "topology.kubernetes.io/zone")
 	v.share(path+".maxDraining", g.MaxDraining)
 	v.atLeast(path+".maxGroups", g.MaxGroups, 0)
 	if g.MaxDraining == nil && g.MaxGroups == 0 {
 		v.bad(path+".maxGroups", g.MaxGroups, "expected a number of at least 1 where the limit of nodes in a group is not set")
+	}
+}
+
+// label validates the key of a label.
+func (v *validator) label(path, key, example string) {
+	if problems := validation.IsQualifiedName(key); len(problems) > 0 {
+		v.bad(path, key, "expected the key of a label such as "+example+": "+strings.Join(problems, "; "))
 	}
 }
 
@@ -137,7 +145,7 @@ func (c *DrainerConfiguration) groups() []plan.Group {
 
 // Selectors are what a valid configuration says about nodes by their labels.
 func (c *DrainerConfiguration) Selectors() plan.Selectors {
-	s := plan.Selectors{Served: selectorOf(c.NodeSelector), Ignored: selectorOf(c.IgnoreNodes)}
+	s := plan.Selectors{Served: selectorOf(c.NodeSelector), Ignored: selectorOf(c.IgnoreNodes), PoolLabel: c.PoolLabel}
 	for _, p := range c.Pools {
 		s.Pools = append(s.Pools, plan.PoolSelector{Name: p.Name, Nodes: selectorOf(p.NodeSelector)})
 	}

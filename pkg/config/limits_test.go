@@ -53,6 +53,8 @@ func TestValidateLimits(t *testing.T) {
 		"a pool, fewer than drained at once": {"pools: [{name: gpu, " + gpu + ", maxDraining: 3, maxUnavailable: 2}]\n", []string{"pools[0].maxUnavailable: Invalid value: \"2\": expected at least the pool's limit of nodes that are drained at once (3)"}},
 		"groups":                             {"groups: [{label: topology.kubernetes.io/zone, maxDraining: 30%, maxGroups: 1}, {label: rack, maxGroups: 2}]\n", nil},
 		"a group without label":              {"groups: [{maxGroups: 1}]\n", []string{"groups[0].label: Invalid value: \"\": expected the key of a label such as topology.kubernetes.io/zone"}},
+		"a label of pools":                   {"poolLabel: eks.amazonaws.com/nodegroup\n", nil},
+		"a label of pools with a value":      {"poolLabel: group=a\n", []string{"poolLabel: Invalid value: \"group=a\": expected the key of a label such as eks.amazonaws.com/nodegroup"}},
 		"a group without limit":              {"groups: [{label: zone}]\n", []string{"groups[0].maxGroups: Invalid value: 0: expected a number of at least 1"}},
 		"groups below 0":                     {"groups: [{label: zone, maxDraining: 1, maxGroups: -1}]\n", []string{"groups[0].maxGroups: Invalid value: -1"}},
 	} {
@@ -125,6 +127,29 @@ func TestPlanLimits(t *testing.T) {
 	none := config.Default("ns").Selectors()
 	if n := none.NodeOf(nodeWith(nil)); !n.Served || n.Ignored || n.Pool != "" {
 		t.Errorf("by default: %+v", n)
+	}
+}
+
+// TestPoolLabel: the label names the pool of a node that is in none of the pools, and
+// limits nothing.
+func TestPoolLabel(t *testing.T) {
+	const pools = "pools: [{name: gpu, nodeSelector: {matchLabels: {accelerator: gpu}}}]\n"
+	for name, test := range map[string]struct {
+		fields string
+		labels labels.Set
+		pool   string
+		want   string
+	}{
+		"in a pool":           {fields: "poolLabel: group\n" + pools, labels: labels.Set{"accelerator": "gpu", "group": "a"}, pool: "gpu", want: "gpu"},
+		"in none":             {fields: "poolLabel: group\n" + pools, labels: labels.Set{"group": "a"}, want: "a"},
+		"without the label":   {fields: "poolLabel: group\n" + pools},
+		"without the setting": {fields: pools, labels: labels.Set{"group": "a"}},
+	} {
+		c, _ := decoded(t, test.fields)
+		s := c.Selectors()
+		if n := s.NodeOf(nodeWith(test.labels)); n.Pool != test.pool || n.PoolName() != test.want {
+			t.Errorf("%s: the pool is %q, called %q; want %q, %q", name, n.Pool, n.PoolName(), test.pool, test.want)
+		}
 	}
 }
 

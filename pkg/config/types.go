@@ -48,6 +48,10 @@ type DrainerConfiguration struct {
 	// pools are settings for some of the nodes, in place of those of all nodes. A
 	// node is in the first pool that selects it.
 	Pools []Pool `json:"pools,omitempty"`
+	// poolLabel is the key of a label of Nodes, such as eks.amazonaws.com/nodegroup. With
+	// it, every metric of a node has the label pool: the name of its pool, or the value of
+	// this label for a node that is in no pool. The status says it, too. It limits nothing.
+	PoolLabel string `json:"poolLabel,omitempty"`
 	// groups limit the nodes that share the value of a label, such as a zone, and
 	// that are drained at once. Nodes without the label are one group. Every limit
 	// holds.

@@ -94,7 +94,7 @@ type process struct {
 func newProcess(identity string, transport *apiserver.Transport, f flags) *process {
 	p := &process{flags: f, identity: identity, transport: transport, metrics: metrics.New("test", "test")}
 	p.queues = p.metrics.NewQueues()
-	p.metrics.RegisterPlans(p.plans, stuckAfter)
+	p.metrics.RegisterPlans(p.plans, stuckAfter, false)
 	p.metrics.RegisterControl(p.control)
 	p.metrics.RegisterMarks(p.marks)
 	return p

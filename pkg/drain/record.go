@@ -38,7 +38,7 @@ type worstBlocker struct {
 func recordOf(e *plan.DrainEnded) record {
 	r := record{
 		Version: 1, Request: e.Request, RequestedBy: e.RequestedBy, RequestReason: e.Reason,
-		Node: e.Node.Name, UID: string(e.Node.UID), ProviderID: e.Node.ProviderID, Pool: e.Node.Pool,
+		Node: e.Node.Name, UID: string(e.Node.UID), ProviderID: e.Node.ProviderID, Pool: e.Node.PoolName(),
 		StartedAt: wholeSecond(e.StartedAt), EndedAt: wholeSecond(e.EndedAt),
 		Result: e.Result, ActiveSeconds: e.Took.Round(time.Millisecond).Seconds(), PodsGone: e.Gone, Deletions: e.Deletions,
 	}

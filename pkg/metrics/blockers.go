@@ -22,8 +22,6 @@ const (
 // The label of a namespace is pod_namespace: Prometheus adds the label
 // namespace to targets, with the namespace that drainer runs in.
 var (
-	stuckSeconds = prometheus.NewDesc("drainer_stuck_pod_seconds",
-		"How long a stuck pod has been blocked or overdue; the oldest 50.", []string{"node", "pod_namespace", "pod_name", "reason"}, nil)
 	stuckOmitted = prometheus.NewDesc("drainer_stuck_pods_omitted",
 		"Stuck pods that drainer_stuck_pod_seconds does not name.", nil, nil)
 	budgetBlocked = prometheus.NewDesc("drainer_budget_blocked_pods",
@@ -40,7 +38,7 @@ var (
 		"Namespaces with blockers that drainer_namespace_blockers does not name.", nil, nil)
 
 	blockerDescs = []*prometheus.Desc{
-		stuckSeconds, stuckOmitted, budgetBlocked, budgetHeadroom, budgetsOmitted, namespaceBlockers, namespacesOmitted, ruleBlocked,
+		stuckOmitted, budgetBlocked, budgetHeadroom, budgetsOmitted, namespaceBlockers, namespacesOmitted, ruleBlocked,
 	}
 )
 
@@ -54,7 +52,7 @@ type blockers struct {
 }
 
 type stuckPod struct {
-	node    string
+	node    *plan.Node
 	state   *plan.PodState
 	seconds float64
 }
@@ -87,19 +85,19 @@ func (b *blockers) add(n *plan.NodePlan, now time.Time, stuckAfter time.Duration
 			b.budgets[key].pods++
 		}
 		if s.Stuck(now, stuckAfter) {
-			b.stuck = append(b.stuck, stuckPod{node: n.Node.Name, state: s, seconds: now.Sub(s.StuckFrom()).Seconds()})
+			b.stuck = append(b.stuck, stuckPod{node: n.Node, state: s, seconds: now.Sub(s.StuckFrom()).Seconds()})
 		}
 	}
 }
 
 // collect exports the oldest pods, and the budgets and namespaces with the most.
-func (b *blockers) collect(ch chan<- prometheus.Metric) {
+func (b *blockers) collect(ch chan<- prometheus.Metric, nodes *nodeGauges) {
 	slices.SortFunc(b.stuck, func(a, b stuckPod) int {
 		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.state.Pod.Key(), b.state.Pod.Key()))
 	})
 	named := min(len(b.stuck), mostStuckPods)
 	for _, s := range b.stuck[:named] {
-		ch <- gauge(stuckSeconds, s.seconds, s.node, s.state.Pod.Namespace, s.state.Pod.Name, string(s.state.Reason))
+		ch <- nodes.of(s.node, nodes.stuckSeconds, s.seconds, s.state.Pod.Namespace, s.state.Pod.Name, string(s.state.Reason))
 	}
 	ch <- gauge(stuckOmitted, float64(len(b.stuck)-named))
 

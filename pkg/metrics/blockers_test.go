@@ -66,7 +66,7 @@ func wantLines(t *testing.T, text string, lines ...string) {
 func TestBudgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New("v", "c")
-		m.RegisterPlans(guarded(mostBudgets+2), time.Hour)
+		m.RegisterPlans(guarded(mostBudgets+2), time.Hour, false)
 		text := exported(t, m)
 		wantLines(
 			t, text, `drainer_budget_blocked_pods{budget="app-051",pod_namespace="ns-0"} 52`, `drainer_budget_blocked_pods{budget="app-002",pod_namespace="ns-2"} 3`,
@@ -88,7 +88,7 @@ func TestBudgets(t *testing.T) {
 func TestRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New("v", "c")
-		m.RegisterPlans(guarded(1, &plan.Rule{Name: "keep", Action: plan.BlockPod}), time.Hour)
+		m.RegisterPlans(guarded(1, &plan.Rule{Name: "keep", Action: plan.BlockPod}), time.Hour, false)
 		wantLines(t, exported(t, m), `drainer_rule_blocked_pods{rule="keep"} 1`, `drainer_namespace_blockers{pod_namespace="shell"} 1`)
 	})
 }
@@ -97,7 +97,7 @@ func TestRules(t *testing.T) {
 func TestNamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New("v", "c")
-		m.RegisterPlans(guarded(4), time.Hour)
+		m.RegisterPlans(guarded(4), time.Hour, false)
 		wantLines(
 			t, exported(t, m), `drainer_namespace_blockers{pod_namespace="ns-0"} 5`, `drainer_namespace_blockers{pod_namespace="ns-1"} 2`,
 			`drainer_namespace_blockers{pod_namespace="shell"} 1`, `drainer_namespaces_omitted 0`,
@@ -109,7 +109,7 @@ func TestNamespaces(t *testing.T) {
 			busy.Pods[i].Pod.Namespace = fmt.Sprintf("ns-%03d", i)
 		}
 		m := New("v", "c")
-		m.RegisterPlans(plansOf(busy), time.Hour)
+		m.RegisterPlans(plansOf(busy), time.Hour, false)
 		text := exported(t, m)
 		wantLines(t, text, `drainer_namespace_blockers{pod_namespace="ns-000"} 1`, `drainer_namespaces_omitted 1`)
 		if n := strings.Count(text, "drainer_namespace_blockers{"); n != mostNamespaces {

@@ -25,7 +25,7 @@ func TestLint(t *testing.T) {
 	m.RegisterClient()
 	m.NewQueues()
 	m.Leader("drainer", false)
-	m.RegisterPlans(plansOf(draining("n", 3)), time.Minute)
+	m.RegisterPlans(plansOf(draining("n", 3)), time.Minute, false)
 	problems, err := testutil.GatherAndLint(m.Registry)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestPlans(t *testing.T) {
 		busy.Facts.Status.Volumes = &api.Volumes{Attached: 2}
 		m := New("v", "c")
 		// Of 70 pods those from the fifth minute on are stuck: 65.
-		m.RegisterPlans(plansOf(busy, done, queued, released), 5*time.Minute)
+		m.RegisterPlans(plansOf(busy, done, queued, released), 5*time.Minute, false)
 		text := exported(t, m)
 		for _, want := range []string{
 			`drainer_nodes{phase="Blocked"} 1`, `drainer_nodes{phase="Drained"} 1`, `drainer_nodes{phase="Queued"} 1`, `drainer_nodes{phase="Paused"} 0`,
@@ -167,11 +167,42 @@ func TestPlans(t *testing.T) {
 	})
 }
 
+// TestPools: with pools every series of a node has the label pool, once, and no
+// other series has it; without them none has.
+func TestPools(t *testing.T) {
+	busy, gpu, none := draining("busy", 3), draining("gpu", 1), draining("none", 0)
+	busy.Node.PoolValue = "workers"
+	gpu.Node.Pool, gpu.Node.PoolValue = "accelerated", "workers"
+	for _, pools := range []bool{false, true} {
+		m := New("v", "c")
+		m.RegisterPlans(plansOf(busy, gpu, none), time.Second, pools)
+		nodes := 0
+		for _, line := range strings.Split(exported(t, m), "\n") {
+			of := ""
+			for name, pool := range map[string]string{"busy": "workers", "gpu": "accelerated", "none": ""} {
+				if strings.Contains(line, `node="`+name+`"`) {
+					nodes++
+					of = `pool="` + pool + `"`
+				}
+			}
+			if !pools {
+				of = ""
+			}
+			if of == "" && strings.Contains(line, "pool=") || of != "" && strings.Count(line, of) != 1 {
+				t.Errorf("with pools %v: %s", pools, line)
+			}
+		}
+		if nodes < 3*len(api.Phases()) {
+			t.Errorf("with pools %v the nodes have %d series", pools, nodes)
+		}
+	}
+}
+
 // TestStandsBy: a replica that does not lead exports no metrics about nodes,
 // not even zeros.
 func TestStandsBy(t *testing.T) {
 	m := New("v", "c")
-	m.RegisterPlans(func() map[types.UID]plan.NodePlan { return nil }, time.Minute)
+	m.RegisterPlans(func() map[types.UID]plan.NodePlan { return nil }, time.Minute, false)
 	text := exported(t, m)
 	for _, name := range []string{"drainer_nodes{", "drainer_queued_nodes{", "drainer_stuck_pods_omitted ", "drainer_budgets_omitted "} {
 		if strings.Contains(text, "\n"+name) {
@@ -179,7 +210,7 @@ func TestStandsBy(t *testing.T) {
 		}
 	}
 	m = New("v", "c")
-	m.RegisterPlans(plansOf(), time.Minute)
+	m.RegisterPlans(plansOf(), time.Minute, false)
 	wantLines(t, exported(t, m), `drainer_nodes{phase="Blocked"} 0`, `drainer_queued_nodes{reason="slot"} 0`, `drainer_stuck_pods_omitted 0`)
 }
 

@@ -231,7 +231,7 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 			FinishedAt: timePointer(n.memory.FinishedAt), PausedAt: timePointer(n.memory.PausedAt),
 			PausedSeconds: int64(n.memory.PausedFor / time.Second),
 			Result:        string(n.memory.Result), Deletions: deletionsOf(n.memory.Deletions),
-			Pool: n.node.Pool, RequestedBy: n.request.RequestedBy, RequestReason: n.request.Reason,
+			Pool: n.node.PoolName(), RequestedBy: n.request.RequestedBy, RequestReason: n.request.Reason,
 		},
 		Queued:     n.queued,
 		InProgress: corev1.ConditionFalse, Drained: corev1.ConditionFalse,

@@ -14,6 +14,9 @@ type Selectors struct {
 	Ignored labels.Selector
 	// Pools are tried in order.
 	Pools []PoolSelector
+	// PoolLabel is the label that names the pool of a node that is in none of Pools,
+	// for people; empty for none.
+	PoolLabel string
 	// Groups are the labels of Config.Groups, in the same order.
 	Groups []string
 	// Windows are those of Config.
@@ -41,6 +44,7 @@ func (s *Selectors) NodeOf(node *corev1.Node) *Node {
 			break
 		}
 	}
+	n.PoolValue = set[s.PoolLabel]
 	for _, label := range s.Groups {
 		n.Groups = append(n.Groups, set[label])
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -77,6 +78,9 @@ type Node struct {
 	Ignored bool
 	// Pool is the name of the node's pool; empty if it is in none.
 	Pool string
+	// PoolValue is the value of the label that names the pools of nodes for people,
+	// as Selectors.PoolLabel says; it limits nothing.
+	PoolValue string
 	// Groups are the values of the labels by which nodes are grouped, in the
 	// order of Config.Groups; empty for a node without the label.
 	Groups []string
@@ -120,6 +124,10 @@ type Node struct {
 	// InProgress and Drained are the two conditions as they stand.
 	InProgress, Drained Condition
 }
+
+// PoolName is what people call the node's pool: that of the configuration, or else
+// PoolValue; empty without either.
+func (n *Node) PoolName() string { return cmp.Or(n.Pool, n.PoolValue) }
 
 // Condition is a node condition as it stands on the Node.
 type Condition struct {

@@ -31,6 +31,7 @@ var withoutValue = map[string]string{
 	"clientConnection.contentType":        "nobody needs another",
 	"clientConnection.acceptContentTypes": "nobody needs another",
 	"trustPodAnnotations":                 "the value config has it, like rules",
+	"poolLabel":                           "the value config has it, like rules",
 	"unreachable.action":                  "the value config has it, like rules",
 	"unreachable.after":                   "the value config has it, like rules",
 }

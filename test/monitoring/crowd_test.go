@@ -21,7 +21,7 @@ func crowdOf(nodes int, now time.Time) map[types.UID]plan.NodePlan {
 	for i := range nodes {
 		name := fmt.Sprintf("%s-%03d", crowdJob, i)
 		n := plan.NodePlan{
-			Node: &plan.Node{Name: name}, Phase: api.Blocked, Watch: true,
+			Node: &plan.Node{Name: name, PoolValue: fmt.Sprintf("pool-%d", i%7)}, Phase: api.Blocked, Watch: true,
 			Memory: plan.NodeMemory{
 				// Returns that raise no alert.
 				Request: "r", StartedAt: now.Add(-time.Duration(i) * time.Minute),
@@ -55,7 +55,7 @@ func exporter(plans func() map[types.UID]plan.NodePlan) http.Handler {
 	for _, name := range []string{"evictions", "tasks"} {
 		queues.NewDepthMetric(name)
 	}
-	m.RegisterPlans(plans, 5*time.Minute)
+	m.RegisterPlans(plans, 5*time.Minute, true)
 	m.RegisterMarks(func() []plan.MarkState {
 		if len(plans()) == 0 {
 			return nil

@@ -24,7 +24,7 @@ var exported = sync.OnceValue(func() map[string][]string {
 	// client-go keeps what is registered in a global: once in a process.
 	m.RegisterClient()
 	m.NewQueues()
-	m.RegisterPlans(nil, 0)
+	m.RegisterPlans(nil, 0, false)
 	m.RegisterControl(nil)
 	m.RegisterMarks(nil)
 	descriptions := make(chan *prometheus.Desc)
