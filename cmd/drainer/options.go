@@ -73,7 +73,7 @@ func (o *options) addDrains(f *pflag.FlagSet) {
 	f.StringVar((*string)(&o.EmptyDir), "empty-dir", string(o.EmptyDir), "what to do with pods that have an emptyDir volume: Evict or Block")
 	f.DurationVar(&o.DrainTimeout.Duration, "drain-timeout", o.DrainTimeout.Duration, "how long a drain may take before it is reported TimedOut; 0 for no limit")
 	f.StringVar((*string)(&o.OnTimeout), "on-timeout", string(o.OnTimeout), "what happens then: Wait continues, Stop sends no further eviction, Release uncordons the node, too, Delete deletes pods past the budgets that hold them")
-	f.BoolVar(&o.AllowDelete, "allow-delete", o.AllowDelete, "let drains delete pods past the budgets that hold them, for requests that have timed out and rules with deleteAfter")
+	f.BoolVar(&o.AllowDelete, "allow-delete", o.AllowDelete, "let drains delete pods past the budgets that hold them, for requests that have timed out, rules with deleteAfter, and nodes that disappear")
 	f.StringSliceVar(&o.NeverDelete.Namespaces, "never-delete-namespaces", o.NeverDelete.Namespaces, "namespaces in which no pod is deleted past a budget")
 	f.DurationVar(&o.StuckAfter.Duration, "stuck-after", o.StuckAfter.Duration, "how long a pod may be blocked, or overdue in terminating, before it counts as stuck")
 	f.DurationVar(&o.Settle.Duration, "settle", o.Settle.Duration, "how long a node must be seen unschedulable before it may be reported Drained")

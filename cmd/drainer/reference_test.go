@@ -225,7 +225,7 @@ func TestReferenceAnnotations(t *testing.T) {
 	rows := writtenByPeople(t)
 	good := map[string]string{
 		api.DrainAnnotation: "r", api.PausedAnnotation: "true", api.NotBeforeAnnotation: "2030-01-31T22:00:00Z",
-		api.TimeoutAnnotation: "1h", api.OnTimeoutAnnotation: "Stop", api.GracePeriodAnnotation: "30", api.PriorityAnnotation: "100", api.DryRunAnnotation: "true", api.IgnoreWindowsAnnotation: "true",
+		api.TimeoutAnnotation: "1h", api.OnTimeoutAnnotation: "Stop", api.GracePeriodAnnotation: "30", api.PriorityAnnotation: "100", api.DeadlineAnnotation: "2030-01-31T22:00:00Z", api.DryRunAnnotation: "true", api.IgnoreWindowsAnnotation: "true",
 		api.RequestedByAnnotation: "alice", api.ReasonAnnotation: "kernel update",
 	}
 	for name := range rows {

@@ -29,7 +29,8 @@ func TestRequestOf(t *testing.T) {
 		"all settings": {map[string]string{
 			DrainAnnotation: "r", PausedAnnotation: "true", NotBeforeAnnotation: "2030-01-31T22:00:00Z", TimeoutAnnotation: "90m",
 			OnTimeoutAnnotation: "Stop", GracePeriodAnnotation: "30", PriorityAnnotation: "-7", IgnoreWindowsAnnotation: "true", StatusAnnotation: "{}", DrainedAnnotation: "old",
-		}, Request{ID: "r", Paused: true, NotBefore: at, Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds, Priority: -7, IgnoreWindows: true}, true},
+			DeadlineAnnotation: "2030-01-31T22:02:00Z",
+		}, Request{ID: "r", Paused: true, NotBefore: at, Deadline: at.Add(2 * time.Minute), Timeout: &minutes, OnTimeout: Stop, GracePeriod: &seconds, Priority: -7, IgnoreWindows: true}, true},
 		"claims": {
 			map[string]string{DrainAnnotation: "r", RequestedByAnnotation: " alice\n@example.com\x1b ", ReasonAnnotation: strings.Repeat("ü", 200)},
 			Request{ID: "r", RequestedBy: "alice @example.com", Reason: strings.Repeat("ü", 126) + "…"},
@@ -61,6 +62,8 @@ func TestRequestOfBadValues(t *testing.T) {
 		{PausedAnnotation, "", []string{`""`}},
 		{IgnoreWindowsAnnotation, "1", []string{`"1"`, `"true" or "false"`}},
 		{NotBeforeAnnotation, "tomorrow", []string{`"tomorrow"`, "RFC 3339", "2030-01-31T22:00:00Z"}},
+		{DeadlineAnnotation, "2m", []string{`"2m"`, "RFC 3339", "2030-01-31T22:00:00Z", "correct or remove"}},
+		{DeadlineAnnotation, "", []string{`""`}},
 		{TimeoutAnnotation, "10", []string{`"10"`, "duration above 0", "90m"}},
 		{TimeoutAnnotation, "0s", []string{`"0s"`}},
 		{TimeoutAnnotation, "-1m", []string{`"-1m"`}},

@@ -19,6 +19,7 @@ func FuzzRequestOf(f *testing.F) {
 	f.Add(strings.Repeat("ü", 100), "drainer.dev/x", "\x00", "example.com/x", "")
 	f.Add("False", NotBeforeAnnotation, "2030-01-31T22:00:00Z", OnTimeoutAnnotation, "Delete")
 	f.Add("CHG-1", GracePeriodAnnotation, "30", PriorityAnnotation, "-7")
+	f.Add("spot", DeadlineAnnotation, "2030-01-31T22:00:00Z", NotBeforeAnnotation, "2030-01-31T21:00:00+05:00")
 	f.Add("CHG-1", IgnoreWindowsAnnotation, "true", DryRunAnnotation, "false")
 	f.Fuzz(func(t *testing.T, id, key, value, key2, value2 string) {
 		annotations := map[string]string{key: value, key2: value2, DrainAnnotation: id}
@@ -42,6 +43,7 @@ func FuzzRequestOf(f *testing.F) {
 		}
 		again, _, err := RequestOf(r.written())
 		r.NotBefore, again.NotBefore = r.NotBefore.UTC(), again.NotBefore.UTC()
+		r.Deadline, again.Deadline = r.Deadline.UTC(), again.Deadline.UTC()
 		if err != nil || !reflect.DeepEqual(again, r) {
 			t.Errorf("read %+v, written and read again %+v, %v", r, again, err)
 		}
@@ -98,13 +100,14 @@ func seedStatus(f *testing.F) {
 		},
 		{Request: "r", Phase: Drained, FinishedAt: &at, Result: "drained", Deletions: []Deletions{{Budget: "ns/b", Count: 1}, {Budget: "ns/c", Count: 2}}},
 		{Request: "r", Phase: Draining, Reason: "volume", Volumes: &Volumes{Attached: 2, Since: at, Message: "pv-1"}},
+		{Request: "r", Phase: Blocked, Deadline: &Deadline{At: at, AtRisk: 1, ToDelete: 2}, Blockers: []Blocker{{Pod: "ns/a", State: BlockedState, AtRisk: true}}},
 		{Request: "r", Phase: DryRun, Verdicts: &Verdicts{At: &at, Admitted: 1, Refused: 2, Held: 3}},
 	} {
 		f.Add(s.Format())
 	}
 	for _, text := range []string{
 		"", "null", "[]", `{"version":2}`,
-		`{"version":1,"startedAt":"0000-01-01T00:00:00+10:00"}`, `{"version":1,"verdicts":{"at":"9999-12-31T23:59:59-10:00"}}`,
+		`{"version":1,"startedAt":"0000-01-01T00:00:00+10:00"}`, `{"version":1,"verdicts":{"at":"9999-12-31T23:59:59-10:00"},"deadline":{"at":"9999-12-31T23:59:59-10:00"}}`,
 		`{"version":1,"request":"` + strings.Repeat("<", 2000) + `"}`,
 		`{"version":1,"moreBlockers":[` + strings.Repeat(`{"reason":"<<<<<<<<"},`, 150) + `{}]}`,
 	} {
@@ -139,6 +142,9 @@ func (r Request) written() map[string]string {
 	}
 	if !r.NotBefore.IsZero() {
 		annotations[NotBeforeAnnotation] = r.NotBefore.Format(time.RFC3339Nano)
+	}
+	if !r.Deadline.IsZero() {
+		annotations[DeadlineAnnotation] = r.Deadline.Format(time.RFC3339Nano)
 	}
 	if r.Timeout != nil {
 		annotations[TimeoutAnnotation] = r.Timeout.String()

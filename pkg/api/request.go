@@ -28,6 +28,8 @@ type Request struct {
 	Timeout *time.Duration
 	// OnTimeout is empty if the daemon's default applies.
 	OnTimeout OnTimeout
+	// Deadline is when the node disappears; zero if nobody says so.
+	Deadline time.Time
 	// Priority decides who begins first: the higher one.
 	Priority int32
 	// IgnoreWindows makes the request ignore windows and freezes.
@@ -112,12 +114,12 @@ func (r *Request) read(key, value string) error {
 		r.RequestedBy = claim(value)
 	case ReasonAnnotation:
 		r.Reason = claim(value)
-	case NotBeforeAnnotation:
+	case NotBeforeAnnotation, DeadlineAnnotation:
 		t, err := time.Parse(time.RFC3339, value)
 		if err != nil {
 			return bad("an RFC 3339 time such as 2030-01-31T22:00:00Z")
 		}
-		r.NotBefore = t
+		*r.times()[key] = t
 	case TimeoutAnnotation:
 		d, err := time.ParseDuration(value)
 		if err != nil || d <= 0 {
@@ -148,6 +150,11 @@ func (r *Request) read(key, value string) error {
 // flags are the annotations that are true or false.
 func (r *Request) flags() map[string]*bool {
 	return map[string]*bool{PausedAnnotation: &r.Paused, DryRunAnnotation: &r.DryRun, IgnoreWindowsAnnotation: &r.IgnoreWindows}
+}
+
+// times are the annotations that are a time.
+func (r *Request) times() map[string]*time.Time {
+	return map[string]*time.Time{NotBeforeAnnotation: &r.NotBefore, DeadlineAnnotation: &r.Deadline}
 }
 
 func (r *Request) readOnTimeout(value string) error {
@@ -197,7 +204,7 @@ func claim(value string) string {
 func requestKeys() []string {
 	return []string{
 		DrainAnnotation, PausedAnnotation, NotBeforeAnnotation, TimeoutAnnotation,
-		OnTimeoutAnnotation, PriorityAnnotation, IgnoreWindowsAnnotation, GracePeriodAnnotation, DryRunAnnotation,
+		OnTimeoutAnnotation, DeadlineAnnotation, PriorityAnnotation, IgnoreWindowsAnnotation, GracePeriodAnnotation, DryRunAnnotation,
 		RequestedByAnnotation, ReasonAnnotation,
 	}
 }

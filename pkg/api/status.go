@@ -40,6 +40,9 @@ type Status struct {
 	ReleasedAt *time.Time `json:"releasedAt,omitempty"`
 	// FinishedAt is when the node was found drained.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
+	// Deadline is what is known of the time at which the node disappears; nil if its
+	// request does not give one, or one that no longer counts.
+	Deadline *Deadline `json:"deadline,omitempty"`
 	// PausedAt is when the current pause began.
 	PausedAt *time.Time `json:"pausedAt,omitempty"`
 	// PausedSeconds is how long earlier pauses lasted; the timeout does not
@@ -98,6 +101,17 @@ type Volumes struct {
 	Message string `json:"message,omitempty"`
 }
 
+// Deadline is when a node disappears, and what that means for its pods.
+type Deadline struct {
+	At time.Time `json:"at"`
+	// AtRisk counts the pods that are lost with the node unless what holds them ends
+	// before, and those that terminate for longer than the node is there.
+	AtRisk int `json:"atRisk"`
+	// ToDelete counts the pods that are deleted past their budgets when just their
+	// grace period is left, unless the budgets let them go before.
+	ToDelete int `json:"toDelete,omitempty"`
+}
+
 // Verdicts are the results of a dry run for a node's pods. Each verdict is
 // independent: if several pods share a budget, the API server may admit the
 // eviction of each of them, but not of all.
@@ -136,6 +150,8 @@ type Blocker struct {
 	// Rule is the rule of the configuration that keeps the pod from being evicted;
 	// empty if something else does.
 	Rule string `json:"rule,omitempty"`
+	// AtRisk is true for a pod that Deadline.AtRisk counts.
+	AtRisk bool `json:"atRisk,omitempty"`
 	// Message says more, for people.
 	Message string `json:"message,omitempty"`
 	// Since is when the pod began to be in this state.
@@ -185,6 +201,11 @@ func (s Status) Format() string {
 	s.Version = StatusVersion
 	s.RequestedAt, s.StartedAt = wholeSecond(s.RequestedAt), wholeSecond(s.StartedAt)
 	s.FinishedAt, s.PausedAt, s.IdleSince = wholeSecond(s.FinishedAt), wholeSecond(s.PausedAt), wholeSecond(s.IdleSince)
+	if s.Deadline != nil {
+		deadline := *s.Deadline
+		deadline.At = writable(deadline.At)
+		s.Deadline = &deadline
+	}
 	if s.Verdicts != nil {
 		verdicts := *s.Verdicts
 		verdicts.At = wholeSecond(verdicts.At)

@@ -136,6 +136,9 @@ func pause(node *corev1.Node, id string) (change, error) {
 		return change{}, fmt.Errorf("node %s has no request that could be paused: kubectl drainer status lists those that there are", node.Name)
 	case isDrained(node):
 		return change{says: "is drained already"}, nil
+	case disappears(node):
+		return change{}, fmt.Errorf("node %s disappears at %s, so its drain does not pause: if that is wrong, remove the annotation %s, or use kubectl drainer cancel %s",
+			node.Name, node.Annotations[api.DeadlineAnnotation], api.DeadlineAnnotation, node.Name)
 	}
 	var c change
 	c.set(node, api.PausedAnnotation, "true")
@@ -193,6 +196,12 @@ func settingsOf(node *corev1.Node) []string {
 func isDrained(node *corev1.Node) bool {
 	id, asked := requestOf(node)
 	return asked && node.Annotations[api.DrainedAnnotation] == id
+}
+
+// disappears is true for a node with a deadline that drainer says counts.
+func disappears(node *corev1.Node) bool {
+	s := statusOfNode(node)
+	return s != nil && s.Deadline != nil
 }
 
 // statusOfNode is what drainer says about the node's request; nil if it has not

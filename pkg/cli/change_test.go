@@ -28,6 +28,11 @@ func in(phase api.Phase, pairs ...string) *corev1.Node {
 	return nodeWith(append([]string{"drain", "r", "status", api.Status{Request: "r", Phase: phase}.Format()}, pairs...)...)
 }
 
+// until is a node whose request r is Blocked, and that disappears.
+func until(d api.Deadline) *corev1.Node {
+	return nodeWith("drain", "r", "deadline", "2030-01-31T12:02:00Z", "status", api.Status{Request: "r", Phase: api.Blocked, Deadline: &d}.Format())
+}
+
 // shown writes a change as text: key=value, and key- for what is removed.
 func shown(c change) string {
 	var parts []string
@@ -112,6 +117,8 @@ func TestDecisions(t *testing.T) {
 		{"pause twice", "", pause, in(api.Paused, "paused", "true"), "", "is paused already"},
 		{"pause nothing", "", pause, nodeWith(), "error", "has no request"},
 		{"pause a drained node", "", pause, drained, "", "is drained already"},
+		{"pause what disappears", "", pause, until(api.Deadline{At: noon}), "error", "disappears at 2030-01-31T12:02:00Z, so its drain does not pause: if that is wrong, remove the annotation drainer.dev/deadline"},
+		{"pause after an old deadline", "", pause, in(api.Blocked, "deadline", "2030-01-31T11:00:00Z"), "paused=true", "paused: r"},
 		{"pause another one", "x", pause, in(api.Draining), "error", `expected "x"`},
 		{"resume", "", resume, in(api.Paused, "paused", "true"), "paused-", "resumed: r"},
 		{"resume what says false", "", resume, in(api.Draining, "paused", "false"), "paused-", "resumed: r"},

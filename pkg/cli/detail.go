@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/plan"
@@ -33,6 +34,7 @@ func detail(r *row, node *corev1.Node, now time.Time, width int) []string {
 		field("Started", ago(s.StartedAt, now))
 		field("Finished", ago(s.FinishedAt, now))
 		field("Idle", span(s.IdleSince, now))
+		field("Deadline", deadlineText(s.Deadline, now))
 		field("Pods", r.pods())
 		field("Volumes", r.volumes(now))
 		field("ETA", r.longETA(now))
@@ -64,6 +66,27 @@ func span(t *time.Time, now time.Time) string {
 		return ""
 	}
 	return "for " + age(t, now)
+}
+
+// deadlineText says when the node disappears, and what that means for its pods; empty
+// if it does not.
+func deadlineText(d *api.Deadline, now time.Time) string {
+	if d == nil {
+		return ""
+	}
+	text := d.At.UTC().Format(time.RFC3339)
+	if left := d.At.Sub(now); left > 0 {
+		text += ", in " + duration.HumanDuration(left)
+	} else {
+		text += ", " + ago(&d.At, now)
+	}
+	if d.ToDelete > 0 {
+		text += fmt.Sprintf("; deleted before: %d", d.ToDelete)
+	}
+	if d.AtRisk > 0 {
+		text += fmt.Sprintf("; lost unless gone before: %d", d.AtRisk)
+	}
+	return text
 }
 
 // pods counts the pods by state.
@@ -114,7 +137,11 @@ func blockers(s *api.Status, now time.Time, width int) []string {
 	}
 	for i := range s.Blockers {
 		b := &s.Blockers[i]
-		lines = append(lines, fit(fmt.Sprintf("  %s: %s for %s (%s)", b.Pod, b.State, age(&b.Since, now), b.Reason), width))
+		risk := ""
+		if b.AtRisk {
+			risk = ", lost at the deadline"
+		}
+		lines = append(lines, fit(fmt.Sprintf("  %s: %s for %s (%s)%s", b.Pod, b.State, age(&b.Since, now), b.Reason, risk), width))
 		if i == 0 || !sameCause(&s.Blockers[i-1], b) {
 			fix = fixOf(s, b)
 		}

@@ -45,6 +45,7 @@ func newDrainFlags() *drainFlags {
 		{flag: "on-timeout", annotation: api.OnTimeoutAnnotation, usage: "what happens then: Wait, Stop, Release or Delete; without it the daemon's"},
 		{flag: "grace-period", annotation: api.GracePeriodAnnotation, usage: "grace period of the pods in seconds, at least 1; without it their own"},
 		{flag: "not-before", annotation: api.NotBeforeAnnotation, usage: "when to start at the earliest: a time such as 2030-01-31T22:00:00Z, or how long from now, such as 2h"},
+		{flag: "deadline", annotation: api.DeadlineAnnotation, usage: "when the nodes disappear, a time or how long from now, such as 2m: their drains start at once, past all limits"},
 		{flag: "priority", annotation: api.PriorityAnnotation, usage: "an integer: nodes with a higher one start first; without it 0"},
 		{flag: "ignore-windows", annotation: api.IgnoreWindowsAnnotation, usage: "true to drain outside of maintenance windows, too, for emergencies"},
 	}}
@@ -77,6 +78,7 @@ func (s *shared) drain() *cobra.Command {
 		Example: example(
 			"# Drain a node", "drain n1",
 			"# Drain two nodes for a change, and wait for at most an hour", "drain n1 n2 --id=CHG-1234 --wait --timeout=1h",
+			"# Drain a spot node that disappears in two minutes", "drain n1 --deadline=2m",
 			"# Drain a pool at night; nodes that take longer than two hours are uncordoned", "drain -l pool=workers --yes --not-before=2030-01-31T22:00:00Z --drain-timeout=2h --on-timeout=Release",
 		),
 		ValidArgsFunction: s.completeNodes(func(n *corev1.Node) bool { _, asked := requestOf(n); return !asked }),
@@ -139,7 +141,7 @@ func (d *drainFlags) annotations(now time.Time, newID func() string) (map[string
 		if one.value == "" {
 			continue
 		}
-		if one.annotation == api.NotBeforeAnnotation {
+		if one.annotation == api.NotBeforeAnnotation || one.annotation == api.DeadlineAnnotation {
 			one.value = fromNow(one.value, now)
 		}
 		want[one.annotation] = one.value
@@ -181,6 +183,10 @@ func (d *drainFlags) enough(ctx context.Context, client kubernetes.Interface, no
 		return fmt.Errorf("reading the default of --max-draining: %w", err)
 	}
 	if most := share.Of(all); asked > most {
+		if want[api.DeadlineAnnotation] != "" {
+			return usagef("%d nodes are asked for, and with --deadline all of them are drained at once; by default drainer drains %d of %d at once (--max-draining=%s). Add --yes if you want that",
+				asked, most, all, limit)
+		}
 		return usagef("%d nodes are asked for, and by default drainer drains %d of %d at once (--max-draining=%s): the others wait in its queue. Add --yes if you want that",
 			asked, most, all, limit)
 	}

@@ -47,9 +47,9 @@ func endingOf(name string, node *corev1.Node, id string) (e ending, ok bool) {
 }
 
 // hopeless is true if every pod that has still to leave is blocked by something
-// that waiting alone does not end.
+// that waiting alone does not end. A deadline ends what holds the pods that it deletes.
 func hopeless(s *api.Status) bool {
-	if s.Pods.Eligible+s.Pods.Terminating > 0 || s.Pods.Blocked == 0 {
+	if s.Pods.Eligible+s.Pods.Terminating > 0 || s.Pods.Blocked == 0 || s.Deadline != nil && s.Deadline.ToDelete > 0 {
 		return false
 	}
 	listed := 0

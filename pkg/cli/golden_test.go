@@ -88,6 +88,15 @@ func gallery() []runtime.Object {
 			Phase: api.Draining, RequestedAt: before(3 * time.Minute), StartedAt: before(2 * time.Minute),
 			Pods: api.PodCounts{Gone: 5, Terminating: 1, Eligible: 14, Ignored: 3},
 		}),
+		asks("n8", "spot", "the node disappears at 2030-01-31T12:01:30Z, in 1m; 3 pods are deleted when just the grace period is left, unless the budgets allow an eviction before; 1 pod is lost with it unless gone before; 5 of 9 pods gone, 4 blocked", &api.Status{
+			Phase: api.Blocked, Reason: "budget_exhausted", RequestedAt: before(30 * time.Second), StartedAt: before(30 * time.Second),
+			Deadline: &api.Deadline{At: *before(-90 * time.Second), AtRisk: 1, ToDelete: 3},
+			Pods:     api.PodCounts{Gone: 5, Blocked: 4, Ignored: 3},
+			Blockers: []api.Blocker{
+				byBudget("shop/web-1", 20*time.Second),
+				{Pod: "shop/bare", State: api.BlockedState, Reason: "bare_pod", Message: "by bare pod: no controller would create it again", AtRisk: true, Since: *before(10 * time.Second)},
+			},
+		}),
 		named("n5", nodeWith()),
 		named("n6", nodeWith("status", "{}")),
 	}
@@ -97,7 +106,7 @@ func gallery() []runtime.Object {
 func TestStatusGolden(t *testing.T) {
 	client := fake.NewClientset(gallery()...)
 	for name, args := range map[string]string{
-		"status": "status", "status-wide": "status -o wide", "status-n1": "status n1", "status-gpu-2": "status gpu-2", "status-n4": "status n4", "status-n7": "status n7", "status-n7-json": "status n7 -o json",
+		"status": "status", "status-wide": "status -o wide", "status-n1": "status n1", "status-gpu-2": "status gpu-2", "status-n4": "status n4", "status-n7": "status n7", "status-n7-json": "status n7 -o json", "status-n8": "status n8",
 		"status-name": "status -o name", "status-json": "status n3 -o json", "status-yaml": "status n3 n4 -o yaml", "status-none": "status n5",
 	} {
 		got := run(t, client, strings.Fields(args)...)

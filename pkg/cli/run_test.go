@@ -88,6 +88,8 @@ func TestDrainUsage(t *testing.T) {
 		"drain na --on-timeout=wait":                `--on-timeout="wait" is not Wait, Stop, Release or Delete`,
 		"drain na --grace-period=0":                 `--grace-period="0" is not a whole number of seconds`,
 		"drain na --not-before=tomorrow":            `--not-before="tomorrow" is not an RFC 3339 time`,
+		"drain na --deadline=soon":                  `--deadline="soon" is not an RFC 3339 time`,
+		"drain -l pool=x --deadline=2m":             "with --deadline all of them are drained at once",
 		"drain na --priority=high":                  `--priority="high" is not an integer`,
 		"drain na --ignore-windows=1":               `--ignore-windows="1" is not "true" or "false"`,
 		"drain na --dry-run=yes":                    `--dry-run="yes": expected none, client or server`,
@@ -119,13 +121,13 @@ func TestDrainUsage(t *testing.T) {
 func TestDrain(t *testing.T) {
 	client := fake.NewClientset(fleet(3)...)
 	got := run(t, client, "drain", "node/na", "nb", "--id=CHG-1", "--yes", "--drain-timeout=90m", "--on-timeout=Release", "--grace-period=30",
-		"--not-before=2h", "--priority=-3", "--ignore-windows=true", "--reason=kernel upgrade", "--requested-by=alice")
+		"--not-before=2h", "--deadline=3h", "--priority=-3", "--ignore-windows=true", "--reason=kernel upgrade", "--requested-by=alice")
 	if got.status != 0 || got.out != "node/na drain requested: CHG-1\nnode/nb drain requested: CHG-1\n" || got.err != "" {
 		t.Fatalf("it says %+v", got)
 	}
 	for key, want := range map[string]string{
 		api.DrainAnnotation: "CHG-1", api.TimeoutAnnotation: "90m", api.OnTimeoutAnnotation: "Release", api.GracePeriodAnnotation: "30",
-		api.NotBeforeAnnotation: "2030-01-31T14:00:00Z", api.PriorityAnnotation: "-3", api.IgnoreWindowsAnnotation: "true",
+		api.NotBeforeAnnotation: "2030-01-31T14:00:00Z", api.DeadlineAnnotation: "2030-01-31T15:00:00Z", api.PriorityAnnotation: "-3", api.IgnoreWindowsAnnotation: "true",
 		api.ReasonAnnotation: "kernel upgrade", api.RequestedByAnnotation: "alice",
 	} {
 		for _, node := range []string{"na", "nb"} {

@@ -26,6 +26,14 @@ func replace(t *testing.T, client kubernetes.Interface, n *corev1.Node) {
 // pass lets time pass on the clock of a synctest bubble: no real time passes.
 func pass(d time.Duration) { time.Sleep(d) }
 
+// neverAllowed is a node with a pod that its budget never lets go, and maybe a deadline.
+func neverAllowed(d *api.Deadline) *corev1.Node {
+	return nodeWith("drain", "r", "status", api.Status{
+		Request: "r", Phase: api.Blocked, Deadline: d, Pods: api.PodCounts{Blocked: 1},
+		Blockers: []api.Blocker{{Pod: "ns/a", State: api.BlockedState, Reason: "budget_never_allows"}},
+	}.Format())
+}
+
 // TestWait: whoever waits is told how far the nodes are, and how they end.
 func TestWait(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -45,6 +53,17 @@ func TestWait(t *testing.T) {
 		"timed out": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
 			replace(t, client, named("na", in(api.TimedOut)))
 		}, ExitTimedOut, []string{"node na: "}},
+		"blocked for good": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+			replace(t, client, named("na", neverAllowed(nil)))
+		}, ExitCannotFinish, []string{"node na cannot be drained by waiting"}},
+		"blocked until it disappears": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+			replace(t, client, named("na", neverAllowed(&api.Deadline{At: noon, ToDelete: 1})))
+			pass(time.Second)
+			replace(t, client, named("na", in(api.Drained, "drained", "r")))
+		}, 0, []string{"node/na drained: r"}},
+		"blocked, and lost": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+			replace(t, client, named("na", neverAllowed(&api.Deadline{At: noon, AtRisk: 1})))
+		}, ExitCannotFinish, []string{"node na cannot be drained by waiting"}},
 		"cancelled": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
 			replace(t, client, named("na", nodeWith()))
 		}, ExitEnded, []string{"the request r of node na was removed"}},

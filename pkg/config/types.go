@@ -102,8 +102,9 @@ type DrainerConfiguration struct {
 	// eviction, Release uncordons the node, too, and waits for another request,
 	// Delete deletes pods past the budgets that hold them and needs allowDelete.
 	OnTimeout api.OnTimeout `json:"onTimeout"`
-	// allowDelete lets requests delete pods past the budgets that hold them once
-	// they have taken longer than they may. drainer's role has to allow it, too.
+	// allowDelete lets drains delete pods past the budgets that hold them: for
+	// requests that have taken longer than they may, for rules with deleteAfter, and
+	// shortly before a node disappears. drainer's role has to allow it, too.
 	AllowDelete bool `json:"allowDelete"`
 	// neverDelete protects pods from that.
 	NeverDelete NeverDelete `json:"neverDelete"`

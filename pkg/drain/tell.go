@@ -75,7 +75,10 @@ func (c *Controller) tellDeleted(ctx context.Context, e *plan.PodDeleted) {
 	klog.FromContext(ctx).Info("Deleted pod past its budget", "node", e.Node.Name, "pod", key(e.Pod), "request", e.Request,
 		"reason", e.Reason, "rule", e.Rule, "budgets", e.Budgets, "gracePeriodSeconds", e.GracePeriod)
 	why := fmt.Sprintf("because drain request %s of node %s has timed out", e.Request, e.Node.Name)
-	if e.Rule != "" {
+	switch {
+	case !e.Deadline.IsZero():
+		why = fmt.Sprintf("because node %s disappears at %s, for drain request %s", e.Node.Name, e.Deadline.UTC().Format(time.RFC3339), e.Request)
+	case e.Rule != "":
 		why = fmt.Sprintf("after the deleteAfter of rule %s, for drain request %s of node %s", e.Rule, e.Request, e.Node.Name)
 	}
 	note := fmt.Sprintf("past PDB %s, which did not let it be evicted, %s", e.Budgets, why)

@@ -75,7 +75,7 @@ func (m *Metrics) makeEvictions() {
 func (m *Metrics) makeDrains() {
 	m.deletions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "drainer_forced_deletions_total",
-		Help: "Pods deleted past their budgets because a drain has timed out or a rule says deleteAfter, by what held them.",
+		Help: "Pods deleted past their budgets because a drain has timed out, a rule says deleteAfter or the node disappears, by what held them.",
 	}, []string{"reason"})
 	m.drains = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "drainer_drains_total",

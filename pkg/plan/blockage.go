@@ -57,7 +57,7 @@ func blockers(pods []PodState, now time.Time) blockage {
 	for i := range pods {
 		s := &pods[i]
 		overdue := s.State == Terminating && !s.Pod.Deadline.IsZero() && now.After(s.deadline())
-		if s.State != Blocked && !overdue {
+		if s.State != Blocked && !overdue && !s.AtRisk {
 			continue
 		}
 		all.keepOldest(s)
@@ -117,7 +117,7 @@ func (all *blockage) listed() []api.Blocker {
 	var list []api.Blocker
 	for _, s := range all.oldest {
 		list = append(list, api.Blocker{
-			Pod: s.Pod.Key(), State: string(s.State), Reason: string(s.Reason), Rule: s.Rule(),
+			Pod: s.Pod.Key(), State: string(s.State), Reason: string(s.Reason), Rule: s.Rule(), AtRisk: s.AtRisk,
 			Budget: budgetNames(s.budgets), Message: cut(s.explanation(), mostWords), Since: s.Since,
 		})
 	}

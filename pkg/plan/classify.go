@@ -56,6 +56,8 @@ type PodState struct {
 	entry *Entry
 	// These stand together since there may be very many pods.
 
+	// AtRisk is true for a pod that is lost when its node disappears, as things stand.
+	AtRisk bool
 	// Obstructs is true for a pod that keeps the drain from its end, however long
 	// that waits.
 	Obstructs bool

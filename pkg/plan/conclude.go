@@ -35,6 +35,7 @@ func (n *nodeWork) count() {
 // conclude decides the node's phase and what is to be done about it.
 func (p *planner) conclude(n *nodeWork) NodePlan {
 	n.count()
+	p.countAtRisk(n)
 	p.recount(n)
 	p.followProgress(n)
 	plan := NodePlan{Node: n.node, Request: n.request, Pods: n.pods, Watch: n.memory.working()}
@@ -185,7 +186,7 @@ func (p *planner) stalls(n *nodeWork) bool {
 // keeps pods from being evicted does not keep a node from saying that none is left.
 func (p *planner) looksDrained(n *nodeWork) bool {
 	m := n.memory
-	if !n.listed || !n.cordoned() || m.released() || n.invalid != nil || n.request.Paused ||
+	if !n.listed || !n.cordoned() || m.released() || n.invalid != nil || n.paused() ||
 		n.counts.Remaining() > 0 || !m.FinishedAt.IsZero() {
 		return false
 	}
@@ -206,7 +207,7 @@ func (p *planner) phase(n *nodeWork) api.Phase {
 		return api.DryRun
 	case m.released():
 		return api.TimedOut
-	case n.request.Paused, n.halted != "" && m.FinishedAt.IsZero() && !n.stopped(p.onTimeout(n)):
+	case n.paused(), n.halted != "" && m.FinishedAt.IsZero() && !n.stopped(p.onTimeout(n)):
 		return api.Paused
 	case !m.started():
 		return api.Queued
@@ -230,6 +231,7 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 			ReleasedAt: timePointer(n.memory.ReleasedAt),
 			FinishedAt: timePointer(n.memory.FinishedAt), PausedAt: timePointer(n.memory.PausedAt),
 			PausedSeconds: int64(n.memory.PausedFor / time.Second),
+			Deadline:      n.deadline,
 			Result:        string(n.memory.Result), Deletions: deletionsOf(n.memory.Deletions),
 			Pool: n.node.PoolName(), RequestedBy: n.request.RequestedBy, RequestReason: n.request.Reason,
 		},

@@ -51,7 +51,7 @@ func (p *planner) halt(n *nodeWork) {
 
 // halts is true if nothing is sent from the node because of its request, or of
 // what stops it besides.
-func (n *nodeWork) halts() bool { return n.invalid != nil || n.request.Paused || n.halted != "" }
+func (n *nodeWork) halts() bool { return n.invalid != nil || n.paused() || n.halted != "" }
 
 // follow takes in the Control of a plan, and returns the event that follows.
 func (m *Memory) follow(c Control) []Event {

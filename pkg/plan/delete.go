@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -87,21 +88,27 @@ func (p *planner) force() {
 		}
 		for i := range n.pods {
 			s := &n.pods[i]
-			if s.State != Blocked || !s.Reason.forcible() || !p.deletes(n, s) || s.send == underway {
+			if s.State != Blocked || !s.Reason.forcible() {
+				continue
+			}
+			last, due := p.runsOut(n, s), p.deletes(n, s)
+			if !last && !due || s.send == underway {
 				continue
 			}
 			if s.Spared = p.spares(s); s.Spared == "" {
-				held = append(held, heldPod{n, s})
+				held = append(held, heldPod{n, s, last})
 			}
 		}
 	}
 	if len(held) == 0 || p.Now.Before(p.Throttled) {
 		return
 	}
-	slices.SortFunc(held, func(a, b heldPod) int { return oldestFirst(a.PodState, b.PodState) })
+	slices.SortFunc(held, func(a, b heldPod) int {
+		return cmp.Or(falseFirst(b.last, a.last), oldestFirst(a.PodState, b.PodState))
+	})
 	p.occupy()
 	for _, h := range held {
-		if p.free(h) {
+		if h.last || p.free(h) {
 			p.forceOne(h)
 		}
 	}
@@ -111,6 +118,9 @@ func (p *planner) force() {
 type heldPod struct {
 	node *nodeWork
 	*PodState
+	// last is true for a pod whose node disappears: there is no time left to wait for
+	// the pods deleted before it.
+	last bool
 }
 
 // forcible is true for what may be answered by deleting the pod. A budget that
@@ -231,7 +241,7 @@ func (p *planner) left(f *Forced) bool {
 // eviction for a budget. Otherwise it is asked: a webhook may refuse, too, and its
 // refusal is never answered by a deletion.
 func (p *planner) forceOne(h heldPod) {
-	g := h.node.grantOf(h.PodState)
+	g := p.grantOf(h.node, h.PodState)
 	for _, b := range h.budgets {
 		b.occupied, b.asking = true, true
 		g.budgetUIDs, g.healthy = append(g.budgetUIDs, b.UID), append(g.healthy, b.CurrentHealthy)
@@ -244,15 +254,15 @@ func (p *planner) forceOne(h heldPod) {
 		p.grants = append(p.grants, g)
 		return
 	}
-	grace := max(leastGrace, int64(h.Pod.OwnGrace/time.Second))
-	if g.GracePeriod != nil {
-		grace = max(leastGrace, *g.GracePeriod)
-	}
+	grace := max(leastGrace, graceSeconds(h.Pod, g.GracePeriod))
 	g.Repeated = false
 	g.Deletion = &PodDeleted{
 		Pod: h.Pod, Node: h.node.node, Request: g.Request, Reason: h.Reason, Budgets: budgetNames(h.budgets), GracePeriod: grace,
 	}
-	if !p.overdueDeletes(h.node) {
+	switch {
+	case h.last:
+		g.Deletion.Deadline = h.node.disappears
+	case !p.overdueDeletes(h.node):
 		g.Deletion.Rule = h.rule.Name
 	}
 	p.grants = append(p.grants, g)

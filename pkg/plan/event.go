@@ -34,8 +34,10 @@ type PodDeleted struct {
 	// Reason is what held the pod, Budgets the budgets, separated by commas.
 	Reason  Reason
 	Budgets string
-	// Rule is the rule whose DeleteAfter it was; empty if the request timed out.
-	Rule string
+	// Rule is the rule whose DeleteAfter it was, Deadline when the node disappears, if
+	// that is why; both are zero if the request timed out.
+	Rule     string
+	Deadline time.Time
 	// GracePeriod is in seconds.
 	GracePeriod int64
 }

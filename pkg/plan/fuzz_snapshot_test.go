@@ -156,8 +156,8 @@ func (c *choices) annotations(n *Node, status string) {
 	n.Annotations[api.DrainAnnotation] = pick(c, "r", "r", "q", "no", "ü")
 	for range c.of(4) {
 		key := pick(c, api.PausedAnnotation, api.NotBeforeAnnotation, api.TimeoutAnnotation, api.OnTimeoutAnnotation, api.GracePeriodAnnotation,
-			api.DryRunAnnotation, api.PriorityAnnotation, api.IgnoreWindowsAnnotation, api.DrainedAnnotation, api.StatusAnnotation)
-		n.Annotations[key] = pick(c, "true", "false", "1s", "2000000h", "Delete", "Stop", "Release", "2030-01-31T13:00:00Z", "7", "-7", "r", status)
+			api.DryRunAnnotation, api.DeadlineAnnotation, api.PriorityAnnotation, api.IgnoreWindowsAnnotation, api.DrainedAnnotation, api.StatusAnnotation)
+		n.Annotations[key] = pick(c, "true", "false", "1s", "2000000h", "Delete", "Stop", "Release", "2030-01-31T13:00:00Z", "2030-01-31T12:00:10Z", "7", "-7", "r", status)
 	}
 }
 

@@ -31,8 +31,11 @@ type words struct {
 	stopped, released bool
 	// halted is what stops the node besides its request, control what stops all.
 	halted, control string
-	// deletes is true for a drain that deletes what budgets hold.
-	deletes bool
+	// deletes is true for a drain that deletes what budgets hold; mayDelete is true if
+	// any may.
+	deletes, mayDelete bool
+	// expired is a deadline that does not count any more; zero if there is none.
+	expired time.Time
 	// held says who keeps a node from being released that has to be; empty if nobody.
 	held string
 	// conflict says which conditions others own; empty if none.
@@ -54,7 +57,10 @@ func (p *planner) wordsOf(n *nodeWork) words {
 	if holds := api.HoldsOf(n.node.Annotations); w.released && n.node.OwnCordon && len(holds) > 0 {
 		w.held = heldText(holds)
 	}
-	w.conflict = n.memory.Conflict
+	w.conflict, w.mayDelete = n.memory.Conflict, p.Config.AllowDelete
+	if n.expired && n.memory.FinishedAt.IsZero() {
+		w.expired = n.request.Deadline
+	}
 	if n.yields && !n.memory.IdleSince.IsZero() {
 		w.idle = p.Now.Sub(n.memory.IdleSince)
 	}
@@ -92,6 +98,9 @@ func (n *NodePlan) report() Report {
 	r.Status.Warnings = n.words.warnings()
 	r.Status.CannotFinish = n.obstacles(&worst)
 	text := n.words.message(n.Phase, &r.Status, &worst)
+	if deadline := n.words.deadlineText(r.Status.Deadline); deadline != "" && n.Phase != api.Drained {
+		text = deadline + "; " + text
+	}
 	if n.words.control != "" && n.Phase != api.Paused {
 		text += "; " + n.words.control
 	}
@@ -113,6 +122,9 @@ func (w *words) warnings() []string {
 	}
 	if w.conflict != "" {
 		list = append(list, cut(w.conflict, mostWords))
+	}
+	if !w.expired.IsZero() {
+		list = append(list, expiredText(w.expired))
 	}
 	return list
 }
@@ -218,6 +230,9 @@ func (s *PodState) cause() string {
 		text := "terminating, overdue: "
 		if s.Reason == Finalizer || s.Reason == NodeUnreachable {
 			return text + s.Message
+		}
+		if s.Reason == GracePeriod {
+			return "terminating until " + clock(s.deadline()) + ", when the node is gone"
 		}
 		return text + "the kubelet has not finished it"
 	}

@@ -78,7 +78,7 @@ func (n *nodeWork) cordoned() bool { return n.node.Unschedulable && n.node.OwnCo
 
 // sends is true if evictions may be sent from the node.
 func (p *planner) sends(n *nodeWork) bool {
-	return n.listed && n.cordoned() && n.invalid == nil && !n.request.Paused && n.halted == "" && !n.stopped(p.onTimeout(n)) && !n.gathering
+	return n.listed && n.cordoned() && n.invalid == nil && !n.paused() && n.halted == "" && !n.stopped(p.onTimeout(n)) && !n.gathering
 }
 
 const (

@@ -32,10 +32,10 @@ func (p *planner) obstructs(n *nodeWork, s *PodState) bool {
 }
 
 // willDelete is true for a pod that is deleted in time if budgets hold it: at the
-// timeout of its node's request, or after what its rule says.
+// timeout of its node's request, after what its rule says, or before its node disappears.
 func (p *planner) willDelete(n *nodeWork, s *PodState) bool {
 	byRule := s.rule != nil && s.rule.DeleteAfter > 0
-	return p.Config.AllowDelete && (byRule || p.onTimeout(n) == api.Delete && p.timeout(n) > 0)
+	return p.Config.AllowDelete && (byRule || n.urgent() || p.onTimeout(n) == api.Delete && p.timeout(n) > 0)
 }
 
 // short is true for a budget whose own pods are not healthy enough: as long as it

@@ -107,6 +107,8 @@ type Grant struct {
 	// Repeated is true for a pod that was refused before, by something other
 	// than a budget.
 	Repeated bool
+	// urgent is true for a pod of a node that disappears.
+	urgent bool
 	// Budgets and Versions are the budgets by which the pod was judged.
 	Budgets, Versions string
 	// budgetUIDs are those budgets, for a probe and a deletion.
@@ -139,6 +141,7 @@ func Make(s *Snapshot) Plan {
 	p.share()
 	p.force()
 	p.probe()
+	p.urgentFirst()
 	plan := Plan{Grants: p.grants, Polls: p.poll(), Lookups: p.lookups, HandOver: p.handOver, Budgets: p.budgets}
 	for _, n := range p.nodes {
 		plan.Nodes = append(plan.Nodes, p.conclude(n))
@@ -204,6 +207,11 @@ type nodeWork struct {
 	// halted is what stops the node besides its own request; empty if nothing does.
 	halted   string
 	timedOut bool
+	// disappears is when the node does, zero if that is not known or does not count
+	// any more; expired is true in the last case. deadline is what the status says.
+	disappears time.Time
+	expired    bool
+	deadline   *api.Deadline
 	// yields is true while another node may have its slot.
 	yields bool
 	listed bool

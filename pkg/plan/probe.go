@@ -62,7 +62,7 @@ func (p *planner) probeOne(b *budgetWork) {
 		p.wakeAt(due)
 		return
 	}
-	g := b.oldestOn.grantOf(b.oldest)
+	g := p.grantOf(b.oldestOn, b.oldest)
 	g.Probe, g.budgetUIDs = true, []types.UID{b.UID}
 	p.grants = append(p.grants, g)
 }

@@ -69,6 +69,7 @@ func (p *planner) gather() {
 		p.nodes = append(p.nodes, n)
 		n.memory.Node = node
 		n.followDryRun()
+		p.followDeadline(n)
 		p.halt(n)
 		n.memory = n.memory.paused(n.halts(), p.Now)
 		n.timedOut = p.overdue(n)
@@ -89,8 +90,14 @@ func (p *planner) gather() {
 // schedulable is true for a node that takes any new pod.
 func schedulable(n *Node) bool { return n.Ready && !n.Unschedulable && !n.Repelling }
 
+// onTimeout is what happens when the drain takes too long. A node that disappears is
+// not released before, and its pods are not left to be lost with it.
 func (p *planner) onTimeout(n *nodeWork) api.OnTimeout {
-	return cmp.Or(n.request.OnTimeout, p.Config.pool(n.node.Pool).OnTimeout, p.Config.OnTimeout)
+	action := cmp.Or(n.request.OnTimeout, p.Config.pool(n.node.Pool).OnTimeout, p.Config.OnTimeout)
+	if n.urgent() && (action == api.Stop || action == api.Release) {
+		return api.Wait
+	}
+	return action
 }
 
 // timeout is how long the drain may take; 0 for as long as it needs.
@@ -152,13 +159,13 @@ func (p *planner) start() {
 		switch {
 		case n.memory.started() || n.invalid != nil || n.memory.DryRun != nil:
 			continue
-		case n.request.Paused:
+		case n.paused():
 			n.detail = "paused before it began"
 			continue
 		case n.halted != "":
 			n.detail = n.halted
 			continue
-		case p.Now.Before(n.request.NotBefore):
+		case p.Now.Before(n.notBefore()):
 			n.queued = QueuedForTime
 			n.detail = "not before " + clock(n.request.NotBefore)
 			p.wakeAt(n.request.NotBefore)
@@ -171,6 +178,9 @@ func (p *planner) start() {
 			n.queued = QueuedForRemoval
 			n.detail = "does not start: an autoscaler is removing the node (taint " + n.node.RemovalTaint + ")"
 			continue
+		case n.urgent():
+			p.begin(n)
+			continue
 		}
 		if n.queued, n.detail = p.closed(n); n.queued == "" {
 			p.startOrWait(n)
@@ -180,8 +190,7 @@ func (p *planner) start() {
 
 // startOrWait begins a request, unless a limit over nodes is in its way.
 func (p *planner) startOrWait(n *nodeWork) {
-	counts := p.absence(n.node, n)
-	n.queued, n.detail = p.limits.holdsBack(n.node, counts)
+	n.queued, n.detail = p.limits.holdsBack(n.node, p.absence(n.node, n))
 	slots, _ := p.limits.slots(n.node)
 	switch most := p.Config.PendingPods; {
 	case n.queued != "":
@@ -194,9 +203,14 @@ func (p *planner) startOrWait(n *nodeWork) {
 		n.detail = fmt.Sprintf("place %d in the queue: it is the last schedulable Ready node, its pods would have nowhere to go",
 			p.limits.place(slots))
 	}
-	if n.waits = n.queued != ""; n.waits {
-		return
+	if n.waits = n.queued != ""; !n.waits {
+		p.begin(n)
 	}
+}
+
+// begin begins a request. From now on its node counts against all limits.
+func (p *planner) begin(n *nodeWork) {
+	counts := p.absence(n.node, n)
 	n.memory.StartedAt = p.Now
 	p.limits.begin(n.node, counts)
 	if schedulable(n.node) {
@@ -204,10 +218,13 @@ func (p *planner) startOrWait(n *nodeWork) {
 	}
 }
 
-// queue is the order in which nodes begin: by priority, then by age.
+// queue is the order in which nodes begin: those that disappear, which wait for no
+// others, and then by priority and age.
 func (p *planner) queue() []*nodeWork {
 	queue := slices.Clone(p.nodes)
-	slices.SortStableFunc(queue, func(a, b *nodeWork) int { return cmp.Compare(b.request.Priority, a.request.Priority) })
+	slices.SortStableFunc(queue, func(a, b *nodeWork) int {
+		return cmp.Or(a.byDeadline(b), cmp.Compare(b.request.Priority, a.request.Priority))
+	})
 	return queue
 }
 

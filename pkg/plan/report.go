@@ -137,7 +137,7 @@ func (p *planner) wordsChanged(w *Written, plan *NodePlan) bool {
 // count of the pods: a process that takes over counts from there.
 func phaseChanged(was, is api.Status) bool {
 	return was.Phase != is.Phase || judged(was) != judged(is) || was.Request != is.Request || (was.StartedAt == nil) != (is.StartedAt == nil) ||
-		(was.ReleasedAt == nil) != (is.ReleasedAt == nil) ||
+		(was.ReleasedAt == nil) != (is.ReleasedAt == nil) || newDeadline(was.Deadline, is.Deadline) ||
 		was.Pods.Present()+was.Pods.Ignored == 0 && is.Pods.Present()+is.Pods.Ignored > 0
 }
 

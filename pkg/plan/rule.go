@@ -155,7 +155,7 @@ func (p *planner) rule(n *nodeWork, s *PodState) {
 		return
 	}
 	n.others = true
-	if !s.Pod.Finished() {
+	if !s.Pod.Finished() && !n.urgent() {
 		if s.order = s.rule.Order; s.ownOrder() != nil {
 			s.order = *s.ownOrder()
 		}
@@ -189,6 +189,8 @@ func (r *Rule) holds(pod *Pod, began, now time.Time) (Reason, string, time.Time)
 func (p *planner) ruled(n *nodeWork, s *PodState) (Reason, string) {
 	reason, message, until := s.rule.holds(s.Pod, n.memory.StartedAt, p.Now)
 	switch {
+	case reason == Completion && n.urgent():
+		return "", ""
 	case reason != "":
 		p.wakeAt(until)
 		return reason, message

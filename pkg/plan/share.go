@@ -46,6 +46,13 @@ func (p *planner) share() {
 	})
 }
 
+// urgentFirst puts what is sent from nodes that disappear before all else.
+func (p *planner) urgentFirst() {
+	if slices.ContainsFunc(p.nodes, (*nodeWork).urgent) {
+		slices.SortStableFunc(p.grants, func(a, b Grant) int { return falseFirst(b.urgent, a.urgent) })
+	}
+}
+
 // answersDue is how many evictions are being sent and may be answered soon.
 func (p *planner) answersDue() int {
 	n := 0
@@ -84,7 +91,7 @@ func (b *budgetWork) rounds() int {
 // grant lets a pod be sent. One that was refused before still counts as blocked
 // until it is admitted.
 func (p *planner) grant(n *nodeWork, s *PodState) {
-	g := n.grantOf(s)
+	g := p.grantOf(n, s)
 	if s.send == spending {
 		b := s.budgets[0]
 		b.free--
@@ -105,14 +112,10 @@ func (p *planner) grant(n *nodeWork, s *PodState) {
 	n.active = true
 }
 
-func (n *nodeWork) grantOf(s *PodState) Grant {
+func (p *planner) grantOf(n *nodeWork, s *PodState) Grant {
 	memory := &s.entry.Memory
-	grace := n.request.GracePeriod
-	if grace == nil {
-		grace = s.rule.GracePeriod
-	}
 	return Grant{
-		Pod: s.Pod, GracePeriod: grace, Request: n.request.ID,
+		Pod: s.Pod, GracePeriod: p.grace(n, s), Request: n.request.ID, urgent: n.urgent(),
 		Repeated: memory.Refusals > 0 && !memory.Outcome.Reason.byBudget(),
 		Budgets:  setOf(s.budgets), Versions: versionsOf(s.budgets),
 	}
@@ -138,7 +141,7 @@ func (p *planner) order() []*nodeWork {
 		places = append(places, t)
 	}
 	slices.SortFunc(places, func(a, b place) int {
-		if c := falseFirst(b.starved, a.starved); c != 0 {
+		if c := cmp.Or(a.byDeadline(b.nodeWork), falseFirst(b.starved, a.starved)); c != 0 {
 			return c
 		}
 		if a.starved {

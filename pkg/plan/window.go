@@ -138,7 +138,7 @@ func (f *Freeze) text() string {
 // shut is why the time keeps pods of a drain that has begun from being evicted;
 // empty if nothing does.
 func (p *planner) shut(n *nodeWork) string {
-	if n.request.IgnoreWindows || !n.memory.started() {
+	if n.request.IgnoreWindows || n.urgent() || !n.memory.started() {
 		return ""
 	}
 	if f := p.frozen(p.Now); f != nil {

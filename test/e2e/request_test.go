@@ -121,6 +121,7 @@ func TestInvalidRequest(t *testing.T) {
 		{api.OnTimeoutAnnotation, "Delete"},
 		{api.OnTimeoutAnnotation, "Continue"},
 		{api.IgnoreWindowsAnnotation, "yes"},
+		{api.DeadlineAnnotation, "2m"},
 		{api.GracePeriodAnnotation, "0"},
 		{api.GracePeriodAnnotation, "1.5"},
 		{api.DryRunAnnotation, "ture"},

@@ -34,8 +34,9 @@ func (c *Checker) judgeDeletion(at time.Time, e Eviction, p *pod, n *node) {
 	if e.UID == "" || e.Grace < 1 {
 		c.violated(OnlyTargets, at, "pod %s is deleted with the UID %q and a grace period of %d s", e.Pod, e.UID, e.Grace)
 	}
-	if at.Sub(n.asking) > c.rules.Patience && !c.deletes(at, n) && !c.deletesByRule(at, p, n) {
-		c.violated(OnlyTargets, at, "pod %s is deleted although its node %s has no request that has timed out and deletes, nor the pod a rule that does", e.Pod, n.name)
+	last := c.runsOut(at, p.Pod, n)
+	if at.Sub(n.asking) > c.rules.Patience && !c.deletes(at, n) && !c.deletesByRule(at, p, n) && !last {
+		c.violated(OnlyTargets, at, "pod %s is deleted although its node %s has no request that has timed out and deletes and does not disappear, nor the pod a rule that does", e.Pod, n.name)
 	}
 	if why := c.protected(p); why != "" {
 		c.violated(KeepsBudgets, at, "pod %s is deleted although %s", e.Pod, why)
@@ -45,6 +46,9 @@ func (c *Checker) judgeDeletion(at time.Time, e Eviction, p *pod, n *node) {
 	}
 	if refused, ever := c.refused[e.UID]; !ever || at.Sub(refused) > refusedFor {
 		c.violated(KeepsBudgets, at, "pod %s is deleted without that its eviction was refused just before", e.Pod)
+	}
+	if last {
+		return // There is no time to wait for others.
 	}
 	for _, b := range c.budgetsOf(p.Pod) {
 		c.judgePace(at, e, b)
@@ -68,7 +72,7 @@ func (c *Checker) judgePace(at time.Time, e Eviction, b *budget) {
 // deletes is true for a node whose drain has timed out and deletes what budgets
 // hold.
 func (c *Checker) deletes(at time.Time, n *node) bool {
-	return c.rules.AllowDelete && c.onTimeout(n) == api.Delete && n.said.StartedAt != nil && c.overdue(at, n)
+	return c.rules.AllowDelete && c.onTimeout(at, n) == api.Delete && n.said.StartedAt != nil && c.overdue(at, n)
 }
 
 // deletesByRule is true for a pod whose rule deletes it by now.

@@ -42,8 +42,8 @@ func (c *Checker) judgeRequest(at time.Time, e Eviction, n *node) {
 		}
 	case !n.wasLive:
 		c.violated(OnlyTargets, at, "pod %s is evicted although its node %s %s", e.Pod, n.name, why)
-	case at.Sub(n.changed) > c.rules.Patience:
-		c.violated(Stops, at, "pod %s is evicted %v after its node %s %s", e.Pod, at.Sub(n.changed), n.name, why)
+	case at.Sub(n.quietSince(at)) > c.rules.Patience:
+		c.violated(Stops, at, "pod %s is evicted %v after its node %s %s", e.Pod, at.Sub(n.quietSince(at)), n.name, why)
 	case n.acknowledged(c.rules.NodeLag) && e.By == Daemon:
 		c.violated(Stops, at, "pod %s is evicted although its node %s %s, which drainer has written there", e.Pod, n.name, why)
 	}

@@ -25,7 +25,7 @@ func (c *Checker) Finish(at time.Time) {
 			c.judgeReleased(at, n)
 			continue
 		}
-		if n.Annotations[api.DrainedAnnotation] == n.request.ID && !n.invalid && !n.request.Paused {
+		if n.Annotations[api.DrainedAnnotation] == n.request.ID && !n.invalid && !n.paused(at) {
 			if p := c.targetOn(name, at); p != nil && c.rooted(at, p) == "" {
 				c.violated(DrainedIsEmpty, at, "node %s is reported drained although %s/%s is on it", name, p.Namespace, p.Name)
 			}
@@ -83,7 +83,7 @@ func (c *Checker) cannotFinish(at time.Time, n *node) string {
 	}
 	for _, p := range c.pods {
 		if p.Spec.NodeName == n.name && c.stays(p.Pod) == "" {
-			if why := c.rooted(at, p); why != "" && !(c.deletes(at, n) && c.forcible(at, p)) {
+			if why := c.rooted(at, p); why != "" && !((c.deletes(at, n) || c.ends(at, n)) && c.forcible(at, p)) {
 				return why
 			}
 		}
@@ -93,6 +93,12 @@ func (c *Checker) cannotFinish(at time.Time, n *node) string {
 
 // cannotBegin says why a drain that did not begin has to wait.
 func (c *Checker) cannotBegin(at time.Time, n *node) string {
+	if n.urgent(at) {
+		if removed(n.Node) {
+			return "is being removed"
+		}
+		return ""
+	}
 	for _, part := range c.parts(n.Node) {
 		served, draining := 1, 0
 		for _, other := range c.others(n) {

@@ -30,7 +30,7 @@ func (c *Checker) Paused(at time.Time, yes bool) {
 // halts is true if nothing may be evicted from a node at the time although its
 // own request allows it.
 func (c *Checker) halts(at time.Time, n *node) bool {
-	return !c.paused.IsZero() || c.rules.Evicts != nil && n.Node != nil && !n.request.IgnoreWindows && !c.rules.Evicts(at, n.Node)
+	return !c.paused.IsZero() || c.rules.Evicts != nil && n.Node != nil && !n.request.IgnoreWindows && !n.urgent(at) && !c.rules.Evicts(at, n.Node)
 }
 
 // judgeHours judges an eviction by the time, and by what pauses everything.
@@ -38,7 +38,7 @@ func (c *Checker) judgeHours(at time.Time, e Eviction, n *node) {
 	if !c.paused.IsZero() && at.Sub(c.paused) > c.rules.Patience {
 		c.violated(Stops, at, "pod %s is evicted %v after everything was paused", e.Pod, at.Sub(c.paused))
 	}
-	if c.rules.Evicts == nil || n.request.IgnoreWindows || at.Sub(n.asking) <= c.rules.Patience {
+	if c.rules.Evicts == nil || n.request.IgnoreWindows || c.hurries(at, n) || at.Sub(n.asking) <= c.rules.Patience {
 		return
 	}
 	// It may have been sent a moment ago.
@@ -57,7 +57,7 @@ func (c *Checker) outOfHours(n *node) string {
 	switch {
 	case !c.paused.IsZero() && begun.Sub(c.paused) > c.rules.Patience:
 		return fmt.Sprintf("everything is paused, since %v", begun.Sub(c.paused))
-	case c.rules.Begins == nil || n.request.IgnoreWindows || begun.Sub(n.asking) <= c.rules.Patience:
+	case c.rules.Begins == nil || n.request.IgnoreWindows || n.hasty || begun.Sub(n.asking) <= c.rules.Patience:
 		return ""
 	case !c.rules.Begins(begun, n.Node) && !c.rules.Begins(begun.Add(time.Second-1), n.Node):
 		return "none may begin at the time"

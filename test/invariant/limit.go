@@ -25,6 +25,9 @@ func (c *Checker) follow(at time.Time, n *node, by Actor) {
 	case by == Daemon:
 		n.late = false
 	}
+	if begins {
+		n.hasty = c.hurries(at, n)
+	}
 	// A decision that was written much later can no longer be judged: times in a
 	// status are whole seconds.
 	if begins && by == Daemon && at.Sub(*n.said.StartedAt) <= c.rules.Patience+time.Second {
@@ -51,17 +54,22 @@ func (c *Checker) counts(at time.Time, n *node) bool {
 }
 
 // onTimeout is what is done if the drain takes longer than it may.
-func (c *Checker) onTimeout(n *node) api.OnTimeout {
+func (c *Checker) onTimeout(at time.Time, n *node) api.OnTimeout {
 	_, usual := c.timeout(n.Node)
-	return cmp.Or(n.request.OnTimeout, usual)
+	return n.waits(at, cmp.Or(n.request.OnTimeout, usual))
 }
 
 // stopped is true once a drain has given up: it took longer than it may and was
 // to stop then, or has released the node, which no later annotation undoes. A
 // request that replaced it has its own timeout, which counts from its start.
 func (c *Checker) stopped(at time.Time, n *node) bool {
-	stops := c.onTimeout(n) == api.Stop || c.onTimeout(n) == api.Release
+	stops := c.onTimeout(at, n) == api.Stop || c.onTimeout(at, n) == api.Release
 	return n.said.ReleasedAt != nil || stops && n.said.Request == n.request.ID && c.overdue(at, n)
+}
+
+// gaveUp is true for a node whose drain began and gave up.
+func (c *Checker) gaveUp(at time.Time, n *node) bool {
+	return n.Node != nil && n.asked && n.said.StartedAt != nil && c.stopped(at, n)
 }
 
 // overdue is true once a drain that began took longer than it may.
@@ -70,7 +78,7 @@ func (c *Checker) overdue(at time.Time, n *node) bool {
 	if n.request.Timeout != nil {
 		timeout = *n.request.Timeout
 	}
-	if n.said.PausedAt != nil && (n.request.Paused || n.invalid || c.halts(at, n)) {
+	if n.said.PausedAt != nil && (n.paused(at) || n.invalid || c.halts(at, n)) {
 		at = *n.said.PausedAt
 	}
 	paused := time.Duration(n.said.PausedSeconds) * time.Second
@@ -82,6 +90,16 @@ func (c *Checker) judgeStart(at time.Time, n *node, open bool) {
 	if why := c.outOfHours(n); why != "" {
 		c.violated(KeepsLimits, at, "node %s begins although %s", n.name, why)
 	}
+	if longer(at, n.removing, c.rules.Patience) {
+		c.violated(KeepsLimits, at, "node %s begins although it is being removed", n.name)
+	}
+	if !n.hasty {
+		c.judgeLimits(at, n, open)
+	}
+}
+
+// judgeLimits judges a drain that begins by the limits over nodes.
+func (c *Checker) judgeLimits(at time.Time, n *node, open bool) {
 	for _, part := range c.parts(n.Node) {
 		served, draining := c.removedLately(at), 1
 		for _, other := range c.others(n) {
@@ -101,13 +119,10 @@ func (c *Checker) judgeStart(at time.Time, n *node, open bool) {
 	if known {
 		c.judgeAvailable(at, n)
 	}
-	if longer(at, n.removing, c.rules.Patience) {
-		c.violated(KeepsLimits, at, "node %s begins although it is being removed", n.name)
-	}
 	elsewhere := c.removedLately(at) > 0
 	for _, other := range c.others(n) {
-		if !other.draining || !other.started {
-			elsewhere = elsewhere || other.open || !other.closed.IsZero() && at.Sub(other.closed) <= c.rules.Patience
+		if !other.draining || !other.started || c.joined(at, other) {
+			elsewhere = elsewhere || other.open || c.joined(at, other) || !other.closed.IsZero() && at.Sub(other.closed) <= c.rules.Patience
 		}
 	}
 	if known && !elsewhere && !c.rules.AllowLastNode {
@@ -138,11 +153,14 @@ func (c *Checker) removedLately(at time.Time) int {
 	return count
 }
 
-// underway is true for a node that drainer knows to be drained. One that was done
-// and continues may have been taken up again only now.
+// underway is true for a node that drainer knows to be drained. One that was
+// complete, or had given up, and continues may have been taken up again only now.
 func (c *Checker) underway(at time.Time, n *node) bool {
+	if !n.relapsed.IsZero() && at.Sub(n.relapsed) <= c.rules.Patience {
+		return false
+	}
 	again := at.Sub(n.entered) > c.rules.Patience && c.targetOn(n.name, n.entered) != nil
-	return n.draining && !n.late && c.counts(at, n) && (n.started || again)
+	return n.draining && !n.late && c.counts(at, n) && (n.started && !c.joined(at, n) || again)
 }
 
 // schedulable is true for a node that takes any new pod.

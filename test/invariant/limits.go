@@ -116,9 +116,9 @@ func (c *Checker) judgeGroups(at time.Time, n *node) {
 			if c.underway(at, other) && !c.yields(at, other) {
 				busy[other.Labels[g.Label]] = true
 			}
-			// A drain that was complete and begins again needs no group. drainer knows
-			// about it before it can report it.
-			joins = joins || other.Labels[g.Label] == own && (c.counts(at, other) || other.reopened)
+			// A drain that was complete and begins again needs no group, nor does one that
+			// is urgent. drainer knows about it before it can report it.
+			joins = joins || other.Labels[g.Label] == own && (c.counts(at, other) || other.reopened || c.hurries(at, other))
 		}
 		if g.MaxGroups > 0 && len(busy) > g.MaxGroups && !joins {
 			c.violated(KeepsLimits, at, "node %s begins in the %dth group by %s, at most %d may be drained at once", n.name, len(busy), g.Label, g.MaxGroups)

@@ -61,6 +61,13 @@ type node struct {
 	// reopened is true after others uncordoned the node while it was drained: what
 	// was done continues, and holds its place, before drainer says so.
 	reopened bool
+	// calmed is when the request last ceased to be urgent; hasty is true for a drain
+	// that began while it was.
+	calmed time.Time
+	hasty  bool
+	// relapsed is when another request or setting last came that a drain which had
+	// given up may go on for.
+	relapsed time.Time
 	// holding is since when others hold the node; zero if they do not.
 	holding time.Time
 	// listed is when drainer last listed its pods to see whether it is drained.
@@ -77,7 +84,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		n = &node{name: is.Name}
 		c.nodes[is.Name] = n
 	}
-	live := n.silent(at) == ""
+	live, urgent, stopped := n.silent(at) == "", n.urgent(at), c.gaveUp(at, n)
 	n.wasLive = n.wasLive || live
 	if was := n.Node; was != nil && (deleted || was.UID != is.UID) {
 		if c.rules.Served(was) {
@@ -91,6 +98,12 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 	}
 	n.read(at, was, c)
 	n.hold(at)
+	if urgent && !n.urgent(at) {
+		n.calmed = at
+	}
+	if stopped && !c.gaveUp(at, n) {
+		n.relapsed = at
+	}
 	if now := n.silent(at) == ""; live != now {
 		if n.changed = at; now {
 			n.changed, n.resumed = time.Time{}, at
@@ -167,7 +180,7 @@ func (n *node) read(at time.Time, was *corev1.Node, c *Checker) {
 func sameRequest(a, b map[string]string) bool {
 	for _, key := range []string{
 		api.DrainAnnotation, api.PausedAnnotation, api.TimeoutAnnotation, api.OnTimeoutAnnotation, api.NotBeforeAnnotation, api.GracePeriodAnnotation,
-		api.DryRunAnnotation, api.IgnoreWindowsAnnotation,
+		api.DryRunAnnotation, api.IgnoreWindowsAnnotation, api.DeadlineAnnotation,
 	} {
 		if a[key] != b[key] {
 			return false
@@ -187,9 +200,9 @@ func (n *node) silent(at time.Time) string {
 		return "has an invalid request"
 	case n.dryRun():
 		return "has a dry run"
-	case n.request.Paused:
+	case n.paused(at):
 		return "is paused"
-	case at.Before(n.request.NotBefore) && !ownsCordon(n.Node):
+	case at.Before(n.notBefore(at)) && !ownsCordon(n.Node):
 		return "has to wait until " + n.request.NotBefore.Format(time.RFC3339)
 	default:
 		return ""

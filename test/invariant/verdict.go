@@ -43,6 +43,9 @@ func (c *Checker) ruled(at time.Time, p *corev1.Pod, v Verdict) string {
 		return "a rule blocks it"
 	case Awaits:
 		n := c.nodes[p.Spec.NodeName]
+		if n != nil && c.hurries(at, n) {
+			return ""
+		}
 		if v.AtMost == 0 || n == nil || n.said.StartedAt == nil {
 			return "a rule lets it complete"
 		}
@@ -57,7 +60,8 @@ func (c *Checker) ruled(at time.Time, p *corev1.Pod, v Verdict) string {
 // judgeOrder: a pod is evicted once those on its node with a lower order are gone.
 func (c *Checker) judgeOrder(at time.Time, e Eviction, p *pod) {
 	order := c.verdict(p.Pod).Order
-	if c.rules.Pods == nil || finished(p.Pod) {
+	n := c.nodes[p.Spec.NodeName]
+	if c.rules.Pods == nil || finished(p.Pod) || n != nil && c.hurries(at, n) {
 		return
 	}
 	for _, other := range c.pods {

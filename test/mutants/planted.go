@@ -39,7 +39,7 @@ func plantedBugs() []planted {
 		rule, fact           = "pkg/plan/rule.go", "pkg/plan/fact.go"
 		window               = "pkg/plan/window.go"
 		node, queue, outcome = "pkg/plan/node.go", "pkg/plan/queue.go", "pkg/plan/outcome.go"
-		limit                = "pkg/plan/limit.go"
+		limit, deadline      = "pkg/plan/limit.go", "pkg/plan/deadline.go"
 	)
 	return []planted{
 		{mutant{"bare pods are evicted", rule, "pod.Controller.Kind == \"\" && c.BarePods != EvictBarePods", "false"}, "I1", random},
@@ -47,10 +47,10 @@ func plantedBugs() []planted {
 		{mutant{"a rule does not wait", rule, "if !now.Before(until) {", "if true {"}, "I1", random},
 		{mutant{"pods do not wait for their order", rule, "case n.turn.order < s.order:", "case false:"}, "I1", random},
 		{mutant{"what a rule ignores is evicted", rule, "if s.rule.Action == IgnorePod {", "if false {"}, "I1 I6", random},
-		{mutant{"a pause does not stop evictions", node, "n.invalid == nil && !n.request.Paused &&", "n.invalid == nil &&"}, "I2", random},
+		{mutant{"a pause does not stop evictions", node, "n.invalid == nil && !n.paused() &&", "n.invalid == nil &&"}, "I2", random},
 		{mutant{"a pause of everything does not stop evictions", node, " && n.halted == \"\"", ""}, "I2", random},
 		{mutant{"a drain continues when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
-		{mutant{"a freeze does not stop drains that have begun", window, "	if n.request.IgnoreWindows || !n.memory.started() {", "	if n.request.IgnoreWindows || !n.memory.started() || len(n.node.Windows) == 0 {"}, "I2", random},
+		{mutant{"a freeze does not stop drains that have begun", window, "n.urgent() || !n.memory.started() {", "n.urgent() || !n.memory.started() || len(n.node.Windows) == 0 {"}, "I2", random},
 		{mutant{"a pod whose answer was lost is sent again", fact, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4", random},
 		{mutant{"finished pods need not leave", rule, "return p.Static || ", "return p.Static || p.Finished() || "}, "I5", random},
 		{
@@ -76,6 +76,10 @@ func plantedBugs() []planted {
 		{mutant{"a deletion does not wait for its budget", "pkg/plan/delete.go", "free = free && settled && p.recovered(h, b)", "free = free && settled"}, "I3", random},
 		{mutant{"a managed budget is bypassed", "pkg/plan/delete.go", "case b.Controller != \"\":", "case false:"}, "I3", random},
 		{mutant{"pods are deleted before the timeout", "pkg/plan/delete.go", "return n.timedOut && p.onTimeout(n) == api.Delete", "return p.onTimeout(n) == api.Delete"}, "I1", random},
+		{mutant{"pods are deleted long before their node disappears", deadline, "	p.wakeAt(at)\n	return !p.Now.Before(at)", "	p.wakeAt(at)\n	return true"}, "I1", random},
+		{mutant{"a deadline goes past a pause of everything", "pkg/plan/control.go", "	if n.halted = p.Control.text(); n.halted == \"\" {", "	if n.halted = p.Control.text(); n.halted == \"\" || n.urgent() {"}, "I2 I9", random},
+		{mutant{"a deadline counts for ever", deadline, "if n.expired = !p.Now.Before(over); !n.expired {", "if n.expired = false; !n.expired {"}, "I2 I1 I9", random},
+		{mutant{"a drain with a deadline holds no slot", queue, "!n.stopped(onTimeout) && !n.yields", "!n.stopped(onTimeout) && !n.yields && !n.urgent()"}, "I9", random},
 		{mutant{"a rule deletes pods at once", "pkg/plan/delete.go", "return !p.Now.Before(at)", "return true"}, "I1", random},
 		{mutant{"a namespace that was not seen yet has no labels", "pkg/plan/namespace.go", "	return known && selector.Matches(set), known\n", "	return selector.Matches(set), true\n"}, "I1", random},
 		{mutant{"the last node is cordoned", queue, "p.schedulable <= 1 &&", "p.schedulable <= 0 &&"}, "I9", random},

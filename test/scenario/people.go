@@ -49,6 +49,9 @@ func (g *generator) options(node string, at time.Duration) {
 	if g.chance("not before", 8) {
 		g.annotate(at, node, api.NotBeforeAnnotation, g.Start.Add(at+g.between("not before", 0, time.Minute)).UTC().Format(time.RFC3339))
 	}
+	if g.chance("deadline", 8) {
+		g.deadline(node, at)
+	}
 	if g.chance("timeout", 10) {
 		g.annotate(at, node, api.TimeoutAnnotation, g.between("timeout", 5*time.Second, 2*time.Minute).String())
 	}
@@ -64,6 +67,16 @@ func (g *generator) options(node string, at time.Duration) {
 	}
 	if g.chance("paused from the start", 4) {
 		g.pause(node, at)
+	}
+}
+
+// deadline lets somebody say, at a time, when the node disappears; some of them are
+// late, and some of them withdraw it.
+func (g *generator) deadline(node string, at time.Duration) {
+	disappears := g.Start.Add(at + g.between("deadline", -5*time.Second, 90*time.Second))
+	g.annotate(at, node, api.DeadlineAnnotation, disappears.UTC().Format(time.RFC3339))
+	if g.chance("withdrawn", 20) {
+		g.unannotate(at+g.between("withdrawn", 100*time.Millisecond, time.Minute), node, api.DeadlineAnnotation)
 	}
 }
 
@@ -88,6 +101,9 @@ func (g *generator) mind(node string, at time.Duration) {
 		if g.chance("asked again", 40) {
 			g.annotate(cancelled+g.between("asked again", 10*time.Millisecond, 20*time.Second), node, api.DrainAnnotation, "again")
 		}
+	}
+	if g.chance("notice", 8) {
+		g.deadline(node, later("notice"))
 	}
 	if g.chance("hold", 6) {
 		held := later("hold")

@@ -87,7 +87,7 @@ func evictionsBudgets() []Panel {
 		).size(16, 8).runbooks("DrainerDrainStuck", "DrainerPodNeverEvictable"),
 		stat("Without a name", "Only the 50 oldest stuck pods, and the 50 budgets and namespaces that block the most pods, are listed by name. This is how many others there are.", "short",
 			omitted("drainer_stuck_pods_omitted", "stuck pods"), omitted("drainer_budgets_omitted", "budgets"), omitted("drainer_namespaces_omitted", "namespaces")).size(8, 8),
-		graph("Forced deletions", "Pods deleted past their budgets in each interval because a drain with on-timeout Delete has timed out or a rule says deleteAfter, by reason.", "short",
+		graph("Forced deletions", "Pods deleted past their budgets in each interval because a drain with on-timeout Delete has timed out, a rule says deleteAfter, or the node disappears, by reason.", "short",
 			query(`sum by (reason) (increase(drainer_forced_deletions_total{$target}[$__interval]))`, "{{reason}}")).bars().
 			runbooks("DrainerForcedDeletions"),
 		graph("How long blocked pods had waited", "p95 of the time from becoming a target to the admission of the eviction, of pods that were blocked, by the last reason.", "s",
