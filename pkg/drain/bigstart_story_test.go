@@ -52,9 +52,11 @@ func bigStart(t *testing.T, all, requested int, running bool) {
 		if last.Sub(asked) > 12*time.Second {
 			t.Errorf("the last node was cordoned after %v, want 12s at most", last.Sub(asked))
 		}
-		early := 0
+		// A write takes effect, and watches show it, half of the latency before it is
+		// answered.
+		early, cordoned := 0, last.Add(-latency/2)
 		for _, e := range s.evictions("") {
-			if e.Began.Before(last) {
+			if e.Began.Before(cordoned) {
 				early++
 			}
 		}
