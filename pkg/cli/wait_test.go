@@ -53,7 +53,7 @@ func TestWait(t *testing.T) {
 		"timed out": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
 			replace(t, client, named("na", in(api.TimedOut)))
 		}, ExitTimedOut, []string{"node na: "}},
-		"blocked for good": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
+		"blocked forever": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
 			replace(t, client, named("na", neverAllowed(nil)))
 		}, ExitCannotFinish, []string{"node na cannot be drained by waiting"}},
 		"blocked until it disappears": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {

@@ -77,7 +77,7 @@ func TestStoryDeadline(t *testing.T) {
 }
 
 // TestStoryDeadlineEvictsOnly: without the permission nothing is deleted, and the node
-// says which pods are lost. Five minutes after the deadline it has no effect any more.
+// says which pods are lost. Five minutes after the deadline it no longer has an effect.
 func TestStoryDeadlineEvictsOnly(t *testing.T) {
 	tell(t, func(s *story) {
 		s.spot()

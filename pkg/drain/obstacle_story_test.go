@@ -130,7 +130,7 @@ func TestStoryStranded(t *testing.T) {
 			t.Errorf("it says %q", m)
 		}
 		s.unannotate("n1", api.DrainAnnotation)
-		s.await("it does not say so any more", time.Minute, func() bool { return len(s.status("n2").CannotFinish) == 0 })
+		s.await("it no longer says so", time.Minute, func() bool { return len(s.status("n2").CannotFinish) == 0 })
 		if notes := s.events("n2")["CannotFinish"]; len(notes) != 1 || s.node("n2").Spec.Unschedulable {
 			t.Errorf("the events are %q, cordoned %v", notes, s.node("n2").Spec.Unschedulable)
 		}

@@ -149,7 +149,7 @@ func TestStoryVolumesDetachInTime(t *testing.T) {
 }
 
 // TestStoryVolumesUnknown: a node says that nobody knows what is attached, and what to
-// do about that; a pod that arrives is evicted all the same.
+// do about that; a pod that arrives is evicted anyway.
 func TestStoryVolumesUnknown(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")

@@ -122,7 +122,7 @@ func (p *planner) countAtRisk(n *nodeWork) {
 	}
 }
 
-// deadlineText says when the node disappears and what becomes of the pods that wait;
+// deadlineText says when the node disappears and what happens to the pods that wait;
 // empty for a node that does not.
 func (w *words) deadlineText(d *api.Deadline) string {
 	if d == nil {

@@ -95,7 +95,7 @@ func TestDeadlineHoldsSlot(t *testing.T) {
 }
 
 // TestDeadlineContinues: what stops a drain that has begun does not stop one whose
-// node disappears, until that deadline has no effect any more.
+// node disappears, until that deadline no longer has an effect.
 func TestDeadlineContinues(t *testing.T) {
 	for name, change := range map[string]func(scene, *Node){
 		"a pause":  func(_ scene, n *Node) { n.Annotations[api.PausedAnnotation] = "true" },
@@ -163,7 +163,7 @@ func TestDeadlineGrace(t *testing.T) {
 		"too little for the request's":    {after: time.Minute, own: 1, request: "90", want: "60"},
 		"the rule's":                      {after: time.Minute, own: 600, rule: 7, want: "7"},
 		"too little for the rule's":       {after: time.Minute, own: 1, rule: 90, want: "60"},
-		"of no effect any more":           {after: -deadlineCounts, own: 30, want: "its own"},
+		"no longer of any effect":         {after: -deadlineCounts, own: 30, want: "its own"},
 		"of no effect, and the request's": {after: -deadlineCounts, own: 30, request: "90", want: "90"},
 	} {
 		t.Run(name, func(t *testing.T) {

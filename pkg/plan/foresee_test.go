@@ -12,7 +12,7 @@ import (
 )
 
 // TestForeseen: the pods of a waiting node are listed now and then, only those that
-// could not leave are kept, and what is fixed is not said any more.
+// could not leave are kept, and what is fixed is no longer reported.
 func TestForeseen(t *testing.T) {
 	s := newScene()
 	n := s.node("n", api.DrainAnnotation, "r", api.NotBeforeAnnotation, "2031-01-01T00:00:00Z")
@@ -120,7 +120,7 @@ func TestStranded(t *testing.T) {
 	}
 }
 
-// TestStrandedNoMore: once another node admits the pods, nothing is said any more,
+// TestStrandedNoMore: once another node admits the pods, nothing is reported,
 // whenever they are listed next.
 func TestStrandedNoMore(t *testing.T) {
 	s := newScene()

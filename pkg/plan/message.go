@@ -34,7 +34,7 @@ type words struct {
 	// deletes is true for a drain that deletes what budgets hold; mayDelete is true if
 	// any may.
 	deletes, mayDelete bool
-	// expired is a deadline that does not count any more; zero if there is none.
+	// expired is a deadline that no longer counts; zero if there is none.
 	expired time.Time
 	// held says who keeps a node from being released that has to be; empty if nobody.
 	held string

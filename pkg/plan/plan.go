@@ -207,8 +207,8 @@ type nodeWork struct {
 	// halted is what stops the node besides its own request; empty if nothing does.
 	halted   string
 	timedOut bool
-	// disappears is when the node does, zero if that is not known or does not count
-	// any more; expired is true in the last case. deadline is what the status says.
+	// disappears is when the node does, zero if that is not known or no longer
+	// counts; expired is true in the last case. deadline is what the status says.
 	disappears time.Time
 	expired    bool
 	deadline   *api.Deadline

@@ -108,7 +108,7 @@ func (NodeVolumes) fact()   {}
 
 const (
 	// volumesRetry is how long the first list waits after one that found volumes; as
-	// the wait goes on it is a quarter of that, at most volumesRetryMost. A driver takes
+	// the wait continues it is a quarter of that, at most volumesRetryMost. A driver takes
 	// seconds to minutes.
 	volumesRetry     = 2 * time.Second
 	volumesRetryMost = time.Minute
@@ -204,7 +204,7 @@ func (c *Config) ignoresUnreachable(node *Node, now time.Time) bool {
 }
 
 // followVolumes forgets what nobody waits for, and notes that a node that was Drained
-// with volumes because it was unreachable is not any more.
+// with volumes because it was unreachable is reachable again.
 func (p *planner) followVolumes(n *nodeWork) {
 	m := &n.memory
 	switch {

@@ -149,7 +149,7 @@ func TestVolumesUnreachable(t *testing.T) {
 	}{
 		"for long":                {want: true},
 		"for a while":             {change: func(_ *Config, n *Node, _ *Volumes) { unreachableFor(n, 10*time.Minute-1) }},
-		"not any more":            {change: func(_ *Config, n *Node, _ *Volumes) { n.Unreachable = false }},
+		"reachable again":         {change: func(_ *Config, n *Node, _ *Volumes) { n.Unreachable = false }},
 		"since nobody knows when": {change: func(_ *Config, n *Node, _ *Volumes) { n.ReadySince = time.Time{} }},
 		"and is waited for":       {change: func(c *Config, _ *Node, _ *Volumes) { c.IgnoreUnreachableAfter = 0 }},
 		"and nobody has looked":   {change: func(_ *Config, _ *Node, v *Volumes) { *v = Volumes{} }},

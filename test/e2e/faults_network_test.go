@@ -52,7 +52,7 @@ func (f *trouble) losing(r *http.Request) faults.Fault {
 func (f *trouble) brief(*http.Request) faults.Fault { return faults.Fault{Ends: time.Second} }
 
 // gone ends watches after a second and refuses every other one, as a server does
-// that does not have the version any more.
+// that no longer has the version.
 func (f *trouble) gone(r *http.Request) faults.Fault {
 	if faults.IsWatch(r) && f.random.IntN(2) == 0 {
 		return faults.Fault{Code: http.StatusGone}

@@ -83,7 +83,7 @@ func TestStranded(t *testing.T) {
 	poll(t, "the drain is counted", func() bool { return drainer.metric("drainer_unfinishable_drains") == 1 })
 	e.cancel(first)
 	e.awaitReleased(first)
-	awaitState(t, "the node does not say it any more", func() bool {
+	awaitState(t, "the node no longer says it", func() bool {
 		return len(e.status(second).CannotFinish) == 0 && !strings.Contains(e.message(second), "cannot finish")
 	})
 	if e.cordoned(second) {

@@ -211,7 +211,7 @@ func TestMayWait(t *testing.T) {
 }
 
 // TestChangedAtTimeout: another one begins although a drain that timed out just when it
-// was changed goes on, as drainer may not have known; and not later.
+// was changed continues, as drainer may not have known; and not later.
 func TestChangedAtTimeout(t *testing.T) {
 	for after, want := range map[time.Duration]invariant.ID{time.Second: "", 2 * time.Second: "I9"} {
 		s := draining(invariant.Rules{Limits: invariant.Limits{Timeout: time.Minute, OnTimeout: api.Stop}})

@@ -66,7 +66,7 @@ type node struct {
 	calmed time.Time
 	hasty  bool
 	// relapsed is when another request or setting last came that a drain which had
-	// given up may go on for.
+	// given up may continue for.
 	relapsed time.Time
 	// holding is since when others hold the node; zero if they do not.
 	holding time.Time

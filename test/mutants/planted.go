@@ -78,7 +78,7 @@ func plantedBugs() []planted {
 		{mutant{"pods are deleted before the timeout", "pkg/plan/delete.go", "return n.timedOut && p.onTimeout(n) == api.Delete", "return p.onTimeout(n) == api.Delete"}, "I1", random},
 		{mutant{"pods are deleted long before their node disappears", deadline, "	p.wakeAt(at)\n	return !p.Now.Before(at)", "	p.wakeAt(at)\n	return true"}, "I1", random},
 		{mutant{"a deadline goes past a pause of everything", "pkg/plan/control.go", "	if n.halted = p.Control.text(); n.halted == \"\" {", "	if n.halted = p.Control.text(); n.halted == \"\" || n.urgent() {"}, "I2 I9", random},
-		{mutant{"a deadline counts for ever", deadline, "if n.expired = !p.Now.Before(over); !n.expired {", "if n.expired = false; !n.expired {"}, "I2 I1 I9", random},
+		{mutant{"a deadline counts forever", deadline, "if n.expired = !p.Now.Before(over); !n.expired {", "if n.expired = false; !n.expired {"}, "I2 I1 I9", random},
 		{mutant{"a drain with a deadline holds no slot", queue, "!n.stopped(onTimeout) && !n.yields", "!n.stopped(onTimeout) && !n.yields && !n.urgent()"}, "I9", random},
 		{mutant{"a rule deletes pods at once", "pkg/plan/delete.go", "return !p.Now.Before(at)", "return true"}, "I1", random},
 		{mutant{"a namespace that was not seen yet has no labels", "pkg/plan/namespace.go", "	return known && selector.Matches(set), known\n", "	return selector.Matches(set), true\n"}, "I1", random},
