@@ -116,13 +116,15 @@ func (t *textWriter) blockers(f *Result) {
 }
 
 func (t *textWriter) basis(f *Result) {
-	t.printf("\nStart times, from creation until Ready:\n\n")
-	t.table(func(row func(string, ...any)) {
-		row("CONTROLLER\tPODS\tTIME\tFROM")
-		for _, s := range f.StartTimes {
-			row("%s/%s\t%d\t%.1fs\t%s", s.Namespace, s.Controller, s.Pods, s.Seconds, s.Source)
-		}
-	})
+	if len(f.StartTimes) > 0 {
+		t.printf("\nStart times, from creation until Ready:\n\n")
+		t.table(func(row func(string, ...any)) {
+			row("CONTROLLER\tPODS\tTIME\tFROM")
+			for _, s := range f.StartTimes {
+				row("%s/%s\t%d\t%.1fs\t%s", s.Namespace, s.Controller, s.Pods, s.Seconds, s.Source)
+			}
+		})
+	}
 	t.printf("\nAssumptions:\n\n")
 	for _, a := range f.Assumptions {
 		t.printf("* %s\n", a)
