@@ -152,6 +152,10 @@ type Blocker struct {
 	Rule string `json:"rule,omitempty"`
 	// AtRisk is true for a pod that Deadline.AtRisk counts.
 	AtRisk bool `json:"atRisk,omitempty"`
+	// EvictionResponders are those of the pod's spec; drainer does not ask them.
+	EvictionResponders []string `json:"evictionResponders,omitempty"`
+	// SchedulingGroup is the PodGroup of the pod; empty if it is in none.
+	SchedulingGroup string `json:"schedulingGroup,omitempty"`
 	// Message says more, for people.
 	Message string `json:"message,omitempty"`
 	// Since is when the pod began to be in this state.

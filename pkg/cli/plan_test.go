@@ -119,6 +119,26 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+func responding(p *corev1.Pod) {
+	p.Spec.EvictionResponders = []corev1.EvictionResponder{{Name: "example.com/backup"}}
+}
+
+// TestPlanResponders: it says of a pod that leaves, and of one that does not, that its
+// eviction responders are not asked.
+func TestPlanResponders(t *testing.T) {
+	got := run(t, fake.NewClientset(small(pod("bare", bare, responding), pod("web", responding), pod("agent-1", ofDaemonSet, responding))...), "plan", "na", "-o=json")
+	var p planned
+	if err := json.Unmarshal([]byte(got.out), &p); err != nil || len(p.Pods) != 3 {
+		t.Fatalf("error %v in %s", err, got.out)
+	}
+	const responders = "its eviction responders are not asked: example.com/backup"
+	for i, want := range []string{"DaemonSet agent would create it again", "no controller would create it again; " + responders, responders} {
+		if p.Pods[i].Message != want {
+			t.Errorf("of %s it says %q, want %q", p.Pods[i].Pod, p.Pods[i].Message, want)
+		}
+	}
+}
+
 // TestPlanStatus: what the API server refuses for another reason than a budget
 // cannot finish; what a budget refuses now, or nobody says, may.
 func TestPlanStatus(t *testing.T) {
@@ -156,6 +176,7 @@ func TestWhy(t *testing.T) {
 		"blocked":     {blockedNode(), pod("full-1"), []string{"Blocked for the request r", "drainer says: blocked for 6m, by PDB shop/full", "it waits: The disruption budget full needs 2", "Fix: make the pods under PDB shop/full Ready"}},
 		"not Ready":   {unready, pod("full-1"), []string{"Fix: set AlwaysAllow"}},
 		"bare":        {readyNode("na"), pod("bare", bare), []string{"it is blocked: no controller would create it again", "Fix: delete the pod yourself"}},
+		"responders":  {readyNode("na"), pod("web", responding), []string{"Of the pod's own spec: its eviction responders are not asked: example.com/backup", "the API server would admit it"}},
 		"stays":       {readyNode("na"), pod("x", ofDaemonSet), []string{"it stays: DaemonSet agent would create it again"}},
 		"terminating": {readyNode("na"), pod("x", func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = &deleted, []string{"example.com/wait"} }), []string{"its grace period ended 2m ago; its finalizers are example.com/wait"}},
 		"on no node":  {readyNode("na"), pod("x", func(p *corev1.Pod) { p.Spec.NodeName = "" }), []string{"is on no node"}},

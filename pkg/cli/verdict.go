@@ -45,6 +45,15 @@ func (v *verdict) bad() bool { return v.Verdict == blocked }
 // a pod. Without judge only the rules are asked.
 func judgePod(ctx context.Context, object *corev1.Pod, around plan.Surroundings, config *plan.Config, judge JudgeFunc, now time.Time) verdict {
 	pod := config.Rules.PodOf(object)
+	v := judgedPod(ctx, pod, around, config, judge, now)
+	if text := pod.Departure.String(); text != "" && v.Verdict != stays {
+		v.Message = strings.TrimPrefix(v.Message+"; "+text, "; ")
+	}
+	return v
+}
+
+// judgedPod is judgePod without what the pod's spec says about how it leaves.
+func judgedPod(ctx context.Context, pod *plan.Pod, around plan.Surroundings, config *plan.Config, judge JudgeFunc, now time.Time) verdict {
 	v := verdict{Node: pod.Node, Pod: pod.Key(), Verdict: leaves}
 	j := plan.NewJudgement([]*plan.Pod{pod}, around, config, now)
 	switch {

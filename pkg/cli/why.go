@@ -87,7 +87,7 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.O
 		}
 		around.NamespaceLabels = rules.LabelsOfAll([]corev1.Namespace{*ns})
 	}
-	v := judgePod(ctx, p, around, &o.Daemon.Config, judge, s.Now())
+	v := judgedPod(ctx, o.Daemon.Config.Rules.PodOf(p), around, &o.Daemon.Config, judge, s.Now())
 	width := newScreen(s.Out).width()
 	for _, l := range explain(p, node, v, s.Now(), width) {
 		s.printf("%s\n", l)
@@ -135,6 +135,9 @@ func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width
 	}
 	if pod.DeletionTimestamp != nil {
 		say("The pod is terminating: " + terminating(pod, now))
+	}
+	if text := plan.PodOf(pod).Departure.String(); text != "" {
+		say("Of the pod's own spec: " + text)
 	}
 	fix := ""
 	if b := blockerOf(r.Status, key); b != nil {

@@ -69,6 +69,12 @@ type PodMatch struct {
 	Resources []string `json:"resources,omitempty"`
 	// emptyDir is whether a pod has an emptyDir volume.
 	EmptyDir *bool `json:"emptyDir,omitempty"`
+	// evictionResponders are names of eviction responders (spec.evictionResponders), of
+	// which a pod has to have one; * stands for any characters, and None for pods
+	// without any. drainer does not ask them.
+	EvictionResponders []string `json:"evictionResponders,omitempty"`
+	// schedulingGroup is whether a pod is in a scheduling group (spec.schedulingGroup).
+	SchedulingGroup *bool `json:"schedulingGroup,omitempty"`
 	// pools are names of pools, of which the node has to be in one.
 	Pools []string `json:"pools,omitempty"`
 	// budget is what the PodDisruptionBudgets of a pod are like: None if there is
@@ -184,6 +190,9 @@ func (v *validator) match(path string, m *PodMatch, pools []Pool) {
 			v.bad(fmt.Sprintf("%s.resources[%d]", path, i), name, "expected the name of a resource such as nvidia.com/gpu: "+strings.Join(problems, "; "))
 		}
 	}
+	for i, name := range m.EvictionResponders {
+		v.responder(fmt.Sprintf("%s.evictionResponders[%d]", path, i), name)
+	}
 	for i, name := range m.Pools {
 		if !slices.ContainsFunc(pools, func(p Pool) bool { return p.Name == name }) {
 			v.bad(fmt.Sprintf("%s.pools[%d]", path, i), name, "expected the name of one of the pools")
@@ -195,14 +204,29 @@ func (v *validator) match(path string, m *PodMatch, pools []Pool) {
 }
 
 func (m *PodMatch) empty() bool {
-	return len(m.Namespaces)+len(m.PodAnnotations)+len(m.Controllers)+len(m.Resources)+len(m.Pools) == 0 &&
-		m.NamespaceSelector == nil && m.PodSelector == nil && m.MinPriority == nil && m.MaxPriority == nil && m.EmptyDir == nil && m.Budget == ""
+	return len(m.Namespaces)+len(m.PodAnnotations)+len(m.Controllers)+len(m.Resources)+len(m.EvictionResponders)+len(m.Pools) == 0 &&
+		m.SchedulingGroup == nil && m.NamespaceSelector == nil && m.PodSelector == nil && m.MinPriority == nil && m.MaxPriority == nil && m.EmptyDir == nil && m.Budget == ""
 }
 
 // namespacePattern validates a namespace in which * stands for any characters.
 func (v *validator) namespacePattern(path, name string) {
 	if problems := validation.IsDNS1123Label(strings.ReplaceAll(name, "*", "x")); len(problems) > 0 {
 		v.bad(path, name, "expected the name of a namespace, in which * stands for any characters: "+strings.Join(problems, "; "))
+	}
+}
+
+// responder validates the name of an eviction responder in which * stands for any
+// characters.
+func (v *validator) responder(path, name string) {
+	if name == plan.NoResponder || name == "*" {
+		return
+	}
+	problems := validation.IsQualifiedName(strings.ReplaceAll(name, "*", "x"))
+	if !strings.Contains(name, "/") {
+		problems = append(problems, "it has no domain")
+	}
+	if len(problems) > 0 {
+		v.bad(path, name, "expected the name of an eviction responder such as example.com/backup, in which * stands for any characters, or None: "+strings.Join(problems, "; "))
 	}
 }
 
@@ -260,6 +284,7 @@ func (m *PodMatch) plan() plan.PodMatch {
 	return plan.PodMatch{
 		Namespaces: m.Namespaces, NamespaceLabels: selectorOf(m.NamespaceSelector), Pods: selectorOf(m.PodSelector), Annotations: m.PodAnnotations, Controllers: m.Controllers,
 		MinPriority: m.MinPriority, MaxPriority: m.MaxPriority, Resources: m.Resources, EmptyDir: m.EmptyDir,
+		EvictionResponders: m.EvictionResponders, SchedulingGroup: m.SchedulingGroup,
 		Pools: m.Pools, Budget: m.Budget,
 	}
 }

@@ -48,6 +48,8 @@ func TestValidateRules(t *testing.T) {
 		"a CronJob":             {"rules: [{name: a, match: {controllers: [batch/v1/CronJob]}, action: Evict}]", []string{"batch/v1/Job"}},
 		"priorities":            {"rules: [{name: a, match: {minPriority: 2, maxPriority: 1}, action: Evict}]", []string{"rules[0].match.maxPriority: Invalid value: 1: expected at least minPriority (2)"}},
 		"resource":              {"rules: [{name: a, match: {resources: [a/b/c]}, action: Evict}]", []string{"rules[0].match.resources[0]: Invalid value: \"a/b/c\": expected the name of a resource"}},
+		"responders":            {`rules: [{name: a, match: {evictionResponders: [example.com/backup, "example.com/*", "*", None], schedulingGroup: false}, action: Evict}]`, nil},
+		"no domain":             {"rules: [{name: a, match: {evictionResponders: [None, backup]}, action: Evict}]", []string{`rules[0].match.evictionResponders[1]: Invalid value: "backup": expected the name of an eviction responder such as example.com/backup`}},
 		"no such pool":          {"rules: [{name: a, match: {pools: [gpu]}, action: Evict}]", []string{`rules[0].match.pools[0]: Invalid value: "gpu": expected the name of one of the pools`}},
 		"a pool":                {"pools: [{name: gpu, nodeSelector: {}}]\nrules: [{name: a, match: {pools: [gpu]}, action: Evict}]", nil},
 		"a budget":              {"rules: [{name: a, match: {budget: Some}, action: Evict}]", []string{`rules[0].match.budget: Invalid value: "Some": expected None or NeverAllows`}},
@@ -73,7 +75,7 @@ func TestPlanRules(t *testing.T) {
 pools: [{name: gpu, nodeSelector: {}}]
 rules:
 - name: a
-  match: {namespaces: [x], namespaceSelector: {matchLabels: {g: h}}, podSelector: {matchLabels: {b: c}}, podAnnotations: {d: e}, controllers: [None], minPriority: 1, maxPriority: 2, resources: [f], emptyDir: true, pools: [gpu], budget: None}
+  match: {namespaces: [x], namespaceSelector: {matchLabels: {g: h}}, podSelector: {matchLabels: {b: c}}, podAnnotations: {d: e}, controllers: [None], minPriority: 1, maxPriority: 2, resources: [f], emptyDir: true, evictionResponders: [i/j], schedulingGroup: true, pools: [gpu], budget: None}
   action: WaitCompleted
   order: 3
   gracePeriod: 90s
@@ -94,7 +96,7 @@ rules:
 		t.Errorf("got %+v", a)
 	}
 	if m.Namespaces[0] != "x" || m.NamespaceLabels.String() != "g=h" || !c.Selectors().Rules.LooksAtNamespaces() || m.Pods.String() != "b=c" || m.Annotations["d"] != "e" || m.Controllers[0] != "None" || *m.MinPriority != 1 ||
-		*m.MaxPriority != 2 || m.Resources[0] != "f" || !*m.EmptyDir || m.Pools[0] != "gpu" || m.Budget != "None" {
+		*m.MaxPriority != 2 || m.Resources[0] != "f" || !*m.EmptyDir || m.EvictionResponders[0] != "i/j" || !*m.SchedulingGroup || m.Pools[0] != "gpu" || m.Budget != "None" {
 		t.Errorf("got %+v", m)
 	}
 	if trust, _ := decoded(t, "trustPodAnnotations: {namespaces: [ops]}\n"); trust.Plan().Rules.Trusted[0] != "ops" || trust.Selectors().Rules.Trusted[0] != "ops" {

@@ -143,3 +143,49 @@ func TestStoryNamespacesUnwatched(t *testing.T) {
 		}
 	})
 }
+
+// TestStoryEvictionResponders: pods are matched by their responders and scheduling
+// groups; the status names the responders that nobody asks.
+func TestStoryEvictionResponders(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n")
+		s.spares(2)
+		for _, name := range []string{"web", "backup", "train"} {
+			s.deployment(name, "n")
+		}
+		spec := func(app string, change func(*corev1.PodSpec)) {
+			s.cluster(func(c *sim.Cluster) {
+				c.UpdatePod(sim.Key{Namespace: "shop", Name: app + "-1"}, func(p *corev1.Pod) { change(&p.Spec) })
+			})
+		}
+		spec("backup", func(p *corev1.PodSpec) {
+			p.EvictionResponders = []corev1.EvictionResponder{{Name: "example.com/backup"}}
+		})
+		spec("train", func(p *corev1.PodSpec) { p.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: new("train")} })
+		s.flags.rules = &plan.Rules{List: []*plan.Rule{
+			{Name: "responder", Match: plan.PodMatch{EvictionResponders: []string{"example.com/*"}}, Action: plan.BlockPod},
+			{Name: "group", Match: plan.PodMatch{SchedulingGroup: new(true)}, Action: plan.AwaitPod, AtMost: time.Minute},
+		}}
+		s.start()
+		s.drain("r", "n")
+		s.await("Blocked", time.Minute, s.reaches("n", api.Blocked))
+		if sent := s.sentApps(); !slices.Equal(sent, []string{"web"}) {
+			t.Errorf("evicted are %v, want web", sent)
+		}
+		const want = "the eviction responders of pod shop/backup-1 are not asked"
+		if status := s.status("n"); !strings.Contains(strings.Join(status.Warnings, "; "), want) || !strings.Contains(s.message("n"), want) {
+			t.Errorf("the status warns of %q, the node says %q", status.Warnings, s.message("n"))
+		}
+		found := map[string]api.Blocker{}
+		for _, b := range s.status("n").Blockers {
+			found[b.Rule] = b
+		}
+		if b := found["responder"]; !slices.Equal(b.EvictionResponders, []string{"example.com/backup"}) || b.SchedulingGroup != "" {
+			t.Errorf("blocked by its rule is %+v", b)
+		}
+		if b := found["group"]; b.SchedulingGroup != "train" || b.EvictionResponders != nil {
+			t.Errorf("blocked by its rule is %+v", b)
+		}
+		s.await("the group's pod evicted", 2*time.Minute, func() bool { return len(s.evictions("train")) == 1 })
+	})
+}

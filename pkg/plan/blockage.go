@@ -116,10 +116,14 @@ func oldestFirst(a, b *PodState) int {
 func (all *blockage) listed() []api.Blocker {
 	var list []api.Blocker
 	for _, s := range all.oldest {
-		list = append(list, api.Blocker{
+		b := api.Blocker{
 			Pod: s.Pod.Key(), State: string(s.State), Reason: string(s.Reason), Rule: s.Rule(), AtRisk: s.AtRisk,
 			Budget: budgetNames(s.budgets), Message: cut(s.explanation(), mostWords), Since: s.Since,
-		})
+		}
+		if d := s.Pod.Departure; d != nil {
+			b.EvictionResponders, b.SchedulingGroup = d.Responders, d.Group
+		}
+		list = append(list, b)
 	}
 	return list
 }

@@ -140,6 +140,7 @@ func PodOf(pod *corev1.Pod) *Pod {
 		}
 	}
 	slices.Sort(p.Instructions)
+	p.Departure = departureOf(&pod.Spec)
 	p.Placement = placementOf(pod, p)
 	return p
 }

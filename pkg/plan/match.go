@@ -27,6 +27,11 @@ type PodMatch struct {
 	Resources []string
 	// EmptyDir is whether the pod has an emptyDir volume.
 	EmptyDir *bool
+	// EvictionResponders are patterns of the names of eviction responders, of which
+	// one of the pod's has to match one; NoResponder matches pods without any.
+	EvictionResponders []string
+	// SchedulingGroup is whether the pod is in a scheduling group.
+	SchedulingGroup *bool
 
 	// NamespaceLabels selects the pod's namespace by its labels; nil for all.
 	NamespaceLabels labels.Selector
@@ -38,6 +43,10 @@ type PodMatch struct {
 
 // NoController stands for pods without a controller in PodMatch.Controllers.
 const NoController = "None"
+
+// NoResponder stands for pods without an eviction responder in
+// PodMatch.EvictionResponders.
+const NoResponder = "None"
 
 // BudgetMatch is what the budgets are like that select a pod.
 type BudgetMatch string
@@ -63,6 +72,8 @@ func (m *PodMatch) matches(pod *corev1.Pod, emptyDir bool) bool {
 		m.Pods != nil && !m.Pods.Matches(labels.Set(pod.Labels)),
 		len(m.Controllers) > 0 && !anyLike(m.Controllers, controllerOf(pod)),
 		m.EmptyDir != nil && *m.EmptyDir != emptyDir,
+		len(m.EvictionResponders) > 0 && !respondersLike(m.EvictionResponders, pod.Spec.EvictionResponders),
+		m.SchedulingGroup != nil && *m.SchedulingGroup != (pod.Spec.SchedulingGroup != nil),
 		len(m.Resources) > 0 && !asksForOne(&pod.Spec, m.Resources):
 		return false
 	}
@@ -76,6 +87,15 @@ func (m *PodMatch) matches(pod *corev1.Pod, emptyDir bool) bool {
 		priority = *pod.Spec.Priority
 	}
 	return (m.MinPriority == nil || priority >= *m.MinPriority) && (m.MaxPriority == nil || priority <= *m.MaxPriority)
+}
+
+// respondersLike is true if one of the patterns describes one of the responders, or
+// stands for none.
+func respondersLike(patterns []string, responders []corev1.EvictionResponder) bool {
+	if len(responders) == 0 {
+		return slices.Contains(patterns, NoResponder)
+	}
+	return slices.ContainsFunc(responders, func(r corev1.EvictionResponder) bool { return anyLike(patterns, r.Name) })
 }
 
 // controllerOf is the apiVersion/kind of a pod's controller.

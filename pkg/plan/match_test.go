@@ -43,6 +43,10 @@ func TestLike(t *testing.T) {
 // TestMatches: each thing that a rule can say about a pod itself, matched and not.
 func TestMatches(t *testing.T) {
 	yes, no, five, six := true, false, int32(5), int32(6)
+	backup := func(p *corev1.Pod) {
+		p.Spec.EvictionResponders = []corev1.EvictionResponder{{Name: "example.com/other"}, {Name: "example.org/backup"}}
+	}
+	grouped := func(p *corev1.Pod) { p.Spec.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: new("train")} }
 	gpu := corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}
 	plain := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "team-a", Labels: map[string]string{"tier": "db"}, Annotations: map[string]string{"a/b": "c"},
@@ -91,6 +95,15 @@ func TestMatches(t *testing.T) {
 		}), true},
 		"no emptyDir":                 {PodMatch{EmptyDir: &yes}, plain, false},
 		"no emptyDir, as it has none": {PodMatch{EmptyDir: &no}, plain, true},
+		"responder":                   {PodMatch{EvictionResponders: []string{"x/y", "example.org/backup"}}, with(backup), true},
+		"responders by a pattern":     {PodMatch{EvictionResponders: []string{"*.org/*"}}, with(backup), true},
+		"another responder":           {PodMatch{EvictionResponders: []string{NoResponder, "example.org/b"}}, with(backup), false},
+		"no responder":                {PodMatch{EvictionResponders: []string{"*"}}, plain, false},
+		"no responder, as it is told": {PodMatch{EvictionResponders: []string{"x/y", NoResponder}}, plain, true},
+		"group":                       {PodMatch{SchedulingGroup: &yes}, with(grouped), true},
+		"no group":                    {PodMatch{SchedulingGroup: &yes}, plain, false},
+		"no group, as it is in none":  {PodMatch{SchedulingGroup: &no}, plain, true},
+		"a group, but none is wanted": {PodMatch{SchedulingGroup: &no}, with(grouped), false},
 		"one of two does not match":   {PodMatch{Namespaces: []string{"*"}, Controllers: []string{NoController}}, plain, false},
 	} {
 		rules := &Rules{List: []*Rule{{Name: "r", Match: test.match}}}

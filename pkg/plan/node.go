@@ -29,6 +29,7 @@ func (p *planner) assess(n *nodeWork) {
 			continue
 		}
 		p.lookUp(state)
+		n.unasked.add(state)
 		if state.unheard() {
 			n.ignoredAnnotations = append(n.ignoredAnnotations, state.Pod)
 		}

@@ -230,6 +230,8 @@ type nodeWork struct {
 	active bool
 	// ignoredAnnotations are the pods with annotations that do not count.
 	ignoredAnnotations []*Pod
+	// unasked are those whose eviction responders are not asked.
+	unasked unasked
 }
 
 func (p *planner) wakeAt(t time.Time) {

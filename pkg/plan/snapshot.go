@@ -163,6 +163,8 @@ type Pod struct {
 	// OwnOrder is the order that the pod's own annotation gives it; nil if none
 	// counts.
 	OwnOrder *int
+	// Departure is what its spec says about how it leaves; nil for nothing.
+	Departure *Departure
 	// Placement is what the pod asks of the node that it runs on, encoded; empty if
 	// that is not known, or the pod is not placed again once it leaves its node.
 	Placement string
