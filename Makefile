@@ -27,9 +27,12 @@ HELM = v4
 # How long test-fuzz runs each fuzz test.
 FUZZTIME = 30s
 
-# The seed of the faults in test-faults; 0 for another one each time.
+# The seed of the faults in test-faults and soak; 0 for another one each time.
 FAULTSEED = 0
 FAULTFLAGS =
+
+# How long soak lasts; with more than half an hour give it more TIMEOUT, too.
+SOAK = 10m
 
 # Empty for all of test-e2e and test-chart; otherwise without the two tests that
 # take minutes each: every part of the policies left out, one at a time, and the
@@ -45,7 +48,7 @@ ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + 
 
 .PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
 	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation \
-	test-kubelet test-fuzz test-faults faults-table
+	test-kubelet test-fuzz test-faults faults-table soak
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -97,7 +100,7 @@ test-unit: ## Run the quick tests, with the race detector where there is a C com
 	go test -C test/random -timeout=$(TIMEOUT) ./...
 
 test-e2e: ## Run the e2e tests on a real control plane
-	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10 -skip='^TestFault$(if $(QUICK),|^TestConfinementGuards$$)'
+	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -parallel=10 -skip='^TestFault|^TestSoak$$$(if $(QUICK),|^TestConfinementGuards$$)'
 
 # Those that disturb the whole cluster run first, and alone.
 test-faults: ## Run drainer under faults on a real control plane; FAULTSEED=n repeats their timing
@@ -105,6 +108,9 @@ test-faults: ## Run drainer under faults on a real control plane; FAULTSEED=n re
 
 faults-table: ## Run test-faults and write its table into docs/reliability.md
 	$(MAKE) test-faults FAULTFLAGS=-faults.table
+
+soak: ## Let everything go wrong at random for a while, on a real control plane; SOAK=10m, FAULTSEED=n
+	go test -C test/e2e -count=1 -timeout=$(TIMEOUT) -v -run='^TestSoak$$' -soak=$(SOAK) -faults.seed=$(FAULTSEED)
 
 test-compat: ## Run the e2e tests on the oldest Kubernetes that drainer is tested against
 	DRAINER_TEST_KUBERNETES=1.34 go run ./test/cluster/programs cluster
