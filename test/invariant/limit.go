@@ -79,7 +79,8 @@ func (c *Checker) overdue(at time.Time, n *node) bool {
 		timeout = *n.request.Timeout
 	}
 	if n.said.PausedAt != nil && (n.paused(at) || n.invalid || c.halts(at, n)) {
-		at = *n.said.PausedAt
+		// The status gives whole seconds: the pause began in the one that follows.
+		at = n.said.PausedAt.Add(time.Second)
 	}
 	paused := time.Duration(n.said.PausedSeconds) * time.Second
 	return timeout > 0 && at.Sub(*n.said.StartedAt)-paused >= timeout
