@@ -89,6 +89,26 @@ func TestSaysDrained(t *testing.T) {
 	}
 }
 
+// TestSaysDrainedInTime: while the Node says that it is drained, the drain does not
+// time out, although the answer to that write was lost.
+func TestSaysDrainedInTime(t *testing.T) {
+	for _, action := range []api.OnTimeout{api.Wait, api.Stop, api.Release} {
+		s := newScene()
+		s.Config.Timeout, s.Config.OnTimeout = time.Minute, action
+		n := s.draining("n")
+		s.report(n)
+		show(n, planOf(t, Make(s.Snapshot), "n").Report().Done(noon, 0))
+		s.Now = noon.Add(time.Hour)
+		if plan := planOf(t, Make(s.Snapshot), "n"); plan.Phase == api.TimedOut || plan.Memory.Result != "" || plan.Write || !plan.Confirm {
+			t.Errorf("%s: it is %s with result %q, writes %v, confirms %v", action, plan.Phase, plan.Memory.Result, plan.Write, plan.Confirm)
+		}
+		delete(n.Annotations, api.DrainedAnnotation)
+		if plan := planOf(t, Make(s.Snapshot), "n"); plan.Phase != api.TimedOut {
+			t.Errorf("%s: once the Node no longer says so, it is %s", action, plan.Phase)
+		}
+	}
+}
+
 // TestGuarded: a report about a node that may say by now that it is drained, by a
 // write whose answer was lost, must not overwrite that.
 func TestGuarded(t *testing.T) {

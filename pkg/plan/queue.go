@@ -111,13 +111,14 @@ func (p *planner) timeout(n *nodeWork) time.Duration {
 }
 
 // overdue is true once the drain took longer than it may, and ever after if the
-// node was released for that. A drained node does not grow older.
+// node was released for that. A drained node does not grow older, nor does one
+// that says that it is drained: the answer to that write may have been lost.
 func (p *planner) overdue(n *nodeWork) bool {
 	if n.memory.released() {
 		return true
 	}
 	timeout := p.timeout(n)
-	if timeout == 0 || !n.memory.started() || !n.memory.FinishedAt.IsZero() {
+	if timeout == 0 || !n.memory.started() || !n.memory.FinishedAt.IsZero() || n.saysDrained() {
 		return false
 	}
 	left := timeout - n.memory.active(p.Now)
