@@ -47,7 +47,7 @@ func classOf(q apiserver.Request) (class scenario.Class, known bool) {
 		return scenario.Evictions, true
 	case writesNode(q):
 		return scenario.Writes, true
-	case lists, q.Verb == "get" && (q.Resource == sim.Nodes || q.Resource == sim.Pods || q.Resource == sim.Budgets):
+	case lists, readsVolumes(q), q.Verb == "get" && (q.Resource == sim.Nodes || q.Resource == sim.Pods || q.Resource == sim.Budgets):
 		return scenario.Reads, true
 	default:
 		return 0, false

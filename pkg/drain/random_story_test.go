@@ -15,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -44,7 +45,7 @@ func TestStoryRandom(t *testing.T) {
 	for seed := *storySeed; seed < *storySeed+uint64(*storyRuns); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			s := scenario.Generate(seeded{rand.New(rand.NewPCG(seed, 0))}, bubbleBegins)
-			live(t, s)
+			live(t, s, seed%2 == 0)
 			if t.Failed() {
 				t.Logf("to repeat it: go test ./pkg/drain -run 'TestStoryRandom$' -story.seed=%d -story.runs=1 -story.log", seed)
 			}
@@ -71,9 +72,9 @@ type seeded struct{ *rand.Rand }
 // IntN implements scenario.Draw.
 func (s seeded) IntN(_ string, n int) int { return s.Rand.IntN(n) }
 
-// live lets everything of a scenario happen to the daemon, and fails the test if
-// it violates an invariant.
-func live(t *testing.T, c *scenario.Scenario) {
+// live lets everything of a scenario happen to the daemon, which may wait for volumes,
+// and fails the test if it violates an invariant.
+func live(t *testing.T, c *scenario.Scenario, volumes bool) {
 	t.Helper()
 	tellIn(t, c.Options, func(s *story) {
 		if storiesFailed.Load() >= enoughFailed {
@@ -82,8 +83,14 @@ func live(t *testing.T, c *scenario.Scenario) {
 		if *storyLog {
 			fmt.Fprintln(os.Stderr, c)
 		}
-		r := &randomRun{story: s, Scenario: c, checker: invariant.New(c.Rules(latency))}
+		rules := c.Rules(latency)
+		rules.WaitsForVolumes = volumes
+		r := &randomRun{story: s, Scenario: c, checker: invariant.New(rules)}
 		r.prepare()
+		if volumes {
+			r.flags.change = func(c *plan.Config) { c.WaitForVolumeDetach = true }
+			r.running.Go(r.attachVolumes)
+		}
 		r.happen()
 		if !r.violated() {
 			r.finish()
@@ -284,6 +291,8 @@ func (r *randomRun) handled(q apiserver.Request, code int) {
 		r.checker.Handled(time.Now(), r.eviction(q), code)
 	case listed:
 		r.checker.Listed(time.Now(), node)
+	case listsAttachments(q):
+		r.checker.ListedAttachments(time.Now())
 	}
 }
 
@@ -308,6 +317,8 @@ func (r *randomRun) changed(c sim.Change, client string) {
 		r.checker.Pod(now, o, deleted)
 	case *policyv1.PodDisruptionBudget:
 		r.checker.Budget(o, deleted)
+	case *storagev1.VolumeAttachment:
+		r.volumeChanged(o, deleted)
 	case *appsv1.DaemonSet:
 		r.checker.DaemonSet(now, o.UID, !deleted)
 	}

@@ -86,6 +86,9 @@ type Rules struct {
 	// UnreachableAfter is how long a node must have been unreachable to be drained
 	// with pods past their grace period; 0 for never.
 	UnreachableAfter time.Duration
+	// WaitsForVolumes keeps nodes from being drained while volumes are attached that no
+	// pod on the node uses.
+	WaitsForVolumes bool
 	// BudgetLag is the maximum lag of watches of budgets.
 	BudgetLag time.Duration
 	// Served selects the nodes that drainer serves; nil for all.
@@ -126,9 +129,13 @@ type Checker struct {
 	// removed are the times at which nodes ceased to be served.
 	removed []time.Time
 	// left are the times at which targets terminated that are gone, by node.
-	left       map[string][]period
-	pods       map[types.NamespacedName]*pod
-	daemonSets map[types.UID]bool
+	left map[string][]period
+	pods map[types.NamespacedName]*pod
+	// attached are the volumes that are attached, by the names of their
+	// VolumeAttachments, listedAttachments is when drainer last listed them.
+	attached          map[string]attached
+	listedAttachments time.Time
+	daemonSets        map[types.UID]bool
 	// orphaned is when a DaemonSet was deleted.
 	orphaned map[types.UID]time.Time
 	budgets  map[types.NamespacedName]*budget
@@ -153,7 +160,7 @@ func New(r Rules) *Checker {
 		r.Served = func(*corev1.Node) bool { return true }
 	}
 	return &Checker{
-		rules: r, nodes: map[string]*node{}, left: map[string][]period{}, pods: map[types.NamespacedName]*pod{},
+		rules: r, nodes: map[string]*node{}, left: map[string][]period{}, pods: map[types.NamespacedName]*pod{}, attached: map[string]attached{},
 		daemonSets: map[types.UID]bool{}, orphaned: map[types.UID]time.Time{}, budgets: map[types.NamespacedName]*budget{},
 		admitted: map[types.UID]bool{}, disrupted: map[types.UID]bool{}, refused: map[types.UID]time.Time{}, forced: map[types.UID]forced{}, answers: map[string]int{},
 	}

@@ -283,6 +283,7 @@ func (c *Checker) judgeDrained(at time.Time, n *node, was, is *corev1.Node) {
 	if p := c.targetOn(n.name, looked); p != nil {
 		c.violated(DrainedIsEmpty, at, "node %s is reported drained although %s/%s is on it since %v", n.name, p.Namespace, p.Name, at.Sub(p.bound))
 	}
+	c.judgeVolumes(at, n)
 }
 
 // settles is how long after a disturbance drainer may withdraw that a node is
@@ -318,7 +319,13 @@ func (c *Checker) targetOn(node string, before time.Time) *pod {
 // over, and the node has been unreachable for as long as the rules say.
 func (c *Checker) unconfirmed(at time.Time, p *pod) bool {
 	n := c.nodes[p.Spec.NodeName]
-	if c.rules.UnreachableAfter == 0 || n == nil || n.Node == nil || p.DeletionTimestamp == nil || p.DeletionTimestamp.After(at) {
+	return n != nil && p.DeletionTimestamp != nil && !p.DeletionTimestamp.After(at) && c.unreachable(n, at)
+}
+
+// unreachable is true for a node that has been unreachable for as long as the rules
+// say.
+func (c *Checker) unreachable(n *node, at time.Time) bool {
+	if c.rules.UnreachableAfter == 0 || n.Node == nil {
 		return false
 	}
 	return slices.ContainsFunc(n.Status.Conditions, func(is corev1.NodeCondition) bool {

@@ -319,6 +319,41 @@ func TestHolds(t *testing.T) {
 	}
 }
 
+// TestVolumes: a drained node has no volumes but those of pods that stay, where
+// drainer waits for them, and those that were attached since it looked.
+func TestVolumes(t *testing.T) {
+	logs := invariant.Attachment{Name: "csi-logs", Node: "a", Namespace: "shop", Claim: "logs"}
+	data := invariant.Attachment{Name: "csi-data", Node: "a", Namespace: "shop", Claim: "data"}
+	uses := func(p *corev1.Pod) {
+		source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "logs"}
+		p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: source}}}
+	}
+	for name, test := range map[string]struct {
+		waits bool
+		do    func(*scene)
+		want  invariant.ID
+	}{
+		"of a pod that is gone":           {waits: true, do: func(s *scene) { s.Attached(s.now, data) }, want: "I5"},
+		"that nobody waits for":           {do: func(s *scene) { s.Attached(s.now, data) }},
+		"that was detached":               {waits: true, do: func(s *scene) { s.Attached(s.now, data); s.Detached(data.Name) }},
+		"of a pod that stays":             {waits: true, do: func(s *scene) { s.Attached(s.now, logs); s.pod("p", "a", static, uses) }},
+		"beside that of a pod that stays": {waits: true, do: func(s *scene) { s.Attached(s.now, data); s.pod("p", "a", static, uses) }, want: "I5"},
+		"seen after drainer looked":       {waits: true, do: func(s *scene) { s.ListedAttachments(s.now); s.Attached(s.now, data) }},
+		"that drainer has seen":           {waits: true, do: func(s *scene) { s.Attached(s.now, data); s.after(time.Second); s.ListedAttachments(s.now) }, want: "I5"},
+		"of another node": {waits: true, do: func(s *scene) {
+			s.Attached(s.now, invariant.Attachment{Name: "csi-far", Node: "b", Namespace: "shop", Claim: "far"})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := draining(invariant.Rules{WaitsForVolumes: test.waits})
+			test.do(s)
+			s.after(time.Second)
+			s.says("a", api.Drained, noon)
+			s.expect(t, test.want)
+		})
+	}
+}
+
 // TestUnconfirmed: pods past their grace period may be on a drained node that has
 // been unreachable for as long as the rules say, and no others.
 func TestUnconfirmed(t *testing.T) {
