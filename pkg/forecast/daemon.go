@@ -33,6 +33,10 @@ type daemon struct {
 	// plans is the newest plan, by node; planned is its number.
 	plans   map[types.UID]*plan.NodePlan
 	planned int
+	// marks is what the newest plan wants changed at marked nodes.
+	marks map[types.UID]plan.MarkPlan
+	// foreseeing is true while the pods of a queued node are being listed.
+	foreseeing bool
 	// after is the number of the last plan that was made without knowing about the
 	// last write to a node: plans up to that one are out of date.
 	after map[types.UID]int
@@ -150,6 +154,10 @@ func (d *daemon) carryOut(p *plan.Plan) {
 		if d.plans[uid] == nil {
 			delete(d.after, uid)
 		}
+	}
+	d.marks = make(map[types.UID]plan.MarkPlan, len(p.Marks))
+	for _, m := range p.Marks {
+		d.marks[m.Node.UID] = m
 	}
 	d.outbox.Publish(p.Grants)
 	d.pump()

@@ -22,6 +22,13 @@ type Options struct {
 	Workers         int
 	EvictionTimeout time.Duration
 
+	// Foresees lets the daemon list the pods of queued nodes, too. Nothing that it does
+	// depends on them, only what it says.
+	Foresees bool
+	// RequestsMarked lets the daemon write what the rules for marked nodes want: by
+	// default only the drains happen that somebody requests.
+	RequestsMarked bool
+
 	// Latency is how long a request takes from the daemon to its answer. It
 	// takes effect after half of it.
 	Latency time.Duration

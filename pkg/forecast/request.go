@@ -28,8 +28,12 @@ const (
 	// Taint and Untaint patch the queued taint.
 	Taint   Verb = "taint"
 	Untaint Verb = "untaint"
+	// Mark changes what rules for marked nodes want changed.
+	Mark Verb = "mark"
 	// ListPods lists the pods of a node before it is Drained.
 	ListPods Verb = "list pods"
+	// ForeseePods lists the pods of a node that is queued.
+	ForeseePods Verb = "foresee pods"
 	// GetPod, GetBudget and GetNode read what no event told of.
 	GetPod    Verb = "get pod"
 	GetBudget Verb = "get budget"

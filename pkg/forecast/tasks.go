@@ -26,6 +26,8 @@ const (
 	nodeTask taskKind = iota
 	reportTask
 	releaseTask
+	foreseeTask
+	markTask
 	podTask
 	budgetTask
 )
@@ -60,8 +62,16 @@ func (d *daemon) queueTasks(p *plan.Plan) {
 		if n.Release {
 			queue(task{kind: releaseTask, node: n.Node.UID})
 		}
+		if n.Foresee && d.loop.options.Foresees {
+			queue(task{kind: foreseeTask, node: n.Node.UID})
+		}
 		if n.Acts() {
 			queue(task{kind: nodeTask, node: n.Node.UID})
+		}
+	}
+	if d.loop.options.RequestsMarked {
+		for _, m := range p.Marks {
+			queue(task{kind: markTask, node: m.Node.UID})
 		}
 	}
 	for _, pod := range p.Lookups {
@@ -159,7 +169,7 @@ func (d *daemon) ended(t task, came progress, err error) {
 	}
 	switch failures := q.failures[t]; {
 	case err != nil:
-		if !apierrors.IsConflict(err) && t.node != "" {
+		if !apierrors.IsConflict(err) && writes(t) {
 			d.learned(plan.NodeTrouble{Node: t.node, Text: err.Error()})
 		}
 		q.failures[t]++
@@ -176,6 +186,9 @@ func (d *daemon) ended(t task, came progress, err error) {
 	}
 	d.runTasks()
 }
+
+// writes is true for a task by whose failure a node says less than it should.
+func writes(t task) bool { return t.kind == nodeTask || t.kind == reportTask || t.kind == releaseTask }
 
 func (d *daemon) retry(t task) {
 	d.addTask(t)
@@ -205,6 +218,10 @@ func (d *daemon) runTask(t task) {
 		d.lookUp(t)
 	case budgetTask:
 		d.readBudget(t)
+	case markTask:
+		d.mark(t)
+	case foreseeTask:
+		d.foresee(t)
 	default:
 		if other, is := rival(t); is && d.tasks.running[other] {
 			// Its end brings a new plan.
