@@ -30,7 +30,7 @@ type ordeal struct {
 	step  func()
 	// silent is true if the API server answers nobody while it lasts.
 	silent bool
-	// prompt is true if it is about what must not happen any more after some time: a
+	// prompt is true if it is about what must no longer happen after some time: a
 	// request may not be on its way for long.
 	prompt bool
 }

@@ -93,6 +93,8 @@ type Rules struct {
 	BudgetLag time.Duration
 	// Served selects the nodes that drainer serves; nil for all.
 	Served func(*corev1.Node) bool
+	// Marked are the rules for marked nodes.
+	Marked []MarkRule
 	Hours
 }
 
@@ -148,6 +150,8 @@ type Checker struct {
 	// deletion past a budget.
 	refused map[types.UID]time.Time
 	forced  map[types.UID]forced
+	// latched is since when rules for marked nodes are latched, by their places.
+	latched map[int]time.Time
 	// processes counts those of drainer that were started.
 	processes int
 	// answers counts, by code, what the running process was answered.
@@ -163,6 +167,7 @@ func New(r Rules) *Checker {
 		rules: r, nodes: map[string]*node{}, left: map[string][]period{}, pods: map[types.NamespacedName]*pod{}, attached: map[string]attached{},
 		daemonSets: map[types.UID]bool{}, orphaned: map[types.UID]time.Time{}, budgets: map[types.NamespacedName]*budget{},
 		admitted: map[types.UID]bool{}, disrupted: map[types.UID]bool{}, refused: map[types.UID]time.Time{}, forced: map[types.UID]forced{}, answers: map[string]int{},
+		latched: map[int]time.Time{},
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 // Finish judges the end, long after faults have stopped: what is requested is
 // drained, and what is not is released.
 func (c *Checker) Finish(at time.Time) {
+	c.finishMarks(at)
+	c.finishAhead(at)
 	for _, name := range slices.Sorted(maps.Keys(c.nodes)) {
 		n := c.nodes[name]
 		if n.Node == nil || !c.rules.Served(n.Node) {
@@ -26,7 +28,7 @@ func (c *Checker) Finish(at time.Time) {
 			continue
 		}
 		if n.Annotations[api.DrainedAnnotation] == n.request.ID && !n.invalid && !n.paused(at) {
-			if p := c.targetOn(name, at); p != nil && c.rooted(at, p) == "" {
+			if p := c.targetOn(name, at, at); p != nil && c.rooted(at, p) == "" {
 				c.violated(DrainedIsEmpty, at, "node %s is reported drained although %s/%s is on it", name, p.Namespace, p.Name)
 			}
 			continue
@@ -135,6 +137,9 @@ func (c *Checker) cannotBegin(at time.Time, n *node) string {
 // if it can.
 func (c *Checker) rooted(at time.Time, p *pod) string {
 	if p.DeletionTimestamp != nil {
+		if c.unconfirmed(at, p) && len(p.Finalizers) == 0 {
+			return ""
+		}
 		return fmt.Sprintf("pod %s/%s terminates", p.Namespace, p.Name)
 	}
 	if why := c.held(at, p.Pod); why != "" {

@@ -160,7 +160,7 @@ func (c *Checker) underway(at time.Time, n *node) bool {
 	if !n.relapsed.IsZero() && at.Sub(n.relapsed) <= c.rules.Patience {
 		return false
 	}
-	again := at.Sub(n.entered) > c.rules.Patience && c.targetOn(n.name, n.entered) != nil
+	again := at.Sub(n.entered) > c.rules.Patience && c.targetOn(n.name, n.entered, n.entered) != nil
 	return n.draining && !n.late && c.counts(at, n) && (n.started && !c.joined(at, n) || again)
 }
 

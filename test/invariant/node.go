@@ -75,6 +75,11 @@ type node struct {
 	// disturbed is when something last happened after which it may no longer be
 	// drained.
 	disturbed time.Time
+	// found is how many pods that list had which drainer could know to be targets, and
+	// how many besides that it may not have known to be.
+	found, perhaps int
+	// marks are what is known of the node for each of Rules.Marked.
+	marks []mark
 }
 
 // Node: a node was created, changed or deleted.
@@ -117,6 +122,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		c.judgeStays(at, n, was, is, by)
 	}
 	c.follow(at, n, by)
+	c.followMarks(at, n, was, n.Node, by)
 	n.note(at)
 }
 
@@ -259,76 +265,4 @@ func ownsCordon(n *corev1.Node) bool {
 
 func cordonEntry(e *metav1.ManagedFieldsEntry) bool {
 	return e.Subresource == "" && e.FieldsV1 != nil && strings.Contains(e.FieldsV1.GetRawString(), `"f:unschedulable"`)
-}
-
-// Listed: the API server has answered drainer's list of the pods of a node by
-// which drainer finds out whether it is drained.
-func (c *Checker) Listed(at time.Time, name string) {
-	if n := c.nodes[name]; n != nil {
-		n.listed = at
-	}
-}
-
-// judgeDrained: a node that drainer calls drained had no target when its pods
-// were last listed.
-func (c *Checker) judgeDrained(at time.Time, n *node, was, is *corev1.Node) {
-	drained := is.Annotations[api.DrainedAnnotation]
-	if drained == "" || was.Annotations[api.DrainedAnnotation] == drained {
-		return
-	}
-	looked := at
-	if !n.listed.IsZero() {
-		looked = n.listed
-	}
-	if p := c.targetOn(n.name, looked); p != nil {
-		c.violated(DrainedIsEmpty, at, "node %s is reported drained although %s/%s is on it since %v", n.name, p.Namespace, p.Name, at.Sub(p.bound))
-	}
-	c.judgeVolumes(at, n)
-}
-
-// settles is how long after a disturbance drainer may withdraw that a node is
-// drained: its writes may fail in the meantime.
-const settles = 30 * time.Second
-
-// judgeStays: a node stays drained while nothing has to leave it.
-func (c *Checker) judgeStays(at time.Time, n *node, was, is *corev1.Node, by Actor) {
-	if n.asking.Equal(at) || !is.Spec.Unschedulable || !ownsCordon(is) {
-		n.disturbed = at
-	}
-	drained := was.Annotations[api.DrainedAnnotation]
-	if drained == "" || drained != n.request.ID || is.Annotations[api.DrainedAnnotation] == drained || by != Daemon || n.silent(at) != "" {
-		return
-	}
-	if at.Sub(n.disturbed) > settles+c.rules.Patience+c.rules.PodLag && c.targetOn(n.name, at) == nil {
-		c.violated(Finishes, at, "node %s is no longer reported drained although nothing came to it for %v", n.name, at.Sub(n.disturbed))
-	}
-}
-
-// targetOn is a pod that had to leave the node already before the time; nil if
-// there is none.
-func (c *Checker) targetOn(node string, before time.Time) *pod {
-	for _, p := range c.pods {
-		if p.Spec.NodeName == node && c.stays(p.Pod) == "" && c.targetSince(p).Before(before) && !c.unconfirmed(before, p) {
-			return p
-		}
-	}
-	return nil
-}
-
-// unconfirmed is true for a pod that a drained node may have: its grace period is
-// over, and the node has been unreachable for as long as the rules say.
-func (c *Checker) unconfirmed(at time.Time, p *pod) bool {
-	n := c.nodes[p.Spec.NodeName]
-	return n != nil && p.DeletionTimestamp != nil && !p.DeletionTimestamp.After(at) && c.unreachable(n, at)
-}
-
-// unreachable is true for a node that has been unreachable for as long as the rules
-// say.
-func (c *Checker) unreachable(n *node, at time.Time) bool {
-	if c.rules.UnreachableAfter == 0 || n.Node == nil {
-		return false
-	}
-	return slices.ContainsFunc(n.Status.Conditions, func(is corev1.NodeCondition) bool {
-		return is.Type == corev1.NodeReady && is.Status == corev1.ConditionUnknown && !at.Before(is.LastTransitionTime.Add(c.rules.UnreachableAfter))
-	})
 }

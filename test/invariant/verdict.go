@@ -65,7 +65,7 @@ func (c *Checker) judgeOrder(at time.Time, e Eviction, p *pod) {
 		return
 	}
 	for _, other := range c.pods {
-		if other.Spec.NodeName != p.Spec.NodeName || other.UID == p.UID || finished(other.Pod) || c.stays(other.Pod) != "" {
+		if other.Spec.NodeName != p.Spec.NodeName || other.UID == p.UID || finished(other.Pod) || c.stays(other.Pod) != "" || c.unconfirmed(at, other) {
 			continue
 		}
 		if v := c.verdict(other.Pod); v.Order < order && at.Sub(c.targetSince(other)) > c.rules.PodLag+c.rules.Patience {

@@ -22,7 +22,7 @@ func (c *Checker) Attached(at time.Time, a Attachment) {
 	}
 }
 
-// Detached: the volume of the VolumeAttachment is not attached any more.
+// Detached: the volume of the VolumeAttachment is no longer attached.
 func (c *Checker) Detached(name string) { delete(c.attached, name) }
 
 // ListedAttachments: the API server has answered drainer's list of what is attached.

@@ -25,6 +25,9 @@ const (
 	// patience is how long after everything has calmed down drains may take: a
 	// few times the longest wait of drainer, five minutes.
 	patience = 30 * time.Minute
+	// foresees is how long after that nodes that are queued may take to say what would
+	// keep their drains from their end.
+	foresees = 20 * time.Minute
 )
 
 // run is one scenario under way.
@@ -89,6 +92,9 @@ func (r *run) finish() {
 			idle = 0
 		}
 	}
+	if r.checker.Waits() {
+		r.loop.Run(r.loop.Now().Add(foresees), nil)
+	}
 	r.checker.Finish(r.loop.Now())
 	r.checker.Counted(r.loop.Now(), r.counters)
 }
@@ -123,15 +129,16 @@ func (r *run) options() forecast.Options {
 	config := plan.Config{
 		AllowDelete: r.AllowDelete, NeverDelete: r.NeverDelete,
 		AllowLastNode: r.AllowLastNode, Settle: 5 * time.Second, StuckAfter: 5 * time.Minute,
+		IgnoreUnreachableAfter: r.UnreachableAfter, Requests: r.ForNodes,
 		Timeout: r.Timeout, OnTimeout: r.OnTimeout, BarePods: plan.BarePods(r.BarePods), EmptyDir: plan.EmptyDir(r.EmptyDir),
 	}
 	r.Limit(&config)
 	config.Windows, config.Freezes = r.Times()
 	selectors := r.Selectors()
 	config.Rules = r.PodRules()
-	selectors.Windows, selectors.Rules = config.Windows, config.Rules
+	selectors.Windows, selectors.Rules, selectors.Requests = config.Windows, config.Rules, config.Requests
 	return forecast.Options{
-		Config: config, Selectors: selectors, QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second, Latency: latency, WatchLag: latency,
+		Config: config, Selectors: selectors, Foresees: true, RequestsMarked: true, QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: 40 * time.Second, Latency: latency, WatchLag: latency,
 		Hooks: forecast.Hooks{
 			Request: r.fault, Received: r.received, Handled: r.handled, Answered: r.answered, Evicted: r.evicted, Changed: r.changed,
 			Lag: func(c sim.Change) time.Duration { return r.LagOf(r.after(), c.Resource) },
@@ -145,7 +152,7 @@ func (r *run) fault(q forecast.Request) forecast.Fault {
 	switch q.Verb {
 	case forecast.Evict, forecast.Delete:
 		class = scenario.Evictions
-	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ListPods:
+	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ListPods, forecast.ForeseePods:
 		class = scenario.Reads
 	}
 	f := r.faulty.Of(r.after(), class)
@@ -193,7 +200,7 @@ func (r *run) handled(q forecast.Request, err error) {
 		r.checker.Handled(r.loop.Now(), r.eviction(q), codeOf(err))
 	case forecast.ListPods:
 		r.checker.Listed(r.loop.Now(), q.Object.Name)
-	case forecast.GetPod, forecast.GetBudget, forecast.GetNode:
+	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ForeseePods:
 	default:
 		if n := r.loop.Cluster().Node(q.Object.Name); n != nil && err == nil {
 			r.writer[n.ResourceVersion] = r.actor(q)

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/test/invariant"
 )
@@ -37,6 +38,11 @@ type Config struct {
 	Hours Hours
 	// ForPods are the rules for pods, in order.
 	ForPods []PodRule
+	// ForNodes are the rules for marked nodes.
+	ForNodes []plan.MarkRule
+	// UnreachableAfter is how long a node is unreachable until pods past their grace
+	// period no longer keep it from being drained; 0 for never.
+	UnreachableAfter time.Duration
 }
 
 // Scenario is a cluster and everything that happens to it.
@@ -174,7 +180,7 @@ func (s *Scenario) Rules(latency time.Duration) invariant.Rules {
 	r := invariant.Rules{
 		Patience: time.Second + nodes + latency, NodeLag: time.Second + nodes + latency, PodLag: pods + latency,
 		BlockEmptyDir: s.EmptyDir == "Block", AllowLastNode: s.AllowLastNode, Served: s.Serves, Limits: s.limits(),
-		AllowDelete: s.AllowDelete, NeverDelete: s.NeverDelete, BudgetLag: budgets,
+		AllowDelete: s.AllowDelete, NeverDelete: s.NeverDelete, BudgetLag: budgets, UnreachableAfter: s.UnreachableAfter, Marked: s.markRules(),
 	}
 	if len(s.ForPods) > 0 {
 		r.Pods = s.verdict
@@ -218,6 +224,8 @@ func (s *Scenario) String() string {
 type generator struct {
 	Draw
 	*Scenario
+	// rest is how long rules for marked nodes may act after the last step.
+	rest time.Duration
 }
 
 // Generate makes the scenario that the numbers drawn choose, which begins at
@@ -232,11 +240,14 @@ func Generate(d Draw, start time.Time) *Scenario {
 	g.faults()
 	g.hours()
 	g.podRules()
+	g.marks()
+	g.unreachable()
 	g.Calm = max(g.Hours.Always, g.Hours.Until)
 	slices.SortStableFunc(g.Steps, func(a, b Step) int { return int(a.After - b.After) })
 	for _, step := range g.Steps {
 		g.Calm = max(g.Calm, step.After)
 	}
+	g.Calm += g.rest
 	for _, f := range g.Faults {
 		g.Calm = max(g.Calm, f.Until+f.Delay+f.Wait)
 	}

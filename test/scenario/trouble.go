@@ -128,23 +128,42 @@ func (g *generator) finalizer(at time.Duration) {
 
 func (g *generator) notReady(at time.Duration) {
 	node := g.node()
-	set := func(status corev1.ConditionStatus) func(Hands) {
-		return func(h Hands) {
-			h.Cluster(func(c *sim.Cluster) {
-				if c.Node(node) != nil {
-					c.UpdateNode(node, func(n *corev1.Node) {
-						for i := range n.Status.Conditions {
-							if n.Status.Conditions[i].Type == corev1.NodeReady {
-								n.Status.Conditions[i].Status, n.Status.Conditions[i].LastTransitionTime = status, metav1.NewTime(c.Now())
-							}
+	g.step(at, readiness(node, corev1.ConditionUnknown), "%s is not Ready", node)
+	g.step(at+g.between("ready again", time.Second, 3*time.Minute), readiness(node, corev1.ConditionTrue), "%s is Ready again", node)
+}
+
+// readiness sets the condition Ready of a node.
+func readiness(node string, status corev1.ConditionStatus) func(Hands) {
+	return func(h Hands) {
+		h.Cluster(func(c *sim.Cluster) {
+			if c.Node(node) != nil {
+				c.UpdateNode(node, func(n *corev1.Node) {
+					for i := range n.Status.Conditions {
+						if n.Status.Conditions[i].Type == corev1.NodeReady {
+							n.Status.Conditions[i].Status, n.Status.Conditions[i].LastTransitionTime = status, metav1.NewTime(c.Now())
 						}
-					})
-				}
-			})
+					}
+				})
+			}
+		})
+	}
+}
+
+// unreachable lets drainer not wait for what is on unreachable nodes, some of which
+// stay so.
+func (g *generator) unreachable() {
+	if !g.chance("ignores unreachable nodes", 20) {
+		return
+	}
+	g.UnreachableAfter = g.between("unreachable for", 5*time.Second, 90*time.Second).Truncate(time.Second)
+	for range 1 + g.IntN("unreachable", 2) {
+		node, at := g.node(), g.between("unreachable", 0, 90*time.Second)
+		g.step(at, readiness(node, corev1.ConditionUnknown), "%s is unreachable", node)
+		if g.chance("reachable again", 50) {
+			g.step(at+g.between("reachable again", time.Second, 3*time.Minute), readiness(node, corev1.ConditionTrue), "%s is reachable again", node)
 		}
 	}
-	g.step(at, set(corev1.ConditionUnknown), "%s is not Ready", node)
-	g.step(at+g.between("ready again", time.Second, 3*time.Minute), set(corev1.ConditionTrue), "%s is Ready again", node)
+	g.rest = max(g.rest, g.UnreachableAfter+time.Minute)
 }
 
 // gone deletes a node with its pods; another of the name may come.

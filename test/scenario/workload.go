@@ -70,11 +70,14 @@ func (g *generator) run(a app, kind sim.Kind) {
 		g.Pods += len(on)
 	}
 	w.Replicas = len(on)
+	if kind == sim.Deployment && g.chance("only in a pool", 12) {
+		w.NodeSelector = map[string]string{"pool": "b"}
+	}
 	w.Ordered = kind == sim.StatefulSet && g.chance("ordered", 30)
 	if kind == sim.Deployment && g.chance("surge", 10) {
 		w.Surge = 1
 	}
-	g.build(func(c *sim.Cluster) { c.Run(w, on...) }, "%s %s/%s on %v, ordered %v, surge %d, %+v, grace %v", kind, a.namespace, a.name, on, w.Ordered, w.Surge, w.Behaviour, w.Grace)
+	g.build(func(c *sim.Cluster) { c.Run(w, on...) }, "%s %s/%s on %v, ordered %v, surge %d, %+v, grace %v, only on %v", kind, a.namespace, a.name, on, w.Ordered, w.Surge, w.Behaviour, w.Grace, w.NodeSelector)
 	if len(on) > 0 && g.chance("unready", 20) {
 		g.unready(a, 1)
 	}
