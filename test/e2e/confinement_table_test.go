@@ -175,6 +175,16 @@ var permitted = []change{
 		patch: `{"status":{"conditions":[{"type":"Drained","$patch":"delete"},{"type":"DrainInProgress","$patch":"delete"}]}}`,
 	},
 	{name: "no own annotations", patch: `{"metadata":{"annotations":{"drainer.dev/status":null,"drainer.dev/of-a-later-version":null}}}`},
+	{
+		name: "a request of a rule",
+		patch: `{"metadata":{"annotations":{"drainer.dev/drain":"condition/Broken/2030-01-31T12:00:00Z","drainer.dev/marks":"{}",` +
+			`"drainer.dev/reason":"x","drainer.dev/requested-by":"x","drainer.dev/paused":"true","drainer.dev/latched":"condition/Broken"}}}`,
+	},
+	{
+		name: "no request of a rule",
+		patch: `{"metadata":{"annotations":{"drainer.dev/drain":null,"drainer.dev/marks":null,` +
+			`"drainer.dev/reason":null,"drainer.dev/requested-by":null,"drainer.dev/paused":null,"drainer.dev/latched":null}}}`,
+	},
 	{name: "nothing", patch: `{}`},
 	{name: "an eviction", eviction: &thirty},
 }
