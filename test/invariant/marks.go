@@ -185,19 +185,24 @@ func (c *Checker) followLatch(at time.Time, rule int, n *node, was *corev1.Node,
 }
 
 // judgeRemoval: drainer removes no request but one of a rule whose mark has been
-// cleared for long enough.
+// cleared for long enough, and only from a node that no rule finds marked.
 func (c *Checker) judgeRemoval(at time.Time, n *node, was, is *corev1.Node, by Actor) {
 	id, had := was.Annotations[api.DrainAnnotation]
 	if _, has := is.Annotations[api.DrainAnnotation]; by == Others || !had || has {
 		return
 	}
 	for i := range c.rules.Marked {
-		if r, m := &c.rules.Marked[i], &n.marks[i]; r.asksOf(was) && r.WhenCleared && r.Marks(was) == Unmarked &&
+		if r, m := &c.rules.Marked[i], &n.marks[i]; r.asksOf(was) && r.WhenCleared && r.Marks(was) == Unmarked && !c.marks(was) &&
 			!m.cleared.IsZero() && at.Add(time.Second).Sub(m.cleared) >= r.For {
 			return
 		}
 	}
 	c.violated(KeepsLimits, at, "drainer removes the request %q of node %s", id, n.name)
+}
+
+// marks is true for a node that any rule finds marked.
+func (c *Checker) marks(n *corev1.Node) bool {
+	return slices.ContainsFunc(c.rules.Marked, func(r MarkRule) bool { return r.Marks(n) == IsMarked })
 }
 
 // markedFor is how much longer than a rule wants a node is marked until drainer has
