@@ -40,6 +40,7 @@ func plantedBugs() []planted {
 		window               = "pkg/plan/window.go"
 		node, queue, outcome = "pkg/plan/node.go", "pkg/plan/queue.go", "pkg/plan/outcome.go"
 		limit, deadline      = "pkg/plan/limit.go", "pkg/plan/deadline.go"
+		marked, unreachable  = "pkg/plan/marked.go", "pkg/plan/unreachable.go"
 	)
 	return []planted{
 		{mutant{"bare pods are evicted", rule, "pod.Controller.Kind == \"\" && c.BarePods != EvictBarePods", "false"}, "I1", random},
@@ -82,6 +83,20 @@ func plantedBugs() []planted {
 		{mutant{"a drain with a deadline holds no slot", queue, "!n.stopped(onTimeout) && !n.yields", "!n.stopped(onTimeout) && !n.yields && !n.urgent()"}, "I9", random},
 		{mutant{"a rule deletes pods at once", "pkg/plan/delete.go", "return !p.Now.Before(at)", "return true"}, "I1", random},
 		{mutant{"a namespace that was not seen yet has no labels", "pkg/plan/namespace.go", "	return known && selector.Matches(set), known\n", "	return selector.Matches(set), true\n"}, "I1", random},
+		{mutant{"a rule requests drains although too many nodes are marked", marked, " || s.Latched || s.waits || ", " || s.Latched || "}, "I9", random},
+		{mutant{"a rule is latched only while too many nodes are marked", marked, "s.Latched = s.Latched || slices.Contains(n.latched, s.Rule)", "_ = n.latched"}, "I9", random},
+		{mutant{"a latched rule does not say so", "pkg/plan/latch.go", "missing := s.MaxNodes + 1", "missing := 0"}, "I9", random},
+		{mutant{"a rule requests what somebody has removed", marked, "known && record.ClearedAt == nil || p.Now.Before", "p.Now.Before"}, "I9", random},
+		{mutant{"a rule overwrites a request", marked, "	case n.taken:\n		return\n", "	case false:\n"}, "I9", random},
+		{mutant{"a rule acts although everything is paused", marked, " || p.Control.Paused != \"\" {", " {"}, "I9", random},
+		{mutant{"a rule does not wait for how long a node is marked", marked, "!p.marksEnough(n, rule) || ", ""}, "I9", random},
+		{mutant{"a request is removed although its mark is back", marked, "!wanted || p.marked(n)", "!wanted"}, "I9", random},
+		{mutant{"pods count as unconfirmed before their grace period is over", unreachable, "latest(node.ReadySince.Add(c.IgnoreUnreachableAfter), pod.Deadline)", "node.ReadySince.Add(c.IgnoreUnreachableAfter)"}, "I5", random},
+		{mutant{"unconfirmed pods are not counted", unreachable, "			unconfirmed++\n", ""}, "I5", random},
+		{mutant{"unconfirmed pods are waited for", unreachable, "		case c.Unconfirmed(pod, node, now):", "		case false:"}, "I6", random},
+		{mutant{"what is foreseen is not judged again", "pkg/plan/foresee.go", "	for _, s := range p.couldNotLeave(n, n.memory.Foreseen) {", "	for _, e := range n.memory.Foreseen {\n		s := PodState{Pod: e.Pod, entry: e, State: Blocked, Since: e.Memory.FirstSeen, Reason: MultipleBudgets}"}, "I6", random},
+		{mutant{"the pods of queued nodes are not listed", "pkg/plan/foresee.go", "	if at.IsZero() {\n		return true\n	}", "	if at.IsZero() {\n		return false\n	}"}, "I6", random},
+		{mutant{"a node counts itself as one that admits its pods no more", "pkg/plan/nowhere.go", "known.sole != \"\" && known.sole != other", "false"}, "I6", random},
 		{mutant{"the last node is cordoned", queue, "p.schedulable <= 1 &&", "p.schedulable <= 0 &&"}, "I9", random},
 	}
 }
