@@ -60,7 +60,8 @@ func (s *stage) releaseLeft(ctx context.Context) error {
 	annotated := false
 	for i := range list.Items {
 		_, found := list.Items[i].Annotations[api.DrainAnnotation]
-		annotated = annotated || found && s.uses(list.Items[i].Name)
+		_, notice := list.Items[i].Annotations[api.DeadlineAnnotation]
+		annotated = annotated || (found || notice) && s.uses(list.Items[i].Name)
 	}
 	if !annotated && s.allReleased(s.viewsOf(list)) {
 		return nil
@@ -101,7 +102,7 @@ func (s *stage) byHand() string {
 	drained := strings.Join(s.drained(), " ")
 	return "What is left can be removed by hand:\n" +
 		"  " + kubectl + "annotate node " + drained + " " + api.DrainAnnotation + "- " +
-		api.DrainedAnnotation + "- " + api.StatusAnnotation + "-\n" +
+		api.DeadlineAnnotation + "- " + api.DrainedAnnotation + "- " + api.StatusAnnotation + "-\n" +
 		"  " + kubectl + "uncordon " + drained + "\n" +
 		"  " + kubectl + "delete namespace " + s.namespace
 }

@@ -96,6 +96,9 @@ func run(ctx context.Context, chosen target) (err error) {
 	if err := built(); err != nil {
 		return err
 	}
+	if err := s.mayDelete(ctx); err != nil {
+		return err
+	}
 	say("Starting drainer %s", strings.Join(s.flags, " "))
 	if s.drainer, err = daemon.Start(ctx, program, filepath.Join(dir, "drainer.log"), []string{"POD_NAMESPACE=" + s.namespace}, s.flags...); err != nil {
 		return err
@@ -122,21 +125,21 @@ func buildBeside(ctx context.Context, program string) (built func() error) {
 func (s *stage) demonstrate(ctx context.Context) error {
 	for _, node := range s.drained() {
 		say("kubectl annotate node %s %s=%s", node, api.DrainAnnotation, request)
-		if err := annotate(ctx, s.client, node, request); err != nil {
+		if err := annotate(ctx, s.client, node, api.DrainAnnotation, request); err != nil {
 			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
 	show := newScreen(os.Stdout, s.drained())
-	if err := s.watchNodes(ctx, func(seen map[string]view) (bool, error) {
-		metrics, err := s.drainer.Metrics(ctx)
-		if err != nil {
-			return false, err
-		}
-		show.draw(seen, metrics)
-		return s.allDrained(seen), nil
-	}); err != nil {
+	if err := s.watchDrains(ctx, show, s.onlyLegacy); err != nil {
+		return fmt.Errorf("waiting until only the pod of %s is left: %w", legacy, err)
+	}
+	show.end()
+	if err := s.giveNotice(ctx); err != nil {
+		return err
+	}
+	if err := s.watchDrains(ctx, show, s.allDrained); err != nil {
 		return fmt.Errorf("waiting until the nodes are drained: %w", err)
 	}
 	show.end()
@@ -158,13 +161,29 @@ func (s *stage) demonstrate(ctx context.Context) error {
 	return nil
 }
 
+// watchDrains shows the drains until enough of them has been seen.
+func (s *stage) watchDrains(ctx context.Context, show *screen, enough func(map[string]view, daemon.Metrics) bool) error {
+	return s.watchNodes(ctx, func(seen map[string]view) (bool, error) {
+		metrics, err := s.drainer.Metrics(ctx)
+		if err != nil {
+			return false, err
+		}
+		show.draw(seen, metrics)
+		return enough(seen, metrics), nil
+	})
+}
+
 // release removes the requests and waits until drainer has released the nodes.
 func (s *stage) release(ctx context.Context) error {
 	for _, node := range s.drained() {
 		say("kubectl annotate node %s %s-", node, api.DrainAnnotation)
-		if err := annotate(ctx, s.client, node, nil); err != nil {
+		if err := annotate(ctx, s.client, node, api.DrainAnnotation, nil); err != nil {
 			return err
 		}
+	}
+	say("kubectl annotate node %s %s-", s.held(), api.DeadlineAnnotation)
+	if err := annotate(ctx, s.client, s.held(), api.DeadlineAnnotation, nil); err != nil {
+		return err
 	}
 	if err := s.watchNodes(ctx, func(seen map[string]view) (bool, error) {
 		// Without drainer nobody would release them.
@@ -176,12 +195,12 @@ func (s *stage) release(ctx context.Context) error {
 	return nil
 }
 
-func annotate(ctx context.Context, client kubernetes.Interface, node string, value any) error {
+func annotate(ctx context.Context, client kubernetes.Interface, node, key string, value any) error {
 	text := "null"
 	if value != nil {
 		text = fmt.Sprintf("%q", value)
 	}
-	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%s}}}`, api.DrainAnnotation, text)
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%s}}}`, key, text)
 	_, err := client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
 		return fmt.Errorf("annotating node %s: %w", node, err)

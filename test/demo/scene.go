@@ -13,6 +13,7 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/cluster/daemon"
 	"drainer.dev/drainer/test/cluster/workload"
 )
 
@@ -36,7 +37,10 @@ func (s *stage) createScene(ctx context.Context) error {
 	); err != nil {
 		return err
 	}
-	return s.awaitReadyPods(ctx, len(s.nodes)+24+10+3+4)
+	if err := s.createLegacy(ctx); err != nil {
+		return err
+	}
+	return s.awaitReadyPods(ctx, len(s.nodes)+24+10+3+4+1)
 }
 
 // place keeps pods on the nodes that are used.
@@ -158,7 +162,7 @@ func (s *stage) follow(
 	}
 }
 
-func (s *stage) allDrained(seen map[string]view) bool {
+func (s *stage) allDrained(seen map[string]view, _ daemon.Metrics) bool {
 	for _, node := range s.drained() {
 		if v := seen[node]; v.drained != request || v.status.Phase != api.Drained {
 			return false

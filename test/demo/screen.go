@@ -128,6 +128,9 @@ func (s *stage) summarize(ctx context.Context) error {
 		took := status.FinishedAt.Sub(*status.StartedAt)
 		fmt.Printf("%-8s drained in %s: %d pods gone, %d ignored\n", node, took, status.Pods.Gone, status.Pods.Ignored)
 	}
+	if err := s.checkDeleted(ctx, metrics); err != nil {
+		return err
+	}
 	fmt.Println("\nFrom /metrics:")
 	for _, answer := range answers(metrics) {
 		fmt.Println("  " + answer)

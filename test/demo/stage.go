@@ -119,6 +119,9 @@ func (s *stage) furnish(ctx context.Context, dir string) error {
 	if err := daemon.InstallAccount(ctx, client, s.namespace); err != nil {
 		return err
 	}
+	if err := s.grantDelete(ctx); err != nil {
+		return err
+	}
 	kubeconfig := filepath.Join(dir, "drainer.kubeconfig")
 	if err := s.cluster.ServiceAccountKubeconfig(ctx, s.namespace, "drainer", kubeconfig); err != nil {
 		return err

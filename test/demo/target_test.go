@@ -120,3 +120,14 @@ func TestInspect(t *testing.T) {
 		t.Errorf("a pod that is not evicted is no obstacle: %v", err)
 	}
 }
+
+// TestMayDelete: drainer may delete pods of the demonstration's namespace alone.
+func TestMayDelete(t *testing.T) {
+	namespace := func(name string) *corev1.Namespace {
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	}
+	s := &stage{client: fake.NewClientset(namespace("default"), namespace("kube-system"), namespace("drainer-demo-x"), namespace("mine")), namespace: "drainer-demo-x"}
+	if err := s.mayDelete(t.Context()); err != nil || strings.Join(s.flags, " ") != "--allow-delete --never-delete-namespaces=kube-system,default,mine" {
+		t.Errorf("the flags are %q, %v", s.flags, err)
+	}
+}
