@@ -41,9 +41,10 @@ func (c Control) text() string {
 	return "everything is paused by the ConfigMap " + api.ControlName + ": " + c.Paused
 }
 
-// halt notes what stops the node besides its own request: nothing is started or
-// evicted there, and the time does not count.
+// halt notes when the node disappears, and what stops it besides its own request:
+// nothing is started or evicted there then, and the time does not count.
 func (p *planner) halt(n *nodeWork) {
+	p.followDeadline(n)
 	if n.halted = p.Control.text(); n.halted == "" {
 		n.halted = p.shut(n)
 	}

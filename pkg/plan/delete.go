@@ -81,7 +81,23 @@ func (p *planner) heldTooLong(n *nodeWork, s *PodState) bool {
 // anything is in doubt nothing is deleted.
 func (p *planner) force() {
 	p.followForced()
-	var held []heldPod
+	held := p.held()
+	if len(held) == 0 || p.Now.Before(p.Throttled) {
+		return
+	}
+	slices.SortFunc(held, func(a, b heldPod) int {
+		return cmp.Or(falseFirst(b.last, a.last), oldestFirst(a.PodState, b.PodState))
+	})
+	p.occupy()
+	for _, h := range held {
+		if h.last || p.free(h) {
+			p.forceOne(h)
+		}
+	}
+}
+
+// held are the pods that may be deleted now, but for their budgets.
+func (p *planner) held() (held []heldPod) {
 	for _, n := range p.nodes {
 		if !p.mayDelete(n) {
 			continue
@@ -100,18 +116,7 @@ func (p *planner) force() {
 			}
 		}
 	}
-	if len(held) == 0 || p.Now.Before(p.Throttled) {
-		return
-	}
-	slices.SortFunc(held, func(a, b heldPod) int {
-		return cmp.Or(falseFirst(b.last, a.last), oldestFirst(a.PodState, b.PodState))
-	})
-	p.occupy()
-	for _, h := range held {
-		if h.last || p.free(h) {
-			p.forceOne(h)
-		}
-	}
+	return held
 }
 
 // heldPod is a pod that a budget holds on a node that deletes such pods.

@@ -231,14 +231,7 @@ func (s *PodState) explanation() string {
 
 func (s *PodState) cause() string {
 	if s.State == Terminating {
-		text := "terminating, overdue: "
-		if s.Reason == Finalizer || s.Reason == NodeUnreachable {
-			return text + s.Message
-		}
-		if s.Reason == GracePeriod {
-			return "terminating until " + clock(s.deadline()) + ", when the node is gone"
-		}
-		return text + "the kubelet has not finished it"
+		return s.ending()
 	}
 	switch s.Reason {
 	case BudgetExhausted, BudgetNeverAllows:
@@ -265,6 +258,18 @@ func (s *PodState) cause() string {
 		}
 	}
 	return "by " + strings.ReplaceAll(string(s.Reason), "_", " ") + ": " + s.Message
+}
+
+// ending says why a pod still terminates.
+func (s *PodState) ending() string {
+	switch s.Reason {
+	case GracePeriod:
+		return "terminating until " + clock(s.deadline()) + ", when the node is gone"
+	case Finalizer, NodeUnreachable:
+		return "terminating, overdue: " + s.Message
+	default:
+		return "terminating, overdue: the kubelet has not finished it"
+	}
 }
 
 func byBudget(b *Budget, reason Reason) string {

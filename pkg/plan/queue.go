@@ -69,7 +69,6 @@ func (p *planner) gather() {
 		p.nodes = append(p.nodes, n)
 		n.memory.Node = node
 		n.followDryRun()
-		p.followDeadline(n)
 		p.halt(n)
 		n.memory = n.memory.paused(n.halts(), p.Now)
 		n.timedOut = p.overdue(n)
