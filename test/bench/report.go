@@ -169,6 +169,9 @@ func (p *Probes) lines() map[string]string {
 		lines["watched"] = fmt.Sprintf("%.1f MiB resident at most, with pods of %.1f KB as JSON; %.1f s of CPU until all were watched.",
 			w.RSS/(1<<20), float64(w.PodBytes)/1000, w.CPU)
 	}
+	if n := p.Neighbour; n != nil {
+		lines["neighbour"] = n.line()
+	}
 	if i := p.Idle; i != nil {
 		lines["idle"] = fmt.Sprintf("%.1f MiB resident (%.1f MiB with 5,000 pods), %.2f %% of a core over %s. One node of %d pods is then empty after %.2f s "+
 			"and Drained after %.2f s.", i.RSS/(1<<20), i.RSSFewPods/(1<<20), 100*i.CPU, idleWindow, idleEach, i.OneNode, i.OneNodeDrained)
