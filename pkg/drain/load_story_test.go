@@ -36,10 +36,6 @@ func TestStoryLoad(t *testing.T) {
 		l := s.observeNodes()
 		asked := time.Now()
 		s.drain("r", requested...)
-		// Of the pods that have left, some come to nodes that are drained later.
-		ideal := func(nodes int) time.Duration {
-			return time.Duration(float64(nodes*loadPodsOfNode)/evictionQPS*1.25) * time.Second
-		}
 		most := &load{}
 		for left := len(requested); left > 0; s.cluster(func(*sim.Cluster) { left = len(requested) - len(l.drained) }) {
 			if time.Since(asked) > 2*ideal(len(requested))+2*time.Minute {
@@ -54,21 +50,33 @@ func TestStoryLoad(t *testing.T) {
 			all, loadPodsOfNode, len(requested), atOnce, first(l.answered).Sub(asked), last(l.answered).Sub(asked),
 			first(l.cordoned).Sub(asked), last(l.cordoned).Sub(asked), first(l.drained).Sub(asked), last(l.drained).Sub(asked), l.longest(),
 			most.evictions, most.tasks, most.pods)
-		if late := last(l.answered).Sub(asked); late > 30*time.Second {
-			t.Errorf("the last node answered after %v, want 30s at most", late)
-		}
-		if late := first(l.cordoned).Sub(asked); late > time.Second {
-			t.Errorf("the first node was cordoned after %v, want 1s at most", late)
-		}
-		if longest := l.longest(); longest > ideal(atOnce)+2*time.Minute {
-			t.Errorf("a node was drained %v after its cordon, want %v at most", longest, ideal(atOnce)+2*time.Minute)
-		}
+		l.check(t, asked, atOnce)
 		// Nodes that have just been drained may be watched for a moment longer.
 		bound := float64(atOnce*loadPodsOfNode) * 1.5
 		if most.pods > bound || most.evictions > bound || most.tasks > 2*float64(len(requested)) {
 			t.Errorf("more than what may drain at once is watched, or waits: %+v", *most)
 		}
 	})
+}
+
+// ideal is how long the evictions from so many nodes take at least. Of the pods that have
+// left, some come to nodes that are drained later.
+func ideal(nodes int) time.Duration {
+	return time.Duration(float64(nodes*loadPodsOfNode)/evictionQPS*1.25) * time.Second
+}
+
+// check fails the test if a node had to wait for too long.
+func (l *milestones) check(t *testing.T, asked time.Time, atOnce int) {
+	t.Helper()
+	if late := last(l.answered).Sub(asked); late > 30*time.Second {
+		t.Errorf("the last node answered after %v, want 30s at most", late)
+	}
+	if late := first(l.cordoned).Sub(asked); late > time.Second {
+		t.Errorf("the first node was cordoned after %v, want 1s at most", late)
+	}
+	if longest := l.longest(); longest > ideal(atOnce)+2*time.Minute {
+		t.Errorf("a node was drained %v after its cordon, want %v at most", longest, ideal(atOnce)+2*time.Minute)
+	}
 }
 
 // fill adds nodes full of pods, of Deployments under budgets of a tenth, and returns
