@@ -119,6 +119,7 @@ func (s *shared) judge(ctx context.Context, ask bool) (JudgeFunc, error) {
 func (s *shared) verdicts(ctx context.Context, objects *simulate.Objects, o *simulate.Options, judge JudgeFunc) []verdict {
 	around := plan.Surroundings{
 		DaemonSets: map[types.UID]bool{}, Budgets: budgetsOf(objects.Budgets), NamespaceLabels: o.Daemon.Config.Rules.LabelsOfAll(objects.Namespaces),
+		Scales: scalesOf(objects),
 	}
 	for i := range objects.DaemonSets {
 		around.DaemonSets[objects.DaemonSets[i].UID] = true

@@ -8,8 +8,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/simulate"
 )
 
 // The verdicts on a pod.
@@ -114,6 +116,25 @@ func budgetsOf(list []policyv1.PodDisruptionBudget) map[string]plan.NamespaceBud
 		in := all[b.Namespace]
 		in.Epoch, in.List = 1, append(in.List, plan.BudgetView{Budget: b, Free: int(b.Allowed)})
 		all[b.Namespace] = in
+	}
+	return all
+}
+
+// scalesOf are the scales of the controllers that are listed.
+func scalesOf(o *simulate.Objects) map[types.UID]plan.ScaleMemory {
+	all := map[types.UID]plan.ScaleMemory{}
+	add := func(uid types.UID, replicas *int32) {
+		scale := plan.Scale{Replicas: 1}
+		if replicas != nil {
+			scale.Replicas = *replicas
+		}
+		all[uid] = plan.ScaleMemory{Scale: &scale}
+	}
+	for i := range o.ReplicaSets {
+		add(o.ReplicaSets[i].UID, o.ReplicaSets[i].Spec.Replicas)
+	}
+	for i := range o.StatefulSets {
+		add(o.StatefulSets[i].UID, o.StatefulSets[i].Spec.Replicas)
 	}
 	return all
 }

@@ -87,6 +87,9 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.O
 		}
 		around.NamespaceLabels = rules.LabelsOfAll([]corev1.Namespace{*ns})
 	}
+	if around.Scales, err = scaleOf(ctx, client, p, o.Daemon.Config.Rules); err != nil {
+		return err
+	}
 	v := judgedPod(ctx, o.Daemon.Config.Rules.PodOf(p), around, &o.Daemon.Config, judge, s.Now())
 	width := newScreen(s.Out).width()
 	for _, l := range explain(p, node, v, s.Now(), width) {
@@ -117,6 +120,34 @@ func daemonSetsOf(ctx context.Context, client kubernetes.Interface, namespace st
 		uids[list.Items[i].UID] = true
 	}
 	return uids, nil
+}
+
+// scaleOf is the scale of the pod's controller, if rules look at scales.
+func scaleOf(ctx context.Context, client kubernetes.Interface, p *corev1.Pod, rules *plan.Rules) (map[types.UID]plan.ScaleMemory, error) {
+	owner := plan.PodOf(p).Controller
+	if !rules.LooksAtScales() || !owner.Scales() {
+		return nil, nil
+	}
+	var o simulate.Objects
+	var err error
+	if owner.Kind == "StatefulSet" {
+		err = one(ctx, client.AppsV1().StatefulSets(p.Namespace).Get, owner.Name, &o.StatefulSets)
+	} else {
+		err = one(ctx, client.AppsV1().ReplicaSets(p.Namespace).Get, owner.Name, &o.ReplicaSets)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the scale of %s %s/%s, at which rules look: %w", owner.Kind, p.Namespace, owner.Name, err)
+	}
+	return scalesOf(&o), nil
+}
+
+// one reads one object.
+func one[O any](ctx context.Context, get func(context.Context, string, metav1.GetOptions) (*O, error), name string, into *[]O) error {
+	o, err := get(ctx, name, metav1.GetOptions{})
+	if err == nil {
+		*into = []O{*o}
+	}
+	return err
 }
 
 // explain says why a pod is still on its node.

@@ -81,6 +81,10 @@ type PodMatch struct {
 	// none, NeverAllows if one of them allows no disruption even when all its pods are
 	// healthy.
 	Budget plan.BudgetMatch `json:"budget,omitempty"`
+	// replicas is how many replicas the controller of a pod has to have, such as 1 for
+	// pods that nothing stands in for. It is known of ReplicaSets and StatefulSets;
+	// drainer's role has to allow it to get them.
+	Replicas *int32 `json:"replicas,omitempty"`
 }
 
 // PodTrust says where the annotations of pods count: in the namespaces to which
@@ -198,6 +202,9 @@ func (v *validator) match(path string, m *PodMatch, pools []Pool) {
 			v.bad(fmt.Sprintf("%s.pools[%d]", path, i), name, "expected the name of one of the pools")
 		}
 	}
+	if m.Replicas != nil {
+		v.atLeast(path+".replicas", int(*m.Replicas), 1)
+	}
 	if m.Budget != "" {
 		v.oneOf(path+".budget", string(m.Budget), string(plan.NoBudget), string(plan.NeverAllowingBudget))
 	}
@@ -205,7 +212,7 @@ func (v *validator) match(path string, m *PodMatch, pools []Pool) {
 
 func (m *PodMatch) empty() bool {
 	return len(m.Namespaces)+len(m.PodAnnotations)+len(m.Controllers)+len(m.Resources)+len(m.EvictionResponders)+len(m.Pools) == 0 &&
-		m.SchedulingGroup == nil && m.NamespaceSelector == nil && m.PodSelector == nil && m.MinPriority == nil && m.MaxPriority == nil && m.EmptyDir == nil && m.Budget == ""
+		m.SchedulingGroup == nil && m.NamespaceSelector == nil && m.PodSelector == nil && m.MinPriority == nil && m.MaxPriority == nil && m.EmptyDir == nil && m.Budget == "" && m.Replicas == nil
 }
 
 // namespacePattern validates a namespace in which * stands for any characters.
@@ -281,10 +288,14 @@ func (r *Rule) plan() *plan.Rule {
 }
 
 func (m *PodMatch) plan() plan.PodMatch {
+	replicas := int32(0)
+	if m.Replicas != nil {
+		replicas = *m.Replicas
+	}
 	return plan.PodMatch{
 		Namespaces: m.Namespaces, NamespaceLabels: selectorOf(m.NamespaceSelector), Pods: selectorOf(m.PodSelector), Annotations: m.PodAnnotations, Controllers: m.Controllers,
 		MinPriority: m.MinPriority, MaxPriority: m.MaxPriority, Resources: m.Resources, EmptyDir: m.EmptyDir,
 		EvictionResponders: m.EvictionResponders, SchedulingGroup: m.SchedulingGroup,
-		Pools: m.Pools, Budget: m.Budget,
+		Pools: m.Pools, Budget: m.Budget, Replicas: replicas,
 	}
 }

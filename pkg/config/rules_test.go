@@ -52,6 +52,8 @@ func TestValidateRules(t *testing.T) {
 		"no domain":             {"rules: [{name: a, match: {evictionResponders: [None, backup]}, action: Evict}]", []string{`rules[0].match.evictionResponders[1]: Invalid value: "backup": expected the name of an eviction responder such as example.com/backup`}},
 		"no such pool":          {"rules: [{name: a, match: {pools: [gpu]}, action: Evict}]", []string{`rules[0].match.pools[0]: Invalid value: "gpu": expected the name of one of the pools`}},
 		"a pool":                {"pools: [{name: gpu, nodeSelector: {}}]\nrules: [{name: a, match: {pools: [gpu]}, action: Evict}]", nil},
+		"replicas":              {"rules: [{name: a, match: {replicas: 1}, action: Block}]", nil},
+		"no replicas":           {"rules: [{name: a, match: {replicas: 0}, action: Block}]", []string{"rules[0].match.replicas: Invalid value: 0: expected a number of at least 1"}},
 		"a budget":              {"rules: [{name: a, match: {budget: Some}, action: Evict}]", []string{`rules[0].match.budget: Invalid value: "Some": expected None or NeverAllows`}},
 		"more than one mistake": {"rules: [{name: A, match: {}, action: evict}]", []string{"rules[0].action", "rules[0].match", "rules[0].name"}},
 	} {
@@ -75,7 +77,7 @@ func TestPlanRules(t *testing.T) {
 pools: [{name: gpu, nodeSelector: {}}]
 rules:
 - name: a
-  match: {namespaces: [x], namespaceSelector: {matchLabels: {g: h}}, podSelector: {matchLabels: {b: c}}, podAnnotations: {d: e}, controllers: [None], minPriority: 1, maxPriority: 2, resources: [f], emptyDir: true, evictionResponders: [i/j], schedulingGroup: true, pools: [gpu], budget: None}
+  match: {namespaces: [x], namespaceSelector: {matchLabels: {g: h}}, podSelector: {matchLabels: {b: c}}, podAnnotations: {d: e}, controllers: [None], minPriority: 1, maxPriority: 2, resources: [f], emptyDir: true, evictionResponders: [i/j], schedulingGroup: true, pools: [gpu], budget: None, replicas: 4}
   action: WaitCompleted
   order: 3
   gracePeriod: 90s
@@ -96,7 +98,7 @@ rules:
 		t.Errorf("got %+v", a)
 	}
 	if m.Namespaces[0] != "x" || m.NamespaceLabels.String() != "g=h" || !c.Selectors().Rules.LooksAtNamespaces() || m.Pods.String() != "b=c" || m.Annotations["d"] != "e" || m.Controllers[0] != "None" || *m.MinPriority != 1 ||
-		*m.MaxPriority != 2 || m.Resources[0] != "f" || !*m.EmptyDir || m.EvictionResponders[0] != "i/j" || !*m.SchedulingGroup || m.Pools[0] != "gpu" || m.Budget != "None" {
+		*m.MaxPriority != 2 || m.Resources[0] != "f" || !*m.EmptyDir || m.EvictionResponders[0] != "i/j" || !*m.SchedulingGroup || m.Pools[0] != "gpu" || m.Budget != "None" || m.Replicas != 4 {
 		t.Errorf("got %+v", m)
 	}
 	if trust, _ := decoded(t, "trustPodAnnotations: {namespaces: [ops]}\n"); trust.Plan().Rules.Trusted[0] != "ops" || trust.Selectors().Rules.Trusted[0] != "ops" {

@@ -99,6 +99,8 @@ type Controller struct {
 	// state of the rules for them.
 	marks      map[types.UID]plan.MarkPlan
 	markStates []plan.MarkState
+	// scales are the scales of controllers as the newest plan knows them.
+	scales map[types.UID]plan.ScaleMemory
 	// facts are what tasks have learned, for the next plan.
 	facts []plan.Fact
 	// steps counts the plans whose facts have been taken.

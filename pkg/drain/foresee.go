@@ -30,7 +30,7 @@ func (c *Controller) foresee(ctx context.Context, t task) (progress, error) {
 	}
 	s := &plan.Snapshot{
 		Config: c.Config, Nodes: c.View.Nodes(), DaemonSets: c.View.DaemonSets(), Budgets: c.Ledger.View(),
-		NamespaceLabels: c.View.NamespaceLabels(),
+		NamespaceLabels: c.View.NamespaceLabels(), Scales: c.knownScales(),
 	}
 	c.learnedOf(n.Node.UID, plan.NodeForeseen{Node: n.Node.UID, Request: n.Request.ID, Pods: plan.Foresee(s, n.Node, pods), At: time.Now()})
 	return done, nil

@@ -130,7 +130,7 @@ func (c *Controller) publish(p *plan.Plan) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.plans, c.planned = plans, c.steps
-	c.marks, c.markStates = marks, p.MarkStates
+	c.marks, c.markStates, c.scales = marks, p.MarkStates, p.Scales
 	for uid := range c.after {
 		if _, planned := plans[uid]; !planned {
 			delete(c.after, uid)

@@ -190,7 +190,14 @@ func (c *Controller) confirm(ctx context.Context, n *plan.NodePlan) error {
 func (c *Controller) around(n *plan.Node) plan.Surroundings {
 	return plan.Surroundings{
 		Pool: n.Pool, DaemonSets: c.View.DaemonSets(), Budgets: c.Ledger.View(), NamespaceLabels: c.View.NamespaceLabels(),
+		Scales: c.knownScales(),
 	}
+}
+
+func (c *Controller) knownScales() map[types.UID]plan.ScaleMemory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.scales
 }
 
 // podsOn are the pods of a node, by the API server itself.

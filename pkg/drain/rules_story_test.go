@@ -189,3 +189,39 @@ func TestStoryEvictionResponders(t *testing.T) {
 		s.await("the group's pod evicted", 2*time.Minute, func() bool { return len(s.evictions("train")) == 1 })
 	})
 }
+
+// TestStoryReplicas: the pods of controllers with one replica are held and the others
+// leave; a controller that is scaled up lets its pod go, and a count that cannot be
+// read does not match, which the node says.
+func TestStoryReplicas(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n")
+		s.spares(2)
+		s.deployment("web", "n", "spare-001")
+		s.deployment("db", "n")
+		s.deployment("hidden", "n")
+		s.flags.rules = &plan.Rules{List: []*plan.Rule{{Name: "single", Match: plan.PodMatch{Replicas: 1}, Action: plan.BlockPod}}}
+		forbidden := apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "replicasets"}, "hidden-1", errors.New("no"))
+		s.server.Add(apiserver.Rule{
+			Match:  func(r apiserver.Request) bool { return r.Resource == sim.ReplicaSets && r.Name == "hidden-1" },
+			Answer: apiserver.AnswerError(forbidden),
+		})
+		s.wait(5 * time.Second)
+		s.start()
+		s.drain("r", "n")
+		s.await("Blocked", time.Minute, s.reaches("n", api.Blocked))
+		sent := s.sentApps()
+		if slices.Sort(sent); !slices.Equal(sent, []string{"hidden", "web"}) {
+			t.Errorf("evicted are %v, want hidden and web", sent)
+		}
+		if message := s.message("n"); !strings.Contains(message, "rule single does not let it be evicted") {
+			t.Errorf("the node says %q", message)
+		}
+		reads := s.server.Requests(func(r apiserver.Request) bool { return r.Resource == sim.ReplicaSets })
+		if len(reads) != 3 {
+			t.Errorf("%d scales were read, want one of each controller", len(reads))
+		}
+		s.cluster(func(c *sim.Cluster) { c.Scale("shop", "db", 2) })
+		s.await("drained", 7*time.Minute, s.drained("r", "n"))
+	})
+}

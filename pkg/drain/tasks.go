@@ -19,6 +19,8 @@ type task struct {
 	node   types.UID
 	object types.NamespacedName
 	pod    types.UID
+	// scale is the controller whose scale is read.
+	scale plan.ScaleRead
 }
 
 type taskKind int
@@ -33,6 +35,7 @@ const (
 	markTask
 	podTask
 	budgetTask
+	scaleTask
 	replicaTask
 )
 
@@ -151,6 +154,9 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 	for _, key := range p.Polls {
 		c.sendTask(task{kind: budgetTask, object: key})
 	}
+	for _, read := range p.ScaleReads {
+		c.sendTask(task{kind: scaleTask, scale: read})
+	}
 }
 
 // sendTask queues a task, unless it failed and waits to be repeated.
@@ -221,6 +227,8 @@ func (c *Controller) runTask(ctx context.Context, t task) (progress, error) {
 		return done, c.lookUp(ctx, t)
 	case budgetTask:
 		return done, c.readBudget(ctx, t.object)
+	case scaleTask:
+		return done, c.readScale(ctx, t.scale)
 	case replicaTask:
 		return done, c.findReplica(ctx, t)
 	case judgeTask:

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/plan"
 )
@@ -53,4 +54,21 @@ func (d *daemon) budgetRead(t task, budget *policyv1.PodDisruptionBudget, asked 
 	}
 	d.ledger.Observe(b)
 	d.ledger.Confirm(t.object, asked.Add(-plan.UnconfirmedFor))
+}
+
+// readScale reads how many replicas a controller of pods has.
+func (d *daemon) readScale(t task) {
+	c := t.scale.Controller
+	scale := plan.Scale{Problem: "it is gone"}
+	d.send(Request{Verb: GetScale, Object: types.NamespacedName{Namespace: t.scale.Namespace, Name: c.Name}, UID: c.UID}, plan.TaskTimeout, atOnce(func() error {
+		if replicas, known := d.loop.cluster.Replicas(c.UID); known {
+			scale = plan.Scale{Replicas: int32(replicas)}
+		}
+		return nil
+	}), func(err error) {
+		if err == nil {
+			d.learned(plan.ScaleAnswered{Controller: c.UID, Scale: scale})
+		}
+		d.ended(t, done, err)
+	})
 }

@@ -167,6 +167,7 @@ func (d *daemon) confirm(n *plan.NodePlan, end func(error)) {
 		config := &d.loop.options.Config
 		around := plan.Surroundings{
 			Pool: n.Node.Pool, DaemonSets: d.view.daemonSets, Budgets: d.ledger.View(), NamespaceLabels: d.view.namespaces,
+			Scales: d.memory.Scales,
 		}
 		pods := make([]*plan.Pod, len(there))
 		for i, o := range there {

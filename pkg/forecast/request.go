@@ -38,12 +38,14 @@ const (
 	GetPod    Verb = "get pod"
 	GetBudget Verb = "get budget"
 	GetNode   Verb = "get node"
+	// GetScale reads the controller of pods.
+	GetScale Verb = "get scale"
 )
 
 // Request is one request of the daemon.
 type Request struct {
 	Verb Verb
-	// Object is the pod, the budget or, without a namespace, the node.
+	// Object is the pod, the budget, the controller or, without a namespace, the node.
 	Object types.NamespacedName
 	// UID is that of the object, of which a write is a precondition; empty for a
 	// budget.

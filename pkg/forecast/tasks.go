@@ -18,6 +18,8 @@ type task struct {
 	node   types.UID
 	object types.NamespacedName
 	pod    types.UID
+	// scale is the controller whose scale is read.
+	scale plan.ScaleRead
 }
 
 type taskKind int
@@ -30,6 +32,7 @@ const (
 	markTask
 	podTask
 	budgetTask
+	scaleTask
 )
 
 // tasks are those that wait, in two lanes, and those under way.
@@ -79,6 +82,9 @@ func (d *daemon) queueTasks(p *plan.Plan) {
 	}
 	for _, key := range p.Polls {
 		queue(task{kind: budgetTask, object: key})
+	}
+	for _, read := range p.ScaleReads {
+		queue(task{kind: scaleTask, scale: read})
 	}
 	d.runTasks()
 }
@@ -222,6 +228,8 @@ func (d *daemon) runTask(t task) {
 		d.mark(t)
 	case foreseeTask:
 		d.foresee(t)
+	case scaleTask:
+		d.readScale(t)
 	default:
 		if other, is := rival(t); is && d.tasks.running[other] {
 			// Its end brings a new plan.

@@ -14,8 +14,9 @@ type Surroundings struct {
 	// DaemonSets are those that exist.
 	DaemonSets map[types.UID]bool
 	Budgets    map[string]NamespaceBudgets
-	// NamespaceLabels are those of Snapshot.
+	// NamespaceLabels and Scales are those of Snapshot.
 	NamespaceLabels map[string]labels.Set
+	Scales          map[types.UID]ScaleMemory
 }
 
 // IsTarget is true if the pod has to leave its node when that is drained.
@@ -26,7 +27,7 @@ func (c *Config) IsTarget(pod *Pod, at Surroundings) bool {
 // ruleOf is the rule that decides about a pod.
 func (c *Config) ruleOf(pod *Pod, at Surroundings) *Rule {
 	list := at.Budgets[pod.Namespace].List
-	rule, _ := c.decide(pod, at.Pool, at.NamespaceLabels, func(m *PodMatch) bool {
+	rule, _ := c.decide(pod, &at, func(m *PodMatch) bool {
 		places := placesOf(pod.Labels, list)
 		return m.under(len(places), slices.ContainsFunc(places, func(i int) bool { return list[i].NeverAllows() }))
 	})
@@ -36,7 +37,11 @@ func (c *Config) ruleOf(pod *Pod, at Surroundings) *Rule {
 // ruleOf is the rule that decides about a pod of a node, and whether the pod's own
 // annotations count. It finds the pod's budgets if a rule asks for them.
 func (p *planner) ruleOf(n *nodeWork, s *PodState) (rule *Rule, obeyed bool) {
-	return p.Config.decide(s.Pod, n.node.Pool, p.NamespaceLabels, func(m *PodMatch) bool {
+	if p.looksAtScales {
+		p.readScales(n, s)
+	}
+	p.around.Pool = n.node.Pool
+	return p.Config.decide(s.Pod, &p.around, func(m *PodMatch) bool {
 		if s.budgets == nil {
 			s.budgets = p.matching(s.entry)
 		}
@@ -45,13 +50,13 @@ func (p *planner) ruleOf(n *nodeWork, s *PodState) (rule *Rule, obeyed bool) {
 	})
 }
 
-// decide is the rule that decides about a pod in a pool, and whether the pod's own
+// decide is the rule that decides about a pod, and whether the pod's own
 // annotations count although its namespace is not trusted by name alone. The
 // function says whether the pod's budgets are as a rule wants them; it is asked only
 // if the rule looks at them.
-func (c *Config) decide(pod *Pod, pool string, namespaces map[string]labels.Set, under func(*PodMatch) bool) (rule *Rule, obeyed bool) {
+func (c *Config) decide(pod *Pod, at *Surroundings, under func(*PodMatch) bool) (rule *Rule, obeyed bool) {
 	rules := pod.Rules
-	switch trusted, known := c.Rules.trusts(pod, namespaces); {
+	switch trusted, known := c.Rules.trusts(pod, at.NamespaceLabels); {
 	case !known:
 		return unknownNamespace(pod, trustOfAnnotations, "whether the annotations of the pod count"), false
 	case trusted:
@@ -61,14 +66,18 @@ func (c *Config) decide(pod *Pod, pool string, namespaces map[string]labels.Set,
 		}
 	}
 	for _, r := range rules {
-		if !r.Match.inPool(pool) {
+		if !r.Match.inPool(at.Pool) {
 			continue
 		}
-		matches, known := r.Match.inNamespace(pod.Namespace, namespaces)
+		matches, known := r.Match.inNamespace(pod.Namespace, at.NamespaceLabels)
 		if !known {
 			return unknownNamespace(pod, r.Name, r.title()), obeyed
 		}
-		if matches && (r.Match.Budget == "" || under(&r.Match)) {
+		scaled, known := r.Match.ofScale(pod, at.Scales)
+		if matches && !known {
+			return unknownScale(pod, r), obeyed
+		}
+		if matches && scaled && (r.Match.Budget == "" || under(&r.Match)) {
 			return r.unlessFinished(pod), obeyed
 		}
 	}

@@ -118,6 +118,8 @@ func (m *Memory) Apply(fact Fact) []Event {
 		m.node(f.Node, func(n NodeMemory) NodeMemory { n.Trouble = f.Text; return n })
 	case MarksWritten:
 		return f.Plan.Events
+	case ScaleAnswered:
+		m.scaled(f)
 	case ReplicasListed:
 		m.Replica.AnsweredAt, m.Replica.Name = f.At, f.Name
 	}

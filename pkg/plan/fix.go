@@ -8,8 +8,8 @@ func (s *PodState) Fix() string {
 	switch {
 	case s.nowhere != nil:
 		fix = s.nowhere.fix()
-	case s.rule != nil && s.rule.unseen:
-		fix = "if this lasts, let drainer's role list and watch namespaces"
+	case s.rule != nil && s.rule.unseen != "":
+		fix = s.rule.unseen
 	}
 	if s.leavesUnready() {
 		fix += ", or set unhealthyPodEvictionPolicy: AlwaysAllow in the PDB, because the pod itself is not Ready"

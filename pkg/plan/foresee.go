@@ -70,7 +70,7 @@ func (p *planner) keptBack(n *nodeWork, s *PodState) bool {
 	switch s.rule, s.obeyed = p.ruleOf(n, s); s.rule.Action {
 	case BlockPod:
 		s.Reason, s.Message, _ = s.rule.holds(s.Pod, p.Now, p.Now)
-		return !s.rule.unseen
+		return s.rule.unseen == ""
 	case IgnorePod, AwaitPod:
 		return false
 	}

@@ -36,7 +36,7 @@ func (m *Memory) Keep(p *Plan, config Config, now time.Time) []Event {
 			delete(m.Nodes, uid)
 		}
 	}
-	m.Budgets = p.Budgets
+	m.Budgets, m.Scales = p.Budgets, p.Scales
 	for _, pod := range p.Lookups {
 		m.Pods[pod.UID].Memory.LookupAt = now.Add(lookupInterval)
 	}

@@ -39,6 +39,9 @@ type PodMatch struct {
 	Pools []string
 	// Budget is what the pod's budgets have to be like.
 	Budget BudgetMatch
+	// Replicas is how many replicas the pod's controller has to have; 0 for any
+	// number.
+	Replicas int32
 }
 
 // NoController stands for pods without a controller in PodMatch.Controllers.
@@ -61,7 +64,7 @@ const (
 
 // conditional is true if more than the pod itself decides about it.
 func (m *PodMatch) conditional() bool {
-	return len(m.Pools) > 0 || m.Budget != "" || m.NamespaceLabels != nil
+	return len(m.Pools) > 0 || m.Budget != "" || m.NamespaceLabels != nil || m.Replicas > 0
 }
 
 // matches is true for a pod to which all that the PodMatch says about pods

@@ -16,6 +16,9 @@ type Memory struct {
 	Nodes   map[types.UID]NodeMemory
 	Pods    map[types.UID]*Entry
 	Budgets map[types.UID]BudgetMemory
+	// Scales are the scales of controllers that the newest plan looked at. The map
+	// does not change.
+	Scales map[types.UID]ScaleMemory
 	// Replica is what is known of drainer's other replicas.
 	Replica ReplicaMemory
 
@@ -111,7 +114,7 @@ func (m *Memory) Observe(o Observed) (map[string][]*Entry, []Event) {
 // as Observed has them. It returns the events that follow.
 func (m *Memory) Plan(s *Snapshot, pods map[string][]*Pod) (Plan, []Event) {
 	entries, events := m.Observe(Observed{Now: s.Now, Nodes: s.Nodes, Pods: pods, InFlight: s.InFlight})
-	s.Pods = entries
+	s.Pods, s.Scales = entries, m.Scales
 	Match(s.Pods, s.Budgets)
 	m.seeMarks(s)
 	p := Make(s)

@@ -45,15 +45,16 @@ type words struct {
 	// cordoned, uncordoned and listed say how far the node is.
 	cordoned, uncordoned, listed bool
 	// ignored are the pods with annotations that do not count.
-	ignored []*Pod
-	unasked unasked
+	ignored  []*Pod
+	unasked  unasked
+	unscaled unscaled
 }
 
 func (p *planner) wordsOf(n *nodeWork) words {
 	w := words{
 		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), released: n.memory.released(), deletes: p.mayDelete(n) && p.overdueDeletes(n), trouble: n.memory.Trouble,
 		halted: n.halted, control: p.Control.text(),
-		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations, unasked: n.unasked,
+		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations, unasked: n.unasked, unscaled: n.unscaled,
 	}
 	if holds := api.HoldsOf(n.node.Annotations); w.released && n.node.OwnCordon && len(holds) > 0 {
 		w.held = heldText(holds)
@@ -121,11 +122,10 @@ func (w *words) warnings() []string {
 	if len(w.ignored) > 0 {
 		list = append(list, cut(ignoredText(w.ignored[0], len(w.ignored)-1), mostWords))
 	}
-	if text := w.unasked.text(); text != "" {
-		list = append(list, cut(text, mostWords))
-	}
-	if w.conflict != "" {
-		list = append(list, cut(w.conflict, mostWords))
+	for _, text := range []string{w.unasked.text(), w.unscaled.text(), w.conflict} {
+		if text != "" {
+			list = append(list, cut(text, mostWords))
+		}
 	}
 	if !w.expired.IsZero() {
 		list = append(list, expiredText(w.expired))

@@ -79,18 +79,21 @@ func (r *Rules) trusts(pod *Pod, all map[string]labels.Set) (trusted, known bool
 // unheard is true for a pod with annotations that do not count. As long as nobody
 // knows, it is false.
 func (s *PodState) unheard() bool {
-	return len(s.Pod.Instructions) > 0 && !s.obeyed && (s.rule == nil || !s.rule.unseen)
+	return len(s.Pod.Instructions) > 0 && !s.obeyed && (s.rule == nil || s.rule.unseen == "")
 }
 
 // unknownNamespace holds a pod until its namespace has been seen, on whose labels
 // what the title names depends. Neither an eviction nor a node that is Drained with
-// the pod on it could be undone. Its order is the lowest that it may turn out to
-// have.
+// the pod on it could be undone.
 func unknownNamespace(pod *Pod, name, title string) *Rule {
-	held := &Rule{
-		Name: name, Action: BlockPod, unseen: true,
-		message: fmt.Sprintf("%s depends on the labels of namespace %s, which drainer has not seen yet", title, pod.Namespace),
-	}
+	return heldFor(pod, name, "if this lasts, let drainer's role list and watch namespaces",
+		fmt.Sprintf("%s depends on the labels of namespace %s, which drainer has not seen yet", title, pod.Namespace))
+}
+
+// heldFor holds a pod until something has been seen that decides about it. Its order
+// is the lowest that it may turn out to have.
+func heldFor(pod *Pod, name, unseen, message string) *Rule {
+	held := &Rule{Name: name, Action: BlockPod, unseen: unseen, message: message}
 	for _, r := range pod.Rules {
 		held.Order = min(held.Order, r.Order)
 	}

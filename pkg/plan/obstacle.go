@@ -12,7 +12,7 @@ import (
 // pods, or what is recreated of its pods finds no node.
 func (p *planner) obstructs(n *nodeWork, s *PodState) bool {
 	switch {
-	case s.State != Blocked, s.rule != nil && s.rule.unseen:
+	case s.State != Blocked, s.rule != nil && s.rule.unseen != "":
 		return false
 	case s.Reason.forcible() && p.willDelete(n, s) && p.protects(s) == "":
 		return false

@@ -26,6 +26,10 @@ type Plan struct {
 	MarkStates []MarkState
 	// Budgets is what to remember of the budgets that block.
 	Budgets map[types.UID]BudgetMemory
+	// Scales is what to remember of the scales of controllers, ScaleReads are those to
+	// read.
+	Scales     map[types.UID]ScaleMemory
+	ScaleReads []ScaleRead
 	// Lookups are the pods to look up at the API server.
 	Lookups []*Pod
 	// ListVolumes says that what is attached to nodes has to be listed now.
@@ -142,7 +146,7 @@ func Make(s *Snapshot) Plan {
 	p.force()
 	p.probe()
 	p.urgentFirst()
-	plan := Plan{Grants: p.grants, Polls: p.poll(), Lookups: p.lookups, HandOver: p.handOver, Budgets: p.budgets}
+	plan := Plan{Grants: p.grants, Polls: p.poll(), Lookups: p.lookups, HandOver: p.handOver, Budgets: p.budgets, Scales: p.scales, ScaleReads: p.scaleReads}
 	for _, n := range p.nodes {
 		plan.Nodes = append(plan.Nodes, p.conclude(n))
 	}
@@ -173,8 +177,14 @@ type planner struct {
 	grants      []Grant
 	budgets     map[types.UID]BudgetMemory
 	lookups     []*Pod
-	handOver    *Pod
-	wake        time.Time
+	scales      map[types.UID]ScaleMemory
+	scaleReads  []ScaleRead
+	// looksAtScales is true if a rule does. around is what decides about the pods of
+	// the node at which the planner is.
+	looksAtScales bool
+	around        Surroundings
+	handOver      *Pod
+	wake          time.Time
 	// nowhere is what was found out about placements: nil where a node takes pods.
 	nowhere map[string]*nowhere
 	// windows are the windows as they are now, opening is what nodes say about when
@@ -188,7 +198,9 @@ func newPlanner(s *Snapshot) *planner {
 	for _, list := range s.Pods {
 		pods += len(list)
 	}
+	around := Surroundings{DaemonSets: s.DaemonSets, Budgets: s.Budgets, NamespaceLabels: s.NamespaceLabels, Scales: s.Scales}
 	return &planner{
+		looksAtScales: s.Config.Rules.LooksAtScales(), scales: map[types.UID]ScaleMemory{}, around: around,
 		Snapshot: s, namespaces: namespacesOf(s), budgets: map[types.UID]BudgetMemory{}, matches: make([]*budgetWork, 0, pods),
 	}
 }
@@ -232,6 +244,8 @@ type nodeWork struct {
 	ignoredAnnotations []*Pod
 	// unasked are those whose eviction responders are not asked.
 	unasked unasked
+	// unscaled are those whose rules look at a scale that cannot be known.
+	unscaled unscaled
 }
 
 func (p *planner) wakeAt(t time.Time) {

@@ -52,8 +52,9 @@ type Rule struct {
 	message string
 	// own is true for what an annotation of the pod says.
 	own bool
-	// unseen is true for what holds a pod only until its namespace has been seen.
-	unseen bool
+	// unseen is set for what holds a pod only until something has been seen: what to
+	// do if that lasts.
+	unseen string
 }
 
 // title names the rule in messages.

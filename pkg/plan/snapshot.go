@@ -29,6 +29,9 @@ type Snapshot struct {
 	// NamespaceLabels are the labels of the namespaces that are known, by name, as
 	// far as Config.Rules look at them: see Rules.LabelsOf.
 	NamespaceLabels map[string]labels.Set
+	// Scales are the scales of controllers, as far as they were read for
+	// Config.Rules.
+	Scales map[types.UID]ScaleMemory
 	// Budgets are the PodDisruptionBudgets by namespace. Without policy/v1 there
 	// are none, and nothing is predicted.
 	Budgets map[string]NamespaceBudgets

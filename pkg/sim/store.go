@@ -24,6 +24,12 @@ const (
 	DaemonSets Resource = "daemonsets"
 )
 
+// ReplicaSets and StatefulSets can only be read one by one, with Controller.
+const (
+	ReplicaSets  Resource = "replicasets"
+	StatefulSets Resource = "statefulsets"
+)
+
 // These are only stored. A namespace that has no object, such as one that exists
 // since a pod was created in it, has no labels that anybody could see.
 const (

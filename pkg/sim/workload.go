@@ -104,9 +104,16 @@ func (c *Cluster) Scale(namespace, name string, replicas int) {
 	}
 }
 
-// template is a new pod of the workload.
-func (c *Cluster) template(w *workload) *corev1.Pod {
-	seconds := int64(w.Grace / time.Second)
+// Replicas is the scale of the controller of the UID; known is false if there is none.
+func (c *Cluster) Replicas(uid types.UID) (replicas int, known bool) {
+	if w := c.workloads[uid]; w != nil {
+		return w.Replicas, true
+	}
+	return 0, false
+}
+
+// ownerOf names what controls the pods of the workload.
+func (c *Cluster) ownerOf(w *workload) metav1.OwnerReference {
 	owner := metav1.OwnerReference{APIVersion: "apps/v1", Kind: string(w.Kind), Name: w.Name, UID: w.uid, Controller: new(true)}
 	switch w.Kind {
 	case Deployment:
@@ -114,15 +121,41 @@ func (c *Cluster) template(w *workload) *corev1.Pod {
 	case Job:
 		owner.APIVersion = "batch/v1"
 	}
+	return owner
+}
+
+// template is a new pod of the workload.
+func (c *Cluster) template(w *workload) *corev1.Pod {
+	seconds := int64(w.Grace / time.Second)
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: w.Namespace, Name: c.podName(w), Labels: w.Labels, Annotations: w.Annotations,
-			OwnerReferences: []metav1.OwnerReference{owner},
+			OwnerReferences: []metav1.OwnerReference{c.ownerOf(w)},
 		},
 		Spec: corev1.PodSpec{
 			TerminationGracePeriodSeconds: &seconds, NodeSelector: w.NodeSelector, Containers: []corev1.Container{{Name: "main", Image: "example.org/app"}},
 		},
 	}
+}
+
+// Controller is the ReplicaSet or StatefulSet of the name, with its scale; nil if
+// there is none.
+func (c *Cluster) Controller(r Resource, key Key) Object {
+	for uid, w := range c.workloads {
+		owner := c.ownerOf(w)
+		if w.Namespace != key.Namespace || owner.Name != key.Name {
+			continue
+		}
+		meta := metav1.ObjectMeta{Namespace: w.Namespace, Name: owner.Name, UID: uid}
+		kind, scale := metav1.TypeMeta{APIVersion: "apps/v1", Kind: owner.Kind}, int32(w.Replicas)
+		switch {
+		case r == StatefulSets && owner.Kind == "StatefulSet":
+			return &appsv1.StatefulSet{TypeMeta: kind, ObjectMeta: meta, Spec: appsv1.StatefulSetSpec{Replicas: &scale}}
+		case r == ReplicaSets && owner.Kind == "ReplicaSet":
+			return &appsv1.ReplicaSet{TypeMeta: kind, ObjectMeta: meta, Spec: appsv1.ReplicaSetSpec{Replicas: &scale}}
+		}
+	}
+	return nil
 }
 
 // podName is a name that no pod has: the first free name of a StatefulSet, or a

@@ -81,3 +81,25 @@ func TestNamespacesGranted(t *testing.T) {
 		}
 	}
 }
+
+// TestScalesGranted: the permission to get ReplicaSets and StatefulSets is granted if
+// a rule looks at replicas, and only then.
+func TestScalesGranted(t *testing.T) {
+	t.Parallel()
+	rule := map[string]any{"apiGroups": []any{"apps"}, "resources": []any{"replicasets", "statefulsets"}, "verbs": []any{"get"}}
+	for values, want := range map[string]bool{
+		"{}": false,
+		"config: {rules: [{name: a, match: {namespaces: [b]}, action: Evict}]}":                                                 false,
+		"config: {rules: [{name: a, match: {namespaces: [b]}, action: Evict}, {name: c, match: {replicas: 1}, action: Block}]}": true,
+		"config: {rules: [{name: a, match: {namespaces: [b], replicas: null}, action: Evict}]}":                                 false,
+	} {
+		rules, _ := at(render(t, values).find(t, "ClusterRole", ""), "rules").([]any)
+		granted := slices.ContainsFunc(rules, func(r any) bool { return reflect.DeepEqual(r, rule) })
+		others := slices.ContainsFunc(rules, func(r any) bool {
+			return slices.Contains(r.(map[string]any)["resources"].([]any), any("replicasets")) && !reflect.DeepEqual(r, rule)
+		})
+		if granted != want || others {
+			t.Errorf("with %s the rules are %v", values, rules)
+		}
+	}
+}

@@ -132,3 +132,44 @@ trustPodAnnotations: {namespaceSelector: {matchLabels: {trusted: "yes"}}}
 	}
 	e.awaitDrained(node, "r")
 }
+
+// scaleRules is what the chart grants if a rule looks at replicas (TestScalesGranted
+// in test/chart).
+var scaleRules = []rbacv1.PolicyRule{{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "statefulsets"}, Verbs: []string{"get"}}}
+
+// TestReplicas: a rule holds the pods of controllers with one replica, and lets them go
+// once there are more. The permission is used; without it the rule matches nothing,
+// and the node says so.
+func TestReplicas(t *testing.T) {
+	e := setup(t, 3)
+	e.mayBeForbidden = true
+	first, second := e.nodes[0], e.nodes[1]
+	e.create(
+		workload.Deployment(on(e.spec("blind", 1), first)),
+		workload.Deployment(on(e.spec("web", 2), second)), workload.StatefulSet(on(e.spec("db", 1), second)),
+	)
+	for app, n := range map[string]int{"blind": 1, "web": 2, "db": 1} {
+		e.awaitReady(app, n)
+	}
+	e.start("--config=" + e.configuration(`rules: [{name: single, match: {podSelector: {matchExpressions: [{key: app, operator: Exists}]}, replicas: 1}, action: Block}]
+`))
+	e.request(first, "blind")
+	awaitState(t, "the node says that it cannot know", func() bool {
+		return strings.Contains(e.message(first), "rules with replicas do not match pod "+e.namespace+"/blind-")
+	})
+	e.awaitEvictions(1)
+	e.grant("drainer-scales", "drainer", scaleRules...)
+	e.request(second, "r")
+	e.awaitBlocked(second, "db", "policy")
+	for _, resource := range []string{"replicasets", "statefulsets"} {
+		poll(t, "the permission to get "+resource+" is used", func() bool {
+			return len(e.audit(func(a *cluster.AuditEvent) bool {
+				return a.ObjectRef.Resource == resource && a.Verb == "get" && !a.Forbidden()
+			})) > 0
+		})
+	}
+	e.awaitEvictions(3)
+	if len(e.podsOn(second, "db")) != 1 {
+		t.Error("the pod of a single replica is gone")
+	}
+}

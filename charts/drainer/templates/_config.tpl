@@ -49,6 +49,14 @@ metricsTLS:
 {{- end -}}
 {{- end -}}
 
+{{/* Not empty if a rule of the configuration file looks at the replicas of controllers. */}}
+{{- define "drainer.looksAtScales" -}}
+{{- range (default dict .Values.config).rules -}}
+{{- $match := default dict .match -}}
+{{- if and (hasKey $match "replicas") (not (kindIs "invalid" $match.replicas)) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "drainer.configName" -}}
 {{- printf "%s-config" (include "drainer.fullname" .) -}}
 {{- end -}}

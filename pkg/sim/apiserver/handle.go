@@ -43,6 +43,8 @@ var kinds = map[sim.Resource]kind{
 	sim.Pods:          kindOf("v1", "Pod", func() sim.Object { return &corev1.Pod{} }),
 	sim.Budgets:       kindOf("policy/v1", "PodDisruptionBudget", func() sim.Object { return &policyv1.PodDisruptionBudget{} }),
 	sim.DaemonSets:    kindOf("apps/v1", "DaemonSet", func() sim.Object { return &appsv1.DaemonSet{} }),
+	sim.ReplicaSets:   kindOf("apps/v1", "ReplicaSet", func() sim.Object { return &appsv1.ReplicaSet{} }),
+	sim.StatefulSets:  kindOf("apps/v1", "StatefulSet", func() sim.Object { return &appsv1.StatefulSet{} }),
 	sim.ConfigMaps:    kindOf("v1", "ConfigMap", func() sim.Object { return &corev1.ConfigMap{} }),
 	sim.Namespaces:    kindOf("v1", "Namespace", func() sim.Object { return &corev1.Namespace{} }),
 	Leases:            kindOf("coordination.k8s.io/v1", "Lease", func() sim.Object { return &coordinationv1.Lease{} }),
@@ -129,6 +131,11 @@ func resources() *metav1.APIResourceList {
 }
 
 func (s *Server) get(r *Request, k kind) (sim.Object, error) {
+	if r.Resource == sim.ReplicaSets || r.Resource == sim.StatefulSets {
+		if o := s.cluster.Controller(r.Resource, r.key()); o != nil {
+			return o, nil
+		}
+	}
 	o, found := s.cluster.Get(r.Resource, r.key())
 	if !found {
 		return nil, apierrors.NewNotFound(k.group(r.Resource), r.Name)
