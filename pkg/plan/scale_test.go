@@ -73,7 +73,7 @@ func TestReplicas(t *testing.T) {
 }
 
 // TestScaleReads: a scale is read once for all pods of a controller, again after a
-// while, sooner if it is not known, and not any more once no pod asks for it.
+// while, sooner if it is not known, and no longer once no pod asks for it.
 func TestScaleReads(t *testing.T) {
 	s := newScene()
 	s.draining("n")

@@ -112,7 +112,7 @@ func (b *bareScene) beside(ctx context.Context, busy func() error) (latencies, e
 	return timed(requests, done)
 }
 
-// timed sends the requests in turn, at their pace, however long each takes, until
+// timed sends the requests one after the other, at their pace, however long each takes, until
 // done says how that ended.
 func timed(requests []func() error, done <-chan error) (latencies, error) {
 	var mu sync.Mutex
