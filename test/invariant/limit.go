@@ -72,6 +72,17 @@ func (c *Checker) gaveUp(at time.Time, n *node) bool {
 	return n.Node != nil && n.asked && n.said.StartedAt != nil && c.stopped(at, n)
 }
 
+// gaveUpBefore is true for a drain that drainer may have given up because it did not
+// know yet what was asked for last.
+func (c *Checker) gaveUpBefore(at time.Time, n *node) bool {
+	if at.Sub(n.asking) > c.rules.Patience {
+		return false
+	}
+	earlier := *n
+	earlier.request = n.before
+	return c.gaveUp(at, &earlier)
+}
+
 // overdue is true once a drain that began took longer than it may.
 func (c *Checker) overdue(at time.Time, n *node) bool {
 	timeout, _ := c.timeout(n.Node)
@@ -157,7 +168,7 @@ func (c *Checker) removedLately(at time.Time) int {
 // underway is true for a node that drainer knows to be drained. One that was
 // complete, or had given up, and continues may have been taken up again only now.
 func (c *Checker) underway(at time.Time, n *node) bool {
-	if !n.relapsed.IsZero() && at.Sub(n.relapsed) <= c.rules.Patience {
+	if !n.relapsed.IsZero() && at.Sub(n.relapsed) <= c.rules.Patience || c.gaveUpBefore(at, n) {
 		return false
 	}
 	again := at.Sub(n.entered) > c.rules.Patience && c.targetOn(n.name, n.entered, n.entered) != nil

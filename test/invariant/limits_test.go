@@ -210,6 +210,20 @@ func TestMayWait(t *testing.T) {
 	}
 }
 
+// TestChangedBeforeTimeout: another one begins although a drain that times out was
+// changed just before, as drainer may not have known; and not later.
+func TestChangedBeforeTimeout(t *testing.T) {
+	for after, want := range map[time.Duration]invariant.ID{time.Second: "", 2 * time.Second: "I9"} {
+		s := draining(invariant.Rules{Limits: invariant.Limits{Timeout: time.Minute + time.Second, OnTimeout: api.Release}})
+		s.change("c", invariant.Others, func(*corev1.Node) {})
+		s.annotate("b", api.DrainAnnotation, "r")
+		s.annotate("a", api.DeadlineAnnotation, s.now.Add(time.Hour).UTC().Format(time.RFC3339))
+		s.after(after)
+		s.says("b", api.Draining, s.now)
+		s.expect(t, want)
+	}
+}
+
 // TestChangedAtTimeout: another one begins although a drain that timed out just when it
 // was changed continues, as drainer may not have known; and not later.
 func TestChangedAtTimeout(t *testing.T) {

@@ -68,6 +68,8 @@ type node struct {
 	// relapsed is when another request or setting last came that a drain which had
 	// given up may continue for.
 	relapsed time.Time
+	// before is what people asked for before the last change, at the time asking.
+	before api.Request
 	// holding is since when others hold the node; zero if they do not.
 	holding time.Time
 	// listed is when drainer last listed its pods to see whether it is drained.
@@ -89,7 +91,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		n = &node{name: is.Name}
 		c.nodes[is.Name] = n
 	}
-	live, urgent, stopped := n.silent(at) == "", n.urgent(at), c.gaveUp(at, n)
+	live, urgent, stopped, before := n.silent(at) == "", n.urgent(at), c.gaveUp(at, n), n.request
 	n.wasLive = n.wasLive || live
 	if was := n.Node; was != nil && (deleted || was.UID != is.UID) {
 		if c.rules.Served(was) {
@@ -105,6 +107,9 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 	n.hold(at)
 	if urgent && !n.urgent(at) {
 		n.calmed = at
+	}
+	if n.asking.Equal(at) {
+		n.before = before
 	}
 	if stopped && !c.gaveUp(at, n) {
 		n.relapsed = at
