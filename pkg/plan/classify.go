@@ -52,7 +52,11 @@ type PodState struct {
 	// budgets are those that select the pod, sorted by name; none for pods that
 	// no budget applies to.
 	budgets []*budgetWork
-	// entry belongs to the loop: only Make and Memory.Keep read it.
+	// ownDeadline is when the grace period ends by this process's own clock; zero if
+	// only the API server's is known.
+	ownDeadline time.Time
+	// entry belongs to the loop: only Make and Memory.Keep read it. Reports are
+	// written while the next plan changes it.
 	entry *Entry
 	// These stand together since there may be very many pods.
 
@@ -105,10 +109,10 @@ func (s *PodState) StuckFrom() time.Time {
 
 // deadline is when the grace period ends; zero for a pod that does not terminate.
 func (s *PodState) deadline() time.Time {
-	if s.entry == nil {
+	if s.ownDeadline.IsZero() {
 		return s.Pod.Deadline
 	}
-	return s.entry.deadline()
+	return s.ownDeadline
 }
 
 // Budgets are those that select the pod, sorted by name; none for a pod that no

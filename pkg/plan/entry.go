@@ -15,12 +15,12 @@ type Entry struct {
 	seen int
 }
 
-// deadline is when the grace period of a pod that terminates ends. What the API
-// server wrote is by its own clock, which may be minutes away: where this process has
-// seen the pod begin to terminate, its own clock counts.
-func (e *Entry) deadline() time.Time {
+// ownDeadline is when the grace period of a pod that terminates ends, by the clock of
+// this process; zero if it did not see the pod begin to terminate. What the API
+// server wrote is by its own clock, which may be minutes away.
+func (e *Entry) ownDeadline() time.Time {
 	if e.Deadline.IsZero() || e.Memory.LeavingSince.IsZero() {
-		return e.Deadline
+		return time.Time{}
 	}
 	return e.Memory.LeavingSince.Add(e.Grace)
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -32,6 +33,27 @@ func TestMatch(t *testing.T) {
 	check("after one went and one came", map[*Pod][]int{web: {0, 1}, db: nil, other: {0}, lone: nil})
 	delete(s.Budgets, "ns")
 	check("without any", map[*Pod][]int{web: nil, db: nil, other: {0}, lone: nil})
+}
+
+// TestPlanKeepsItsWords: what a plan says does not change with what is remembered
+// later: reports are written while the next plan is made.
+func TestPlanKeepsItsWords(t *testing.T) {
+	s := newScene()
+	s.draining("n")
+	pod := s.pod("n", "web-1", func(p *Pod) { p.Deadline, p.Grace = noon.Add(time.Hour), 5*time.Second })
+	s.remember(pod, PodMemory{LeavingSince: noon.Add(-time.Minute)})
+	plan := planOf(t, Make(s.Snapshot), "n")
+	since, message := plan.Pods[0].StuckFrom(), plan.Report().Message
+	if want := noon.Add(-55 * time.Second); !since.Equal(want) {
+		t.Fatalf("it is overdue since %v, want %v", since, want)
+	}
+	s.remember(pod, PodMemory{LeavingSince: noon})
+	if got := plan.Pods[0].StuckFrom(); !got.Equal(since) {
+		t.Errorf("it was overdue since %v, and later since %v", since, got)
+	}
+	if got := plan.Report().Message; got != message {
+		t.Errorf("the message was %q, and later %q", message, got)
+	}
 }
 
 // TestNamespaces: a budget holds up pods of its own namespace only.

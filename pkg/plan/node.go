@@ -19,7 +19,7 @@ func (p *planner) assess(n *nodeWork) {
 	n.pods = make([]PodState, len(entries))
 	for i, e := range entries {
 		state := &n.pods[i]
-		state.Pod, state.entry = e.Pod, e
+		state.Pod, state.entry, state.ownDeadline = e.Pod, e, e.ownDeadline()
 		p.rule(n, state)
 	}
 	for i := range n.pods {
