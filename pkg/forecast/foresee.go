@@ -32,7 +32,10 @@ func (d *daemon) foresee(t task) {
 			for i, o := range there {
 				pods[i] = d.loop.options.Selectors.PodOf(o.(*corev1.Pod))
 			}
-			s := &plan.Snapshot{Config: d.loop.options.Config, Nodes: d.view.allNodes(), DaemonSets: d.view.daemonSets, Budgets: d.ledger.View()}
+			s := &plan.Snapshot{
+				Config: d.loop.options.Config, Nodes: d.view.allNodes(), DaemonSets: d.view.daemonSets, Budgets: d.ledger.View(),
+				NamespaceLabels: d.view.namespaces, Scales: d.memory.Scales,
+			}
 			d.learned(plan.NodeForeseen{Node: n.Node.UID, Request: n.Request.ID, Pods: plan.Foresee(s, n.Node, pods), At: d.loop.Now()})
 		}
 		d.ended(t, done, err)
