@@ -38,7 +38,8 @@ func (c *Checker) queued() []*node {
 }
 
 // finishAhead judges what nodes that are still queued say at the end: what they say
-// would keep their drains from their end does, and none leaves it out.
+// would keep their drains from their end does, and none leaves it out. A node that
+// names as many obstacles as it may can have more.
 func (c *Checker) finishAhead(at time.Time) {
 	for _, n := range c.queued() {
 		for _, o := range n.said.CannotFinish {
@@ -47,7 +48,7 @@ func (c *Checker) finishAhead(at time.Time) {
 				c.violated(Finishes, at, "node %s says that pod %s keeps its drain from its end for %s, and it does not", n.name, o.Pod, o.Reason)
 			}
 		}
-		if c.deletesIfAny(at, n) || at.Sub(n.asking) < foreseenWithin {
+		if c.deletesIfAny(at, n) || at.Sub(n.asking) < foreseenWithin || len(n.said.CannotFinish) >= api.MaxObstacles {
 			continue
 		}
 		for _, p := range c.pods {

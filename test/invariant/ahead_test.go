@@ -1,6 +1,7 @@
 package invariant_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -69,5 +70,28 @@ func TestAhead(t *testing.T) {
 			s.Finish(s.now)
 			s.expect(t, test.want)
 		})
+	}
+}
+
+// TestAheadFull: a node that names as many obstacles as it may need not name another.
+func TestAheadFull(t *testing.T) {
+	for named, want := range map[int]invariant.ID{api.MaxObstacles - 1: "I6", api.MaxObstacles: ""} {
+		s := newScene(invariant.Rules{})
+		s.Started()
+		s.is("a", "pool", "x")
+		s.pod("p", "a")
+		s.budget("a", 0, 0)
+		s.budget("b", 0, 0)
+		s.waits("")
+		s.change("a", invariant.Daemon, func(n *corev1.Node) {
+			others := make([]api.Obstacle, named)
+			for i := range others {
+				others[i] = api.Obstacle{Pod: fmt.Sprintf("shop/gone-%d", i), Reason: "bare_pod"}
+			}
+			n.Annotations[api.StatusAnnotation] = api.Status{Request: "r", Phase: api.Queued, CannotFinish: others}.Format()
+		})
+		s.after(time.Hour)
+		s.Finish(s.now)
+		s.expect(t, want)
 	}
 }

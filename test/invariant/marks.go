@@ -46,6 +46,10 @@ type mark struct {
 	// silenced is true once somebody has removed or replaced the rule's request
 	// although the mark never cleared, until it does.
 	silenced bool
+	// declined is true once somebody has removed or replaced the request of any rule
+	// while this one found the node marked, until the mark clears. It may have joined
+	// that request, and then makes none.
+	declined bool
 }
 
 // asksOf is true for a node with a request whose ID is one of the rule's.
@@ -67,11 +71,13 @@ func (c *Checker) followMarks(at time.Time, n *node, was, is *corev1.Node, by Ac
 	if was != nil && is != nil {
 		c.judgeRemoval(at, n, was, is, by)
 	}
+	refused := by == Others && is != nil && c.rulesRequest(was) && was.Annotations[api.DrainAnnotation] != is.Annotations[api.DrainAnnotation]
 	for i := range c.rules.Marked {
 		r, m := &c.rules.Marked[i], &n.marks[i]
 		if is != nil {
 			m.see(at, r.Marks(is))
 		}
+		m.declined = m.declined || refused && !m.since.IsZero()
 		switch asked, asks := r.asksOf(was), r.asksOf(is); {
 		case is == nil:
 		case asks && by != Others && was != nil && was.Annotations[api.DrainAnnotation] != is.Annotations[api.DrainAnnotation]:
@@ -92,7 +98,7 @@ func (m *mark) see(at time.Time, is Marked) {
 		m.since = at
 	}
 	if is == Unmarked {
-		m.silenced = false
+		m.silenced, m.declined = false, false
 		if m.cleared.IsZero() {
 			m.cleared = at
 		}
@@ -125,7 +131,7 @@ func (c *Checker) judgeMarkRequest(at time.Time, n *node, rule int, was *corev1.
 	if by == Daemon {
 		c.judgeMarkLimits(at, decided, n, rule)
 	}
-	*m = mark{since: m.since, asked: decided}
+	*m = mark{since: m.since, asked: decided, declined: m.declined}
 }
 
 // judgeMarkLimits: a rule requests a drain only while few enough nodes are marked or
@@ -200,6 +206,11 @@ func (c *Checker) judgeRemoval(at time.Time, n *node, was, is *corev1.Node, by A
 	c.violated(KeepsLimits, at, "drainer removes the request %q of node %s", id, n.name)
 }
 
+// rulesRequest is true for a node with a request of any rule.
+func (c *Checker) rulesRequest(n *corev1.Node) bool {
+	return slices.ContainsFunc(c.rules.Marked, func(r MarkRule) bool { return r.asksOf(n) })
+}
+
 // marks is true for a node that any rule finds marked.
 func (c *Checker) marks(n *corev1.Node) bool {
 	return slices.ContainsFunc(c.rules.Marked, func(r MarkRule) bool { return r.Marks(n) == IsMarked })
@@ -228,7 +239,7 @@ func (c *Checker) finishMarks(at time.Time) {
 			if holds || !since.IsZero() {
 				all++
 			}
-			if _, taken := n.Annotations[api.DrainAnnotation]; long && !taken && n.DeletionTimestamp == nil && n.marks[i].asked.IsZero() {
+			if _, taken := n.Annotations[api.DrainAnnotation]; long && !taken && n.DeletionTimestamp == nil && n.marks[i].asked.IsZero() && !n.marks[i].declined {
 				waiting = append(waiting, n.name)
 			}
 		}

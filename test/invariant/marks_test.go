@@ -12,23 +12,33 @@ import (
 
 const rule = "label/broken"
 
-// marking is a scene with nodes a, b and c, and a rule about their label broken.
-func marking(change func(*invariant.MarkRule)) *scene {
-	r := invariant.MarkRule{Name: rule, For: 10 * time.Second, MinInterval: time.Hour, MaxNodes: 1, Marks: func(n *corev1.Node) invariant.Marked {
-		if n.Labels["broken"] != "" {
-			return invariant.IsMarked
+// marking is a scene with nodes a, b and c, and for each change a rule about their
+// label broken.
+func marking(changes ...func(*invariant.MarkRule)) *scene {
+	var rules []invariant.MarkRule
+	for _, change := range changes {
+		r := invariant.MarkRule{Name: rule, For: 10 * time.Second, MinInterval: time.Hour, MaxNodes: 1, Marks: labelled("broken")}
+		if change != nil {
+			change(&r)
 		}
-		return invariant.Unmarked
-	}}
-	if change != nil {
-		change(&r)
+		rules = append(rules, r)
 	}
-	s := newScene(invariant.Rules{Marked: []invariant.MarkRule{r}})
+	s := newScene(invariant.Rules{Marked: rules})
 	s.Started()
 	for _, n := range []string{"a", "b", "c"} {
 		s.change(n, invariant.Others, func(*corev1.Node) {})
 	}
 	return s
+}
+
+// labelled finds nodes with the label marked.
+func labelled(key string) func(*corev1.Node) invariant.Marked {
+	return func(n *corev1.Node) invariant.Marked {
+		if n.Labels[key] != "" {
+			return invariant.IsMarked
+		}
+		return invariant.Unmarked
+	}
 }
 
 // asks lets drainer write the request of the rule.
@@ -186,6 +196,31 @@ func TestMarksFinish(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := marking(nil)
 			test.do(s)
+			s.after(5 * time.Minute)
+			s.Finish(s.now)
+			s.expect(t, test.want)
+		})
+	}
+}
+
+// TestMarksFinishJoined: a rule may have joined the request of another that somebody
+// removed later, and then makes none until its mark clears.
+func TestMarksFinishJoined(t *testing.T) {
+	for name, test := range map[string]struct {
+		after func(*scene)
+		want  invariant.ID
+	}{
+		"joined":        {func(*scene) {}, ""},
+		"cleared since": {func(s *scene) { s.is("a", "worn", ""); s.is("a", "worn", "yes") }, "I6"},
+		"marked since":  {func(s *scene) { s.is("b", "worn", "yes") }, "I6"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := marking(nil, func(r *invariant.MarkRule) { r.Name, r.Marks, r.MaxNodes = "label/worn", labelled("worn"), 3 })
+			s.change("a", invariant.Others, func(n *corev1.Node) { n.Labels = map[string]string{"broken": "yes", "worn": "yes"} })
+			s.after(time.Minute)
+			s.asks("a")
+			s.unannotate("a", api.DrainAnnotation)
+			test.after(s)
 			s.after(5 * time.Minute)
 			s.Finish(s.now)
 			s.expect(t, test.want)

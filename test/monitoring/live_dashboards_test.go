@@ -39,6 +39,7 @@ const noRules = "there are no rules for marked nodes"
 var emptyOnPurpose = map[string]string{
 	"drains/Progress by node/ToGo": "every drain that is left has stuck pods",
 	"drains/Pods that come back/A": "none does",
+	"drains/Attached volumes/A":    "drainer does not wait for volumes here",
 
 	"drains/Rules for marked nodes/Marked":    noRules,
 	"drains/Rules for marked nodes/Requested": noRules,
