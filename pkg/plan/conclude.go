@@ -57,7 +57,7 @@ func (p *planner) conclude(n *nodeWork) NodePlan {
 // act decides what to do at the node now.
 func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	drained := p.looksDrained(n)
-	plan.Write = p.writes(n, plan) && !(drained && n.saysDrained())
+	plan.Write = p.writes(n, plan) && !(drained && n.node.saysDrained(n.request.ID))
 	plan.Guarded = plan.Write && drained
 	if OlderVersion(n.node.ResourceVersion, n.memory.Written.Version) {
 		// The Node does not show our last write yet. When it does, its event
@@ -79,12 +79,10 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 	}
 }
 
-// saysDrained is true if the Node says that it is drained for the request. Where
-// this process does not know it yet, the answer to the write is still to come, or
-// was lost: it looks again, and does not withdraw what it will say again.
-func (n *nodeWork) saysDrained() bool {
-	return n.node.Annotations[api.DrainedAnnotation] == n.request.ID
-}
+// saysDrained is true if the Node says that it is drained for the request with the ID.
+// Where this process does not know it yet, the answer to the write is still to come,
+// or was lost: it looks again, and does not withdraw what it will say again.
+func (n *Node) saysDrained(id string) bool { return n.Annotations[api.DrainedAnnotation] == id }
 
 // announced is true once the Node says that the drain has begun. Before that it
 // is not cordoned: a process that dies between the two would leave a cordon of

@@ -109,6 +109,25 @@ func TestSaysDrainedInTime(t *testing.T) {
 	}
 }
 
+// TestReplacedWhileSaidDrained: a request that replaces one whose Node says that it is
+// drained is a new drain, although the answer to that write was lost.
+func TestReplacedWhileSaidDrained(t *testing.T) {
+	for _, said := range []bool{true, false} {
+		s := newScene()
+		n := s.draining("n")
+		s.report(n)
+		if said {
+			show(n, planOf(t, Make(s.Snapshot), "n").Report().Done(noon, 0))
+		}
+		n.Annotations[api.DrainAnnotation] = "another"
+		s.Now, s.Control.Paused = noon.Add(time.Hour), "INC-1"
+		memory := planOf(t, Make(s.Snapshot), "n").Memory
+		if isNew := memory.StartedAt.IsZero() && memory.RequestedAt.Equal(s.Now); isNew != said {
+			t.Errorf("said %v: the request is from %v, and began at %v", said, memory.RequestedAt, memory.StartedAt)
+		}
+	}
+}
+
 // TestGuarded: a report about a node that may say by now that it is drained, by a
 // write whose answer was lost, must not overwrite that.
 func TestGuarded(t *testing.T) {

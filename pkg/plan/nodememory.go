@@ -148,15 +148,16 @@ func nodeMemoryOf(node *Node, id string, memory NodeMemory, known bool, now time
 			memory = restore(node, status)
 		}
 	}
-	return memory.superseded(id, now)
+	done := !memory.FinishedAt.IsZero() || node.saysDrained(memory.Request)
+	return memory.superseded(id, done, now)
 }
 
-// superseded is the memory of a new request on a node that has had another. A
-// drain that was under way keeps its slot and its place in the queue: the node
-// is out of service already.
-func (m NodeMemory) superseded(id string, now time.Time) NodeMemory {
+// superseded is the memory of a new request on a node that has had another, which was
+// done or not. A drain that was under way keeps its slot and its place in the queue:
+// the node is out of service already.
+func (m NodeMemory) superseded(id string, done bool, now time.Time) NodeMemory {
 	next := NodeMemory{Request: id, RequestedAt: now, Written: m.Written, Counted: true, Conflict: m.Conflict}
-	if m.Request == "" || !m.FinishedAt.IsZero() || m.DryRun != nil || m.released() {
+	if m.Request == "" || done || m.DryRun != nil || m.released() {
 		return next
 	}
 	next.RequestedAt = cmp.Or(m.RequestedAt, now)

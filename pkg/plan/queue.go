@@ -117,7 +117,7 @@ func (p *planner) overdue(n *nodeWork) bool {
 		return true
 	}
 	timeout := p.timeout(n)
-	if timeout == 0 || !n.memory.started() || !n.memory.FinishedAt.IsZero() || n.saysDrained() {
+	if timeout == 0 || !n.memory.started() || !n.memory.FinishedAt.IsZero() || n.node.saysDrained(n.request.ID) {
 		return false
 	}
 	left := timeout - n.memory.active(p.Now)

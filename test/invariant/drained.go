@@ -97,10 +97,33 @@ func (c *Checker) unconfirmed(at time.Time, p *pod) bool {
 // unreachable is true for a node that has been unreachable for as long as the rules
 // say.
 func (c *Checker) unreachable(n *node, at time.Time) bool {
-	if c.rules.UnreachableAfter == 0 || n.Node == nil {
-		return false
+	since := c.lost(n)
+	return !since.IsZero() && !at.Before(since)
+}
+
+// lost is when the node will have been unreachable for as long as the rules say; zero
+// if it is not.
+func (c *Checker) lost(n *node) time.Time {
+	if c.rules.UnreachableAfter > 0 && n.Node != nil {
+		for _, is := range n.Status.Conditions {
+			if is.Type == corev1.NodeReady && is.Status == corev1.ConditionUnknown {
+				return is.LastTransitionTime.Add(c.rules.UnreachableAfter)
+			}
+		}
 	}
-	return slices.ContainsFunc(n.Status.Conditions, func(is corev1.NodeCondition) bool {
-		return is.Type == corev1.NodeReady && is.Status == corev1.ConditionUnknown && !at.Before(is.LastTransitionTime.Add(c.rules.UnreachableAfter))
-	})
+	return time.Time{}
+}
+
+// foundAgain: the node, which was lost at that time, is so no longer. Pods that were
+// unconfirmed made no progress meanwhile, and do from now on.
+func (c *Checker) foundAgain(at time.Time, n *node, lost time.Time) {
+	for _, p := range c.pods {
+		if p.Spec.NodeName != n.name || p.DeletionTimestamp == nil || p.DeletionTimestamp.After(at) {
+			continue
+		}
+		if until := slices.MaxFunc([]time.Time{lost, p.DeletionTimestamp.Time}, time.Time.Compare); p.moving.Before(until) && c.stays(p.Pod) == "" {
+			c.left[n.name] = append(c.left[n.name], period{p.moving, until})
+		}
+		p.moving = at
+	}
 }

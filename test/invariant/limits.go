@@ -155,7 +155,7 @@ func (c *Checker) yields(at time.Time, n *node) bool {
 		return false
 	}
 	leaves := func(p *pod) bool {
-		return p.Spec.NodeName == n.name && !p.leaving.IsZero() && p.leaving.Before(known) && c.stays(p.Pod) == "" && !c.unconfirmed(since, p)
+		return p.Spec.NodeName == n.name && !p.leaving.IsZero() && p.moving.Before(known) && c.stays(p.Pod) == "" && !c.unconfirmed(since, p)
 	}
 	for _, p := range c.pods {
 		if leaves(p) {

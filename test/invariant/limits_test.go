@@ -138,6 +138,21 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// unconfirmed lets a pod of node a terminate, of which nothing is known for a while.
+func (s *scene) unconfirmed(d time.Duration) *corev1.Pod {
+	p := s.pod("p", "a")
+	s.terminate(p)
+	ready := func(status corev1.ConditionStatus) {
+		s.change("a", invariant.Others, func(n *corev1.Node) {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status, LastTransitionTime: metav1.NewTime(s.now)}}
+		})
+	}
+	ready(corev1.ConditionUnknown)
+	s.after(d)
+	ready(corev1.ConditionTrue)
+	return p
+}
+
 // TestYields: another one begins once a drain has made no progress for so long.
 func TestYields(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -160,9 +175,16 @@ func TestYields(t *testing.T) {
 			s.after(2 * time.Minute)
 			s.Pod(s.now, p, true)
 		}},
+		"a pod was unconfirmed": {do: func(s *scene) { s.Pod(s.now, s.unconfirmed(2*time.Minute), true) }},
+		"unconfirmed for less":  {do: func(s *scene) { s.Pod(s.now, s.unconfirmed(30*time.Second), true) }, want: "I9"},
+		"and terminates again": {do: func(s *scene) {
+			p := s.unconfirmed(2 * time.Minute)
+			s.after(30 * time.Second)
+			s.Pod(s.now, p, true)
+		}, want: "I9"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := draining(invariant.Rules{Limits: invariant.Limits{YieldAfter: 2 * time.Minute}})
+			s := draining(invariant.Rules{UnreachableAfter: time.Second, Limits: invariant.Limits{YieldAfter: 2 * time.Minute}})
 			s.change("c", invariant.Others, func(*corev1.Node) {})
 			test.do(s)
 			s.begin("b")

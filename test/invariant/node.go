@@ -92,6 +92,7 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 		c.nodes[is.Name] = n
 	}
 	live, urgent, stopped, before := n.silent(at) == "", n.urgent(at), c.gaveUp(at, n), n.request
+	lost := c.lost(n)
 	n.wasLive = n.wasLive || live
 	if was := n.Node; was != nil && (deleted || was.UID != is.UID) {
 		if c.rules.Served(was) {
@@ -102,6 +103,9 @@ func (c *Checker) Node(at time.Time, is *corev1.Node, deleted bool, by Actor) {
 	was := n.Node
 	if n.Node = is; deleted {
 		n.Node = nil
+	}
+	if !lost.IsZero() && !at.Before(lost) && !c.unreachable(n, at) {
+		c.foundAgain(at, n, lost)
 	}
 	n.read(at, was, c)
 	n.hold(at)

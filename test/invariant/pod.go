@@ -18,6 +18,9 @@ type pod struct {
 	bound time.Time
 	// leaving is when it was first seen terminating.
 	leaving time.Time
+	// moving is since when that counts as progress of the drain: from then on, or
+	// from when its node is no longer unreachable.
+	moving time.Time
 }
 
 // budget is what is known of a budget.
@@ -49,13 +52,13 @@ func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
 	}
 	is := &pod{Pod: p}
 	if was != nil {
-		is.bound, is.leaving = was.bound, was.leaving
+		is.bound, is.leaving, is.moving = was.bound, was.leaving, was.moving
 	}
 	if is.bound.IsZero() && p.Spec.NodeName != "" {
 		is.bound = at
 	}
 	if is.leaving.IsZero() && p.DeletionTimestamp != nil {
-		is.leaving = at
+		is.leaving, is.moving = at, at
 	}
 	c.pods[key] = is
 	if n := c.nodes[p.Spec.NodeName]; n != nil && c.stays(p) == "" {
@@ -63,8 +66,8 @@ func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
 	}
 	if deleted {
 		delete(c.pods, key)
-		if !is.leaving.IsZero() && c.stays(p) == "" {
-			c.left[p.Spec.NodeName] = append(c.left[p.Spec.NodeName], period{is.leaving, at})
+		if is.moving.Before(at) && !is.leaving.IsZero() && c.stays(p) == "" {
+			c.left[p.Spec.NodeName] = append(c.left[p.Spec.NodeName], period{is.moving, at})
 		}
 	}
 	if was != nil && healthy(was.Pod) && (deleted || !healthy(p)) {
