@@ -193,6 +193,32 @@ func TestYields(t *testing.T) {
 	}
 }
 
+// TestReplacedAfterTimeout: a request that replaces a drain which has just given up, as
+// far as drainer can know, keeps its slot. Later it begins anew.
+func TestReplacedAfterTimeout(t *testing.T) {
+	for name, test := range map[string]struct {
+		between time.Duration
+		want    invariant.ID
+	}{
+		"at once": {0, ""}, "later": {time.Minute, "I9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			most := 1
+			s := draining(invariant.Rules{Limits: invariant.Limits{MaxDraining: func(int) int { return most }}})
+			s.annotate("a", api.TimeoutAnnotation, "10s")
+			s.after(time.Minute)
+			most = 0
+			s.annotate("a", api.OnTimeoutAnnotation, "Stop")
+			s.after(test.between)
+			s.annotate("a", api.DrainAnnotation, "another")
+			s.change("a", invariant.Daemon, func(n *corev1.Node) {
+				n.Annotations[api.StatusAnnotation] = api.Status{Request: "another", Phase: api.Draining, StartedAt: &s.now}.Format()
+			})
+			s.expect(t, test.want)
+		})
+	}
+}
+
 // TestBeingRemoved: a node that is being removed does not begin, and need not.
 func TestBeingRemoved(t *testing.T) {
 	s := draining(invariant.Rules{Limits: invariant.Limits{MaxDraining: atMost(9)}})

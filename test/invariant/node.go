@@ -161,7 +161,8 @@ func (n *node) read(at time.Time, was *corev1.Node, c *Checker) {
 	case !n.asked && n.says && at.Sub(n.removed) <= c.rules.Patience:
 		// It is not released: drainer may not have seen that there was no request.
 		n.again = true
-	case n.asked && n.request.ID != request.ID && n.draining:
+	case n.asked && n.request.ID != request.ID && (n.draining || n.said.FinishedAt == nil && at.Sub(n.entered) <= c.rules.Patience):
+		// One that has just given up has not done so as far as drainer may know.
 		n.kept = n.said.Request
 	}
 	if invalid && n.asked {
