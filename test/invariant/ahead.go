@@ -22,9 +22,11 @@ const (
 // queued node from its end.
 const foreseenWithin = 15 * time.Minute
 
-// Waits is true while a node is queued: what it says of the end of its drain may come
-// a while later.
-func (c *Checker) Waits() bool { return len(c.queued()) > 0 }
+// Outdated is true while what a queued node says would keep its drain from its end is
+// no longer true, or not all of it yet.
+func (c *Checker) Outdated(at time.Time) bool {
+	return slices.ContainsFunc(c.queued(), func(n *node) bool { return c.untrue(n) != nil || c.leftOut(at, n) != nil })
+}
 
 // queued are the nodes that wait for their drains to begin.
 func (c *Checker) queued() []*node {
@@ -42,25 +44,43 @@ func (c *Checker) queued() []*node {
 // names as many obstacles as it may can have more.
 func (c *Checker) finishAhead(at time.Time) {
 	for _, n := range c.queued() {
-		for _, o := range n.said.CannotFinish {
-			namespace, name, _ := strings.Cut(o.Pod, "/")
-			if p := c.pods[types.NamespacedName{Namespace: namespace, Name: name}]; p != nil && p.Spec.NodeName == n.name && !c.hinders(p, o.Reason) {
-				c.violated(Finishes, at, "node %s says that pod %s keeps its drain from its end for %s, and it does not", n.name, o.Pod, o.Reason)
-			}
+		if o := c.untrue(n); o != nil {
+			c.violated(Finishes, at, "node %s says that pod %s keeps its drain from its end for %s, and it does not", n.name, o.Pod, o.Reason)
 		}
-		if c.deletesIfAny(at, n) || at.Sub(n.asking) < foreseenWithin || len(n.said.CannotFinish) >= api.MaxObstacles {
-			continue
-		}
-		for _, p := range c.pods {
-			if p.Spec.NodeName != n.name || at.Sub(p.bound) < foreseenWithin || p.DeletionTimestamp != nil || !c.evicts(p) {
-				continue
-			}
-			if len(c.budgetsOf(p.Pod)) > 1 && !slices.ContainsFunc(n.said.CannotFinish, func(o api.Obstacle) bool { return o.Reason == severalBudgets }) {
-				c.violated(Finishes, at, "node %s does not say that several budgets select pod %s/%s", n.name, p.Namespace, p.Name)
-				break
-			}
+		if p := c.leftOut(at, n); p != nil && at.Sub(n.asking) >= foreseenWithin && at.Sub(p.bound) >= foreseenWithin {
+			c.violated(Finishes, at, "node %s does not say that several budgets select pod %s/%s", n.name, p.Namespace, p.Name)
 		}
 	}
+}
+
+// untrue is something that a queued node says would keep its drain from its end, and
+// that would not; nil if there is nothing.
+func (c *Checker) untrue(n *node) *api.Obstacle {
+	for i := range n.said.CannotFinish {
+		o := &n.said.CannotFinish[i]
+		namespace, name, _ := strings.Cut(o.Pod, "/")
+		if p := c.pods[types.NamespacedName{Namespace: namespace, Name: name}]; p != nil && p.Spec.NodeName == n.name && !c.hinders(p, o.Reason) {
+			return o
+		}
+	}
+	return nil
+}
+
+// leftOut is the pod of a queued node that has been on it for longest of those that
+// would keep its drain from its end because several budgets select them, if the node
+// does not say that there are any; nil if it need not.
+func (c *Checker) leftOut(at time.Time, n *node) *pod {
+	told := slices.ContainsFunc(n.said.CannotFinish, func(o api.Obstacle) bool { return o.Reason == severalBudgets })
+	if told || len(n.said.CannotFinish) >= api.MaxObstacles || c.deletesIfAny(at, n) {
+		return nil
+	}
+	var first *pod
+	for _, p := range c.pods {
+		if p.Spec.NodeName == n.name && p.DeletionTimestamp == nil && len(c.budgetsOf(p.Pod)) > 1 && c.evicts(p) && (first == nil || p.bound.Before(first.bound)) {
+			first = p
+		}
+	}
+	return first
 }
 
 // evicts is true for a pod that drainer evicts, within budgets.

@@ -92,8 +92,8 @@ func (r *run) finish() {
 			idle = 0
 		}
 	}
-	if r.checker.Waits() {
-		r.loop.Run(r.loop.Now().Add(foresees), nil)
+	for last := r.loop.Now().Add(foresees); r.checker.Outdated(r.loop.Now()) && r.loop.Now().Before(last); {
+		r.loop.Run(r.loop.Now().Add(time.Minute), nil)
 	}
 	r.checker.Finish(r.loop.Now())
 	r.checker.Counted(r.loop.Now(), r.counters)

@@ -305,7 +305,7 @@ func (g *generator) config() {
 }
 
 func (g *generator) nodes() {
-	for i := range 3 + g.IntN("nodes", 16) {
+	for i := range 3 + g.IntN("nodes", 12) {
 		name := fmt.Sprintf("n%02d", i)
 		g.Nodes = append(g.Nodes, name)
 		labels := map[string]string{"pool": pick(g, "pool", "a", "a", "b")}
