@@ -47,7 +47,7 @@ type mark struct {
 	// although the mark never cleared, until it does.
 	silenced bool
 	// declined is true once somebody has removed or replaced the request of any rule
-	// while this one found the node marked, until the mark clears. It may have joined
+	// before the mark of this one had cleared, until it does. The rule may have joined
 	// that request, and then makes none.
 	declined bool
 }
@@ -77,7 +77,7 @@ func (c *Checker) followMarks(at time.Time, n *node, was, is *corev1.Node, by Ac
 		if is != nil {
 			m.see(at, r.Marks(is))
 		}
-		m.declined = m.declined || refused && !m.since.IsZero()
+		m.declined = m.declined || refused && r.Marks(is) != Unmarked
 		switch asked, asks := r.asksOf(was), r.asksOf(is); {
 		case is == nil:
 		case asks && by != Others && was != nil && was.Annotations[api.DrainAnnotation] != is.Annotations[api.DrainAnnotation]:

@@ -12,6 +12,9 @@ import (
 
 const rule = "label/broken"
 
+// unknown is the value of a label that says nothing.
+const unknown = "unknown"
+
 // marking is a scene with nodes a, b and c, and for each change a rule about their
 // label broken.
 func marking(changes ...func(*invariant.MarkRule)) *scene {
@@ -34,10 +37,14 @@ func marking(changes ...func(*invariant.MarkRule)) *scene {
 // labelled finds nodes with the label marked.
 func labelled(key string) func(*corev1.Node) invariant.Marked {
 	return func(n *corev1.Node) invariant.Marked {
-		if n.Labels[key] != "" {
+		switch n.Labels[key] {
+		case "":
+			return invariant.Unmarked
+		case unknown:
+			return invariant.MarkUnknown
+		default:
 			return invariant.IsMarked
 		}
-		return invariant.Unmarked
 	}
 }
 
@@ -207,16 +214,19 @@ func TestMarksFinish(t *testing.T) {
 // removed later, and then makes none until its mark clears.
 func TestMarksFinishJoined(t *testing.T) {
 	for name, test := range map[string]struct {
+		// worn is the label when the request is removed.
+		worn  string
 		after func(*scene)
 		want  invariant.ID
 	}{
-		"joined":        {func(*scene) {}, ""},
-		"cleared since": {func(s *scene) { s.is("a", "worn", ""); s.is("a", "worn", "yes") }, "I6"},
-		"marked since":  {func(s *scene) { s.is("b", "worn", "yes") }, "I6"},
+		"joined":        {"yes", func(*scene) {}, ""},
+		"unknown":       {unknown, func(s *scene) { s.is("a", "worn", "yes") }, ""},
+		"cleared since": {"yes", func(s *scene) { s.is("a", "worn", ""); s.is("a", "worn", "yes") }, "I6"},
+		"marked since":  {"", func(s *scene) { s.is("a", "worn", "yes") }, "I6"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := marking(nil, func(r *invariant.MarkRule) { r.Name, r.Marks, r.MaxNodes = "label/worn", labelled("worn"), 3 })
-			s.change("a", invariant.Others, func(n *corev1.Node) { n.Labels = map[string]string{"broken": "yes", "worn": "yes"} })
+			s := marking(nil, func(r *invariant.MarkRule) { r.Name, r.Marks = "label/worn", labelled("worn") })
+			s.change("a", invariant.Others, func(n *corev1.Node) { n.Labels = map[string]string{"broken": "yes", "worn": test.worn} })
 			s.after(time.Minute)
 			s.asks("a")
 			s.unannotate("a", api.DrainAnnotation)
@@ -233,10 +243,13 @@ func TestMarksFinishJoined(t *testing.T) {
 func TestCountsUnconfirmed(t *testing.T) {
 	for name, test := range map[string]struct {
 		after time.Duration
+		gone  bool
 		said  int
 		want  invariant.ID
 	}{
 		"all of them":   {after: time.Minute, said: 2},
+		"one is gone":   {after: time.Minute, gone: true, said: 1},
+		"both are gone": {after: time.Minute, gone: true, said: 0, want: "I5"},
 		"too few":       {after: time.Minute, said: 1, want: "I5"},
 		"too many":      {after: time.Minute, said: 3, want: "I5"},
 		"not to ignore": {said: 1, want: "I5"},
@@ -250,6 +263,9 @@ func TestCountsUnconfirmed(t *testing.T) {
 			s.change("a", invariant.Others, func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown })
 			s.after(time.Hour)
 			s.Listed(s.now, "a")
+			if test.gone {
+				s.Pod(s.now, s.pod("p", "a"), true)
+			}
 			s.change("a", invariant.Daemon, func(n *corev1.Node) {
 				n.Annotations[api.DrainedAnnotation] = "r"
 				n.Annotations[api.StatusAnnotation] = api.Status{Request: "r", Phase: api.Drained, Pods: api.PodCounts{Unconfirmed: test.said}}.Format()

@@ -66,12 +66,20 @@ func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
 	}
 	if deleted {
 		delete(c.pods, key)
+		c.gone(is)
 		if is.moving.Before(at) && !is.leaving.IsZero() && c.stays(p) == "" {
 			c.left[p.Spec.NodeName] = append(c.left[p.Spec.NodeName], period{is.moving, at})
 		}
 	}
 	if was != nil && healthy(was.Pod) && (deleted || !healthy(p)) {
 		c.lostHealth(at, p)
+	}
+}
+
+// gone: a pod is gone. Drainer may know that it is no longer what its last list had.
+func (c *Checker) gone(p *pod) {
+	if n := c.nodes[p.Spec.NodeName]; n != nil && n.found > 0 && c.stays(p.Pod) == "" && c.targetSince(p).Before(n.listed) {
+		n.found, n.perhaps = n.found-1, n.perhaps+1
 	}
 }
 
