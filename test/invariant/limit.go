@@ -83,18 +83,31 @@ func (c *Checker) gaveUpBefore(at time.Time, n *node) bool {
 	return c.gaveUp(at, &earlier)
 }
 
-// overdue is true once a drain that began took longer than it may.
-func (c *Checker) overdue(at time.Time, n *node) bool {
+// overdue is true once a drain that began took longer than it may, or may have: the
+// status gives whole seconds, so a pause may have begun in the one that follows.
+func (c *Checker) overdue(at time.Time, n *node) bool { return c.tookTooLong(at, n, time.Second) }
+
+// tookTooLong is true for a drain that took longer than it may if a pause that it is in
+// began so long after the whole second.
+func (c *Checker) tookTooLong(at time.Time, n *node, fraction time.Duration) bool {
 	timeout, _ := c.timeout(n.Node)
 	if n.request.Timeout != nil {
 		timeout = *n.request.Timeout
 	}
 	if n.said.PausedAt != nil && (n.paused(at) || n.invalid || c.halts(at, n)) {
-		// The status gives whole seconds: the pause began in the one that follows.
-		at = n.said.PausedAt.Add(time.Second)
+		at = n.said.PausedAt.Add(fraction)
 	}
 	paused := time.Duration(n.said.PausedSeconds) * time.Second
 	return timeout > 0 && at.Sub(*n.said.StartedAt)-paused >= timeout
+}
+
+// holdsPlace is true for a drain whose slot another request takes over: it is under
+// way, or was until just now, or is overdue only if its pause began late in a second.
+func (c *Checker) holdsPlace(at time.Time, n *node) bool {
+	if n.draining || n.said.StartedAt == nil || n.said.FinishedAt != nil {
+		return n.draining
+	}
+	return at.Sub(n.entered) <= c.rules.Patience || c.overdue(at, n) && !c.tookTooLong(at, n, 0)
 }
 
 // judgeStart judges a drain that begins, on a node that was open or not.

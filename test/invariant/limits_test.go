@@ -193,21 +193,32 @@ func TestYields(t *testing.T) {
 	}
 }
 
-// TestReplacedAfterTimeout: a request that replaces a drain which has just given up, as
-// far as drainer can know, keeps its slot. Later it begins anew.
+// TestReplacedAfterTimeout: a request that replaces a drain which has just given up, or
+// may not have, as far as drainer can know, keeps its slot. Later it begins anew.
 func TestReplacedAfterTimeout(t *testing.T) {
 	for name, test := range map[string]struct {
+		timeout string
+		pauses  bool
 		between time.Duration
 		want    invariant.ID
 	}{
-		"at once": {0, ""}, "later": {time.Minute, "I9"},
+		"at once":             {timeout: "10s"},
+		"later":               {timeout: "10s", between: time.Minute, want: "I9"},
+		"paused long after":   {timeout: "10s", pauses: true, between: time.Minute, want: "I9"},
+		"paused just in time": {timeout: "2m0.5s", pauses: true, between: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			most := 1
 			s := draining(invariant.Rules{Limits: invariant.Limits{MaxDraining: func(int) int { return most }}})
-			s.annotate("a", api.TimeoutAnnotation, "10s")
+			s.annotate("a", api.TimeoutAnnotation, test.timeout)
 			s.after(time.Minute)
 			most = 0
+			if test.pauses {
+				s.annotate("a", api.PausedAnnotation, "true")
+				s.change("a", invariant.Daemon, func(n *corev1.Node) {
+					n.Annotations[api.StatusAnnotation] = api.Status{Request: "r", Phase: api.Paused, StartedAt: new(noon), PausedAt: &s.now}.Format()
+				})
+			}
 			s.annotate("a", api.OnTimeoutAnnotation, "Stop")
 			s.after(test.between)
 			s.annotate("a", api.DrainAnnotation, "another")

@@ -161,8 +161,7 @@ func (n *node) read(at time.Time, was *corev1.Node, c *Checker) {
 	case !n.asked && n.says && at.Sub(n.removed) <= c.rules.Patience:
 		// It is not released: drainer may not have seen that there was no request.
 		n.again = true
-	case n.asked && n.request.ID != request.ID && (n.draining || n.said.FinishedAt == nil && at.Sub(n.entered) <= c.rules.Patience):
-		// One that has just given up has not done so as far as drainer may know.
+	case n.asked && n.request.ID != request.ID && c.holdsPlace(at, n):
 		n.kept = n.said.Request
 	}
 	if invalid && n.asked {
