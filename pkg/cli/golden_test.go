@@ -70,7 +70,7 @@ func gallery() []runtime.Object {
 	})
 	drained.Annotations[api.DrainedAnnotation] = "CHG-1234"
 	return []runtime.Object{
-		asks("n1", "CHG-1234", "2 of 10 pods gone, 1 terminating, 5 blocked; shop/web-1 (and 2 more) by PDB shop/web (needs 10 healthy, has 10) for 6m", &api.Status{
+		asks("n1", "CHG-1234", "2 of 10 pods gone, 1 terminating, 5 blocked; shop/web-1 (and 2 more, for 6m) by PDB shop/web (needs 10 healthy, has 10)", &api.Status{
 			Phase: api.Blocked, Reason: "budget_exhausted", RequestedBy: "alice", RequestReason: "kernel upgrade", RequestedAt: before(12 * time.Minute), StartedAt: before(11 * time.Minute), IdleSince: before(time.Minute),
 			Pods: api.PodCounts{Gone: 2, Terminating: 1, Eligible: 2, Blocked: 5, Ignored: 4},
 			Blockers: []api.Blocker{

@@ -145,15 +145,27 @@ func (all *blockage) described(now time.Time) []string {
 			break
 		}
 		first := g.first
-		text := first.Pod.Key()
-		if more := g.pods - 1; more > 0 {
-			text += fmt.Sprintf(" (and %d more)", more)
-		}
-		text = cut(text+" "+first.explanation(), mostWords) + lasting(now.Sub(first.Since))
+		text := cut(first.Pod.Key()+g.extent(now)+" "+first.explanation(), mostWords)
 		if first.Obstructs {
 			text = "cannot finish: " + text + "; to fix: " + cut(first.Fix(), mostWords)
 		}
 		parts = append(parts, text)
 	}
 	return parts
+}
+
+// extent is how many pods of the group there are besides the first, and for how long
+// that has been held up.
+func (g *group) extent(now time.Time) string {
+	var parts []string
+	if g.pods > 1 {
+		parts = append(parts, fmt.Sprintf("and %d more", g.pods-1))
+	}
+	if long := lasting(now.Sub(g.first.Since)); long != "" {
+		parts = append(parts, long)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }

@@ -2,6 +2,10 @@ package plan
 
 import "fmt"
 
+// seeMessage is the fix where the explanation says what to do, or where there is
+// nothing to do but wait.
+const seeMessage = "see the message"
+
 // Fix says, for people, how to let the pod leave.
 func (s *PodState) Fix() string {
 	fix := Fix(s.Reason, budgetNames(s.budgets), s.Rule())
@@ -50,7 +54,7 @@ func Fix(reason Reason, budgets, rule string) string {
 		if rule != "" {
 			return fmt.Sprintf("change rule %s of the configuration file, or remove what it waits for", rule)
 		}
-		return "see the message"
+		return seeMessage
 	case Finalizer:
 		return "let the controller of the pod's finalizers remove them"
 	case Kubelet:
@@ -60,6 +64,6 @@ func Fix(reason Reason, budgets, rule string) string {
 	case Returning:
 		return "keep the pod's controller from placing pods on a cordoned node, for example by its tolerations"
 	default:
-		return "see the message"
+		return seeMessage
 	}
 }

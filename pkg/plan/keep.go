@@ -162,11 +162,11 @@ func (p PodMemory) tell(n *NodePlan, s *PodState, stuck bool, now time.Time) (Po
 	id := n.Request.ID
 	if s.State == Blocked && !p.ToldBlocked && now.Sub(s.Since) >= blockedAfter {
 		p.ToldBlocked = true
-		events = append(events, PodBlocked{Pod: s.Pod, Request: id, Text: s.explanation()})
+		events = append(events, PodBlocked{Pod: s.Pod, Request: id, Text: s.withFix()})
 	}
 	if stuck && !p.ToldStuck {
 		p.ToldStuck = true
-		events = append(events, PodStuck{Pod: s.Pod, Request: id, Reason: s.Reason, Since: s.StuckFrom(), Text: s.explanation()})
+		events = append(events, PodStuck{Pod: s.Pod, Request: id, Reason: s.Reason, Since: s.StuckFrom(), Text: s.withFix()})
 	}
 	if s.unheard() && !p.ToldIgnored {
 		p.ToldIgnored = true

@@ -205,7 +205,10 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 		parts = append(parts, counted(status))
 	}
 	if v := status.Volumes; v != nil {
-		parts = append(parts, v.Message+lasting(w.now.Sub(v.Since)))
+		parts = append(parts, v.Message)
+		if long := lasting(w.now.Sub(v.Since)); long != "" {
+			parts = append(parts, long+" so far")
+		}
 	}
 	if deleted := deletionsText(status.Deletions); deleted != "" {
 		parts = append(parts, deleted)
@@ -229,6 +232,14 @@ func (s *PodState) explanation() string {
 	return s.cause()
 }
 
+// withFix is the explanation and, where there is one, how to fix it.
+func (s *PodState) withFix() string {
+	if fix := s.Fix(); fix != seeMessage {
+		return s.explanation() + "; to fix: " + fix
+	}
+	return s.explanation()
+}
+
 func (s *PodState) cause() string {
 	if s.State == Terminating {
 		return s.ending()
@@ -247,7 +258,7 @@ func (s *PodState) cause() string {
 			return "by PDB " + s.budgets[0].Key() + ", which cannot be computed: " + s.Message
 		}
 	case MultipleBudgets:
-		return "by PDBs " + budgetNames(s.budgets) + ": the Eviction API refuses a pod under more than one, so change their selectors"
+		return "by PDBs " + budgetNames(s.budgets) + ": the Eviction API refuses a pod under more than one"
 	case BarePod, EmptyDirVolume:
 		return "because " + s.Message
 	case Throttled:
@@ -275,7 +286,7 @@ func (s *PodState) ending() string {
 func byBudget(b *Budget, reason Reason) string {
 	text := fmt.Sprintf("by PDB %s (needs %d healthy, has %d)", b.Key(), b.DesiredHealthy, b.CurrentHealthy)
 	if reason == BudgetNeverAllows {
-		text += ", which never allows a disruption: change it or add replicas"
+		text += ", which never allows a disruption"
 	}
 	return text
 }
@@ -305,7 +316,7 @@ func lasting(d time.Duration) string {
 	if d < 10*time.Second {
 		return ""
 	}
-	return " for " + about(d)
+	return "for " + about(d)
 }
 
 // about rounds a duration so that a message does not change at every look.

@@ -28,7 +28,7 @@ func TestMessage(t *testing.T) {
 	s.budget("web", "web", 0, 10, 10, 12)
 	got := planOf(t, Make(s.Snapshot), "n").Report()
 	want := "38 of 45 pods gone, 3 terminating, 4 blocked; " +
-		"ns/web-0 (and 2 more) by PDB ns/web (needs 10 healthy, has 10) for 6m; " +
+		"ns/web-0 (and 2 more, for 6m) by PDB ns/web (needs 10 healthy, has 10); " +
 		"cannot finish: ns/bare-0 because no controller would create it again; to fix: delete the pod yourself, or use --bare-pods=Evict"
 	if got.Message != want {
 		t.Errorf("the message is\n%s\nwant\n%s", got.Message, want)
@@ -88,8 +88,8 @@ func TestProgressMessage(t *testing.T) {
 		"pods not read":      {func(s scene, _ *Node) { delete(s.Pods, "n") }, "reading the node's pods (if this takes long, see the log)"},
 		"empty":              {func(scene, *Node) {}, "0 of 0 pods gone, checking that no other pod arrives"},
 		"within its grace":   {func(s scene, _ *Node) { s.pod("n", "web-1", func(p *Pod) { p.Deadline = noon.Add(time.Second) }) }, "0 of 1 pods gone, 1 terminating"},
-		"not ended":          {func(s scene, _ *Node) { s.pod("n", "web-1", overdue()) }, "0 of 1 pods gone, 1 terminating; ns/web-1 terminating, overdue: the kubelet has not finished it for 1m"},
-		"held by finalizers": {func(s scene, _ *Node) { s.pod("n", "web-1", overdue("a/b", "c/d")) }, "0 of 1 pods gone, 1 terminating; ns/web-1 terminating, overdue: finalizers a/b, c/d for 1m"},
+		"not ended":          {func(s scene, _ *Node) { s.pod("n", "web-1", overdue()) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: the kubelet has not finished it"},
+		"held by finalizers": {func(s scene, _ *Node) { s.pod("n", "web-1", overdue("a/b", "c/d")) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: finalizers a/b, c/d"},
 		"drained": {func(s scene, n *Node) {
 			m := s.Memory.Nodes[n.UID]
 			m.FinishedAt, m.Gone = noon, 3
@@ -144,7 +144,7 @@ func TestCut(t *testing.T) {
 // TestLasting: how long something has lasted is not told before it is worth it.
 func TestLasting(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "", 10*time.Second - 1: "", 10 * time.Second: " for 10s", time.Hour: " for 1h00m",
+		0: "", 10*time.Second - 1: "", 10 * time.Second: "for 10s", time.Hour: "for 1h00m",
 	} {
 		if got := lasting(d); got != want {
 			t.Errorf("%v is told as %q, want %q", d, got, want)

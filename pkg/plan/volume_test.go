@@ -242,7 +242,7 @@ func TestVolumesSaid(t *testing.T) {
 	s.found(n, "pv-1", "pv-2")
 	r := planOf(t, s.kept(), "n").Report()
 	const says = "0 of 0 pods gone; 2 volumes are still attached: pv-1 of PersistentVolumeClaim ns/data (and 1 more); " +
-		"see kubectl describe volumeattachment csi-pv-1, and the log of the CSI driver disk.example.com for 3m"
+		"see kubectl describe volumeattachment csi-pv-1, and the log of the CSI driver disk.example.com; for 3m so far"
 	if r.Message != says || r.Status.Reason != string(Volume) {
 		t.Errorf("reason %q, message %q, want %q", r.Status.Reason, r.Message, says)
 	}

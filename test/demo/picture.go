@@ -103,7 +103,7 @@ func (p *picture) line(b *strings.Builder, s scale, node, colour string, above f
 			fmt.Fprintf(b, `<path d="M%.1f %.1fV%.1f" stroke="%s" stroke-width="2.5"/>`+"\n", s.x(next.at), s.y(one.remain), s.y(next.remain), colour)
 		}
 		if one.done {
-			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="5" fill="%s"/><text x="%.1f" y="%.1f" fill="%s">%s Drained</text>`+"\n",
+			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="5" fill="%s"/><text x="%.1f" y="%.1f" fill="%s" stroke="white" stroke-width="4" paint-order="stroke">%s Drained</text>`+"\n",
 				s.x(one.at), s.y(one.remain), colour, s.x(one.at)+2, s.y(one.remain)-above, colour, node)
 		}
 	}

@@ -115,7 +115,7 @@ func (c *Checker) lost(n *node) time.Time {
 }
 
 // foundAgain: the node, which was lost at that time, is so no longer. Pods that were
-// unconfirmed made no progress meanwhile, and do from now on.
+// unconfirmed made no progress in the meantime, and do from now on.
 func (c *Checker) foundAgain(at time.Time, n *node, lost time.Time) {
 	for _, p := range c.pods {
 		if p.Spec.NodeName != n.name || p.DeletionTimestamp == nil || p.DeletionTimestamp.After(at) {

@@ -194,7 +194,7 @@ func TestYields(t *testing.T) {
 }
 
 // TestReplacedAfterTimeout: a request that replaces a drain which has just given up, or
-// may not have, as far as drainer can know, keeps its slot. Later it begins anew.
+// may not have, as far as drainer can know, keeps its slot. Later it begins again.
 func TestReplacedAfterTimeout(t *testing.T) {
 	for name, test := range map[string]struct {
 		timeout string
