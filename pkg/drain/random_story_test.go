@@ -88,7 +88,7 @@ func live(t *testing.T, c *scenario.Scenario, volumes bool) {
 		r := &randomRun{story: s, Scenario: c, checker: invariant.New(rules)}
 		r.prepare()
 		if volumes {
-			r.flags.change = func(c *plan.Config) { c.WaitForVolumeDetach = true }
+			r.waitsForVolumes(r.flags.change)
 			r.running.Go(r.attachVolumes)
 		}
 		r.happen()

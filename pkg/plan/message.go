@@ -234,10 +234,11 @@ func (s *PodState) explanation() string {
 
 // withFix is the explanation and, where there is one, how to fix it.
 func (s *PodState) withFix() string {
-	if fix := s.Fix(); fix != seeMessage {
-		return s.explanation() + "; to fix: " + fix
+	text, fix := s.explanation(), s.Fix()
+	if fix == seeMessage || strings.Contains(text, fix) {
+		return text
 	}
-	return s.explanation()
+	return text + "; to fix: " + fix
 }
 
 func (s *PodState) cause() string {

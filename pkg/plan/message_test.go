@@ -171,3 +171,20 @@ func TestAbout(t *testing.T) {
 		}
 	}
 }
+
+// TestWithFix: an event says once how to fix what it is about, and does not point to
+// itself.
+func TestWithFix(t *testing.T) {
+	for name, test := range map[string]struct {
+		pod  PodState
+		want string
+	}{
+		"a fix":              {PodState{State: Blocked, Reason: BarePod, Message: "x", Pod: &Pod{}}, "because x; to fix: delete the pod yourself, or use --bare-pods=Evict"},
+		"said already":       {PodState{State: Terminating, Reason: NodeUnreachable, Message: "x; " + Fix(NodeUnreachable, "", ""), Pod: &Pod{}}, "terminating, overdue: x; " + Fix(NodeUnreachable, "", "")},
+		"nothing to be done": {PodState{State: Blocked, Reason: Throttled, Pod: &Pod{}}, "because the API server throttles evictions"},
+	} {
+		if got := test.pod.withFix(); got != test.want {
+			t.Errorf("%s: it is %q, want %q", name, got, test.want)
+		}
+	}
+}
