@@ -234,7 +234,7 @@ func replacementText(pod *Pod) string {
 // in is the controller for people.
 func (o *Owner) in(namespace string) string { return o.Kind + " " + namespace + "/" + o.Name }
 
-// paceEnds is when the next pod may leave whatever has become of the last. A process
+// paceEnds is when the next pod may leave, also if the last is not replaced. A process
 // that has just begun does not know what the one before has evicted.
 func (p *planner) paceEnds(w *pace) time.Time {
 	if w.Pod == nil {

@@ -221,8 +221,8 @@ func TestPaceTurns(t *testing.T) {
 	l.granted("web-3")
 }
 
-// TestPaceLimit: whatever becomes of the last pod, the next one leaves two minutes
-// after its eviction, and not before. Nobody lists the pods all the time.
+// TestPaceLimit: where the last pod is not known to be replaced, the next one leaves two
+// minutes after its eviction, and not before. Nobody lists the pods all the time.
 func TestPaceLimit(t *testing.T) {
 	for name, follow := range map[string]func(turns){
 		"terminating":              func(l turns) { l.leaves("web-1") },
