@@ -183,9 +183,10 @@ func (p *planner) isPaced(s *PodState) bool {
 // left notes that a pod leaves, unless another one has left later.
 func (w *pace) left(s *PodState, now time.Time) {
 	memory := &s.entry.Memory
-	at := memory.AdmittedAt
+	// What an answer that was lost is made up from is by the API server's clock.
+	at := memory.LeavingSince
 	if at.IsZero() {
-		at = memory.LeavingSince
+		at = memory.AdmittedAt
 	}
 	if at.IsZero() {
 		at = memory.FirstSeen
@@ -254,7 +255,9 @@ func (p *planner) mayFollow(w *pace) bool {
 		return len(w.Listed) > 0 && !slices.ContainsFunc(w.Listed, func(s Sibling) bool { return s.Leaving || !s.Ready })
 	default:
 		p.wakeAt(until)
-		return w.Gone && slices.ContainsFunc(w.Listed, w.replaces)
+		// A node that is no longer drained is not watched, and may have it.
+		still := slices.ContainsFunc(w.Listed, func(s Sibling) bool { return s.UID == w.Pod.UID })
+		return w.Gone && !still && slices.ContainsFunc(w.Listed, w.replaces)
 	}
 }
 

@@ -189,11 +189,11 @@ func TestPaceTurns(t *testing.T) {
 		t.Errorf("%d lists are asked for, want one", n)
 	}
 	for what, pods := range map[string][]Sibling{
-		"no pod":                       {},
-		"a pod from before":            {ready("old", from.Add(-time.Second))},
-		"a replacement, not Ready":     {{UID: "new", Created: from.Unix()}},
-		"a replacement, leaving":       {{UID: "new", Created: from.Unix(), Ready: true, Leaving: true}},
-		"others that are all not like": {ready("old", from.Add(-time.Hour)), {UID: "new", Created: from.Unix()}},
+		"no pod":                   {},
+		"a pod from before":        {ready("old", from.Add(-time.Second))},
+		"a replacement, not Ready": {{UID: "new", Created: from.Unix()}},
+		"a replacement, leaving":   {{UID: "new", Created: from.Unix(), Ready: true, Leaving: true}},
+		"the last one still there": {ready("new", from), {UID: "uid-web-1", Leaving: true}},
 	} {
 		l.lists(pods...)
 		if l.waits(100*time.Millisecond) > 0 {
