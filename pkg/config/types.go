@@ -124,6 +124,12 @@ type DrainerConfiguration struct {
 	// pods that stay, the drain waits for them, and says so. drainer's role has to allow it
 	// to list VolumeAttachments and to get PersistentVolumes.
 	WaitForVolumeDetach bool `json:"waitForVolumeDetach"`
+	// paceWithoutBudget lets the pods of a controller that no PodDisruptionBudget
+	// selects leave one at a time, over all nodes: the next one once the one before is
+	// gone and its replacement is Ready, or 2 minutes after its eviction. Pods that are
+	// not Ready do not wait, nor does a node with a deadline. The status names the
+	// workloads without a budget or with a single replica.
+	PaceWithoutBudget bool `json:"paceWithoutBudget"`
 
 	// eviction limits evictions.
 	Eviction EvictionConfiguration `json:"eviction"`

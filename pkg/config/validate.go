@@ -205,7 +205,7 @@ func (c *DrainerConfiguration) Plan() plan.Config {
 		Timeout: c.DrainTimeout.Duration, OnTimeout: c.OnTimeout, BarePods: c.BarePods, EmptyDir: c.EmptyDir, Rules: c.planRules(),
 		Windows: c.planWindows(), Freezes: c.planFreezes(), Requests: c.planRequests(),
 		AllowDelete: c.AllowDelete, NeverDelete: c.NeverDelete.Namespaces, IgnoreUnreachableAfter: c.Unreachable.ignoreAfter(),
-		WaitForVolumeDetach: c.WaitForVolumeDetach,
+		WaitForVolumeDetach: c.WaitForVolumeDetach, PaceWithoutBudget: c.PaceWithoutBudget,
 	}
 }
 

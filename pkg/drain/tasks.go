@@ -21,6 +21,8 @@ type task struct {
 	pod    types.UID
 	// scale is the controller whose scale is read.
 	scale plan.ScaleRead
+	// siblings is the controller whose pods are listed.
+	siblings plan.SiblingRead
 }
 
 type taskKind int
@@ -36,6 +38,7 @@ const (
 	podTask
 	budgetTask
 	scaleTask
+	siblingsTask
 	replicaTask
 )
 
@@ -157,6 +160,9 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 	for _, read := range p.ScaleReads {
 		c.sendTask(task{kind: scaleTask, scale: read})
 	}
+	for _, read := range p.SiblingReads {
+		c.sendTask(task{kind: siblingsTask, siblings: read})
+	}
 }
 
 // sendTask queues a task, unless it failed and waits to be repeated.
@@ -229,6 +235,8 @@ func (c *Controller) runTask(ctx context.Context, t task) (progress, error) {
 		return done, c.readBudget(ctx, t.object)
 	case scaleTask:
 		return done, c.readScale(ctx, t.scale)
+	case siblingsTask:
+		return done, c.listSiblings(ctx, t.siblings)
 	case replicaTask:
 		return done, c.findReplica(ctx, t)
 	case judgeTask:

@@ -5,9 +5,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim"
 )
 
 // lookUp looks up the outcome of an eviction.
@@ -68,6 +70,33 @@ func (d *daemon) readScale(t task) {
 	}), func(err error) {
 		if err == nil {
 			d.learned(plan.ScaleAnswered{Controller: c.UID, Scale: scale})
+		}
+		d.ended(t, done, err)
+	})
+}
+
+// listSiblings lists the pods of a controller.
+func (d *daemon) listSiblings(t task) {
+	read := t.siblings
+	listed := plan.SiblingsListed{Controller: read.Controller, Began: d.loop.Now()}
+	d.send(Request{Verb: ListSiblings, Object: types.NamespacedName{Namespace: read.Namespace}, UID: read.Controller}, plan.TaskTimeout, atOnce(func() error {
+		selector, err := labels.Parse(read.Selector)
+		if err != nil {
+			return err
+		}
+		for _, o := range d.loop.cluster.List(sim.Pods) {
+			pod := o.(*corev1.Pod)
+			if pod.Namespace != read.Namespace || !selector.Matches(labels.Set(pod.Labels)) {
+				continue
+			}
+			if s, is := plan.SiblingOf(pod, read.Controller); is {
+				listed.Siblings = append(listed.Siblings, s)
+			}
+		}
+		return nil
+	}), func(err error) {
+		if err == nil {
+			d.learned(listed)
 		}
 		d.ended(t, done, err)
 	})

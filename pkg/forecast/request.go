@@ -40,6 +40,8 @@ const (
 	GetNode   Verb = "get node"
 	// GetScale reads the controller of pods.
 	GetScale Verb = "get scale"
+	// ListSiblings lists the pods of a controller.
+	ListSiblings Verb = "list siblings"
 )
 
 // Request is one request of the daemon.

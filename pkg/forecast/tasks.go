@@ -20,6 +20,8 @@ type task struct {
 	pod    types.UID
 	// scale is the controller whose scale is read.
 	scale plan.ScaleRead
+	// siblings is the controller whose pods are listed.
+	siblings plan.SiblingRead
 }
 
 type taskKind int
@@ -33,6 +35,7 @@ const (
 	podTask
 	budgetTask
 	scaleTask
+	siblingsTask
 )
 
 // tasks are those that wait, in two lanes, and those under way.
@@ -85,6 +88,9 @@ func (d *daemon) queueTasks(p *plan.Plan) {
 	}
 	for _, read := range p.ScaleReads {
 		queue(task{kind: scaleTask, scale: read})
+	}
+	for _, read := range p.SiblingReads {
+		queue(task{kind: siblingsTask, siblings: read})
 	}
 	d.runTasks()
 }
@@ -230,6 +236,8 @@ func (d *daemon) runTask(t task) {
 		d.foresee(t)
 	case scaleTask:
 		d.readScale(t)
+	case siblingsTask:
+		d.listSiblings(t)
 	default:
 		if other, is := rival(t); is && d.tasks.running[other] {
 			// Its end brings a new plan.

@@ -67,6 +67,8 @@ type PodState struct {
 	Obstructs bool
 	// counts is true while the pod is held for its rule's DeleteAfter.
 	counts bool
+	// paced is true for a pod after which the next one of its controller waits.
+	paced bool
 	// obeyed is true if the pod's Claims count.
 	obeyed bool
 	// send is how the pod may be sent now.

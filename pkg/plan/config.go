@@ -50,6 +50,9 @@ type Config struct {
 	// WaitForVolumeDetach keeps nodes from being Drained while volumes of pods that
 	// have left are attached.
 	WaitForVolumeDetach bool
+	// PaceWithoutBudget lets the pods of a controller that no budget selects leave one
+	// at a time.
+	PaceWithoutBudget bool
 	// BarePods is what to do with pods that have no controller.
 	BarePods BarePods
 	// EmptyDir is what to do with pods that have an emptyDir volume.

@@ -105,6 +105,9 @@ type PodMemory struct {
 	Target bool
 	// Late is true for a pod that came after the cordon of its node was seen.
 	Late bool
+	// Paced is true for a pod that no budget selects and whose controller loses
+	// something while it leaves.
+	Paced bool
 	// Uncertain is true while the outcome of the eviction is unknown.
 	Uncertain bool
 	// ConfirmedGone is true if the server said that the pod is not there.

@@ -120,6 +120,8 @@ func (m *Memory) Apply(fact Fact) []Event {
 		return f.Plan.Events
 	case ScaleAnswered:
 		m.scaled(f)
+	case SiblingsListed:
+		m.siblingsListed(f)
 	case ReplicasListed:
 		m.Replica.AnsweredAt, m.Replica.Name = f.At, f.Name
 	}

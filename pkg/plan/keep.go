@@ -36,7 +36,7 @@ func (m *Memory) Keep(p *Plan, config Config, now time.Time) []Event {
 			delete(m.Nodes, uid)
 		}
 	}
-	m.Budgets, m.Scales = p.Budgets, p.Scales
+	m.Budgets, m.Scales, m.Paces = p.Budgets, p.Scales, p.Paces
 	for _, pod := range p.Lookups {
 		m.Pods[pod.UID].Memory.LookupAt = now.Add(lookupInterval)
 	}
@@ -110,7 +110,7 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 	if !p.Target || s.unheard() && !p.ToldIgnored || !p.ToldStuck && s.Stuck(now, config.StuckAfter) {
 		return false
 	}
-	if s.counts == p.HeldSince.IsZero() {
+	if s.counts == p.HeldSince.IsZero() || s.paced != p.Paced {
 		return false
 	}
 	switch s.State {
@@ -127,7 +127,7 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) (PodMemory, []Event) {
 	var events []Event
 	first := !p.Target
-	p.Target = true
+	p.Target, p.Paced = true, s.paced
 	switch {
 	case s.State == Blocked:
 		if s.Since.Before(p.TargetSince) {

@@ -19,6 +19,9 @@ type Memory struct {
 	// Scales are the scales of controllers that the newest plan looked at. The map
 	// does not change.
 	Scales map[types.UID]ScaleMemory
+	// Paces are the controllers whose pods leave one at a time. The map does not
+	// change.
+	Paces map[types.UID]PaceMemory
 	// Replica is what is known of drainer's other replicas.
 	Replica ReplicaMemory
 

@@ -48,13 +48,15 @@ type words struct {
 	ignored  []*Pod
 	unasked  unasked
 	unscaled unscaled
+	// unprotected are the workloads to name that no budget protects.
+	unprotected []unprotected
 }
 
 func (p *planner) wordsOf(n *nodeWork) words {
 	w := words{
 		now: p.Now, fixed: n.detail, stopped: n.stopped(p.onTimeout(n)), released: n.memory.released(), deletes: p.mayDelete(n) && p.overdueDeletes(n), trouble: n.memory.Trouble,
 		halted: n.halted, control: p.Control.text(),
-		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations, unasked: n.unasked, unscaled: n.unscaled,
+		cordoned: n.cordoned(), uncordoned: n.memory.Uncordons > 0, listed: n.listed, ignored: n.ignoredAnnotations, unasked: n.unasked, unscaled: n.unscaled, unprotected: n.unprotected,
 	}
 	if holds := api.HoldsOf(n.node.Annotations); w.released && n.node.OwnCordon && len(holds) > 0 {
 		w.held = heldText(holds)
@@ -130,7 +132,7 @@ func (w *words) warnings() []string {
 	if !w.expired.IsZero() {
 		list = append(list, expiredText(w.expired))
 	}
-	return list
+	return append(list, unprotectedTexts(w.unprotected)...)
 }
 
 func ignoredText(pod *Pod, more int) string {
@@ -260,7 +262,7 @@ func (s *PodState) cause() string {
 		}
 	case MultipleBudgets:
 		return "by PDBs " + budgetNames(s.budgets) + ": the Eviction API refuses a pod under more than one"
-	case BarePod, EmptyDirVolume:
+	case BarePod, EmptyDirVolume, Pace:
 		return "because " + s.Message
 	case Evacuating:
 		return "because a webhook asks to try again later, which may be moving the workload: " + s.Message

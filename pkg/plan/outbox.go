@@ -56,7 +56,8 @@ type Sight struct {
 
 // Publish replaces the grants by those of a new plan, whose slice becomes the
 // outbox's. Pods that are being sent and pods whose answer the plan did not
-// know are left out, so that no pod is sent twice.
+// know are left out, so that no pod is sent twice, and no pod beside one of its
+// controller that it has to wait for.
 func (o *Outbox) Publish(grants []Grant) {
 	answered := make(map[types.UID]bool, len(o.answers))
 	for _, a := range o.answers {
@@ -64,8 +65,19 @@ func (o *Outbox) Publish(grants []Grant) {
 	}
 	o.grants = slices.DeleteFunc(grants, func(g Grant) bool {
 		_, sent := o.inFlight[g.Pod.UID]
-		return sent || answered[g.Pod.UID]
+		return sent || answered[g.Pod.UID] || g.paced && o.unseen(destinationOf(g.Pod))
 	})
+}
+
+// unseen is true if something is sent to the destination, or was answered since the
+// last sight.
+func (o *Outbox) unseen(d destination) bool {
+	for _, r := range o.inFlight {
+		if r.destination == d {
+			return true
+		}
+	}
+	return slices.ContainsFunc(o.answers, func(a Answered) bool { return destinationOf(a.Grant.Pod) == d })
 }
 
 // Waiting is how many grants have not been taken yet.

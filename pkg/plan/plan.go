@@ -30,6 +30,10 @@ type Plan struct {
 	// read.
 	Scales     map[types.UID]ScaleMemory
 	ScaleReads []ScaleRead
+	// Paces is what to remember of the controllers whose pods leave one at a time,
+	// SiblingReads are those whose pods are to be listed.
+	Paces        map[types.UID]PaceMemory
+	SiblingReads []SiblingRead
 	// Lookups are the pods to look up at the API server.
 	Lookups []*Pod
 	// ListVolumes says that what is attached to nodes has to be listed now.
@@ -111,6 +115,9 @@ type Grant struct {
 	// Repeated is true for a pod that was refused before, by something other
 	// than a budget.
 	Repeated bool
+	// paced is true for a pod that must not be sent beside another one of its
+	// controller.
+	paced bool
 	// urgent is true for a pod of a node that disappears.
 	urgent bool
 	// Budgets and Versions are the budgets by which the pod was judged.
@@ -142,11 +149,12 @@ func Make(s *Snapshot) Plan {
 	for _, n := range p.nodes {
 		p.assess(n)
 	}
+	p.followPaces()
 	p.share()
 	p.force()
 	p.probe()
 	p.urgentFirst()
-	plan := Plan{Grants: p.grants, Polls: p.poll(), Lookups: p.lookups, HandOver: p.handOver, Budgets: p.budgets, Scales: p.scales, ScaleReads: p.scaleReads}
+	plan := Plan{Grants: p.grants, Polls: p.poll(), Lookups: p.lookups, HandOver: p.handOver, Budgets: p.budgets, Scales: p.scales, ScaleReads: p.scaleReads, Paces: p.keptPaces(), SiblingReads: p.siblingReads}
 	for _, n := range p.nodes {
 		plan.Nodes = append(plan.Nodes, p.conclude(n))
 	}
@@ -179,6 +187,9 @@ type planner struct {
 	lookups     []*Pod
 	scales      map[types.UID]ScaleMemory
 	scaleReads  []ScaleRead
+	// paces are the controllers whose pods leave one at a time; nil if none do.
+	paces        map[types.UID]*pace
+	siblingReads []SiblingRead
 	// looksAtScales is true if a rule does. around is what decides about the pods of
 	// the node at which the planner is.
 	looksAtScales bool
@@ -246,6 +257,8 @@ type nodeWork struct {
 	unasked unasked
 	// unscaled are those whose rules look at a scale that cannot be known.
 	unscaled unscaled
+	// unprotected are the workloads to name that no budget protects.
+	unprotected []unprotected
 }
 
 func (p *planner) wakeAt(t time.Time) {

@@ -36,6 +36,7 @@ const (
 	Order             Reason = "order"
 	Completion        Reason = "completion"
 	Returning         Reason = "returning"
+	Pace              Reason = "pace"
 )
 
 // Reasons of a terminating pod.
@@ -56,7 +57,7 @@ func BlockedReasons() []Reason {
 	return []Reason{
 		BudgetExhausted, BudgetNeverAllows, MultipleBudgets, BudgetUnsynced, BudgetSyncFailed,
 		Throttled, Webhook, Evacuating, Forbidden, NamespaceTerminating, BarePod, EmptyDirVolume,
-		Policy, Order, Completion, Returning, ServerError,
+		Policy, Order, Completion, Returning, Pace, ServerError,
 	}
 }
 

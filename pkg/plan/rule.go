@@ -203,10 +203,13 @@ func (p *planner) ruled(n *nodeWork, s *PodState) (Reason, string) {
 }
 
 // stuckAfter is when the pod counts as stuck. One whose turn has not come does
-// not, nor one that a rule lets complete, unless the rule says when.
+// not, nor one that a rule lets complete, unless the rule says when; nor one that
+// waits for the replacement of another.
 func (s *PodState) stuckAfter(otherwise time.Duration) time.Duration {
 	const never = 1<<63 - 1
 	switch {
+	case s.State == Blocked && s.Reason == Pace:
+		return never
 	case s.rule == nil:
 		return otherwise
 	case s.rule.StuckAfter > 0:

@@ -27,6 +27,8 @@ func (p *planner) share() {
 				s.send = hold
 			case p.Careful && len(p.grants)+p.answersDue() > 0:
 				p.block(n, s, Throttled, "")
+			case s.send == freely && p.outOfTurn(n, s):
+				// It says what it waits for.
 			case s.send == spending && s.budgets[0].free < 1:
 				p.block(n, s, s.budgets[0].exhausted(), "")
 			case s.send == spending && p.crowded(s.budgets[0]):
@@ -92,6 +94,7 @@ func (b *budgetWork) rounds() int {
 // until it is admitted.
 func (p *planner) grant(n *nodeWork, s *PodState) {
 	g := p.grantOf(n, s)
+	p.take(s)
 	if s.send == spending {
 		b := s.budgets[0]
 		b.free--
@@ -115,7 +118,7 @@ func (p *planner) grant(n *nodeWork, s *PodState) {
 func (p *planner) grantOf(n *nodeWork, s *PodState) Grant {
 	memory := &s.entry.Memory
 	return Grant{
-		Pod: s.Pod, GracePeriod: p.grace(n, s), Request: n.request.ID, urgent: n.urgent(),
+		Pod: s.Pod, GracePeriod: p.grace(n, s), Request: n.request.ID, urgent: n.urgent(), paced: s.paced && !n.urgent(),
 		Repeated: memory.Refusals > 0 && !memory.Outcome.Reason.byBudget(),
 		Budgets:  setOf(s.budgets), Versions: versionsOf(s.budgets),
 	}

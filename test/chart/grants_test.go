@@ -34,6 +34,20 @@ func TestWaitForVolumeDetach(t *testing.T) {
 	}
 }
 
+// TestPaceWithoutBudget: drainer knows of drain.paceWithoutBudget, which grants nothing.
+func TestPaceWithoutBudget(t *testing.T) {
+	t.Parallel()
+	without := at(render(t, "{}").find(t, "ClusterRole", ""), "rules")
+	for values, paces := range map[string]bool{"{}": false, "drain: {paceWithoutBudget: true}": true} {
+		if rules := at(render(t, values).find(t, "ClusterRole", ""), "rules"); !reflect.DeepEqual(rules, without) {
+			t.Errorf("with %s the rules are %v", values, rules)
+		}
+		if got := effective(t, renderedArgs(t, values)...)["paceWithoutBudget"]; got != paces {
+			t.Errorf("with %s paceWithoutBudget is %v", values, got)
+		}
+	}
+}
+
 // TestAllowDelete: the permission to delete pods, and to delete nothing else, is
 // granted with drain.allowDelete and only then, and drainer knows of it.
 func TestAllowDelete(t *testing.T) {

@@ -17,6 +17,7 @@ func mutants() []mutant {
 		outbox, load, lookup     = "pkg/plan/outbox.go", "pkg/plan/load.go", "pkg/drain/lookup.go"
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
 		dryRun, volume           = "pkg/plan/dryrun.go", "pkg/plan/volume.go"
+		pacing                   = "pkg/plan/pacing.go"
 	)
 	return []mutant{
 		{"a waiting node counts pods that its budget can lack", "pkg/plan/foresee.go", "s.stranded > s.budgets[0].spare()", "true"},
@@ -73,6 +74,26 @@ func mutants() []mutant {
 		{"a dry run is asked about before it is announced", conclude, "plan.Judge = !plan.Write && n.awaitsVerdicts()", "plan.Judge = n.awaitsVerdicts()"},
 		{"a dry run evicts", "pkg/drain/eviction.go", "		if dryRun {\n", "		if false {\n"},
 		{"all dry runs are under way at once", "pkg/drain/judge.go", "	if !c.judging.TryLock() {\n		return later, nil\n	}\n	defer c.judging.Unlock()\n", ""},
+		{"pods without a budget all leave at once", "pkg/plan/share.go", "case s.send == freely && p.outOfTurn(n, s):", "case false:"},
+		{"a node that disappears waits for replacements", pacing, "if !s.paced || n.urgent() {", "if !s.paced {"},
+		{"a pod is sent beside another one of its controller", outbox, " || g.paced && o.unseen(destinationOf(g.Pod))", ""},
+		{"a pod is sent before the answer for another one of its controller is known", outbox, "return slices.ContainsFunc(o.answers, func(a Answered) bool { return destinationOf(a.Grant.Pod) == d })", "return false"},
+		{"the next pod leaves while another one is being sent", pacing, "	case s.send == underway:\n		w.holder = s.Pod\n", ""},
+		{"the next pod leaves before the last is gone", pacing, "return w.Gone && !still && slices", "return !still && slices"},
+		{"the next pod leaves once the last is gone", pacing, "return w.Gone && !still && slices.ContainsFunc(w.Listed, w.replaces)", "return w.Gone && !still"},
+		{"the next pod leaves while the last is on a node that is not watched", pacing, "return w.Gone && !still && slices", "return (w.Gone || still) && slices"},
+		{"a replacement that is not Ready counts", pacing, "return s.Ready && !s.Leaving && !known && created", "return !s.Leaving && !known && created"},
+		{"a replacement that leaves counts", pacing, "return s.Ready && !s.Leaving && !known && created", "return s.Ready && !known && created"},
+		{"a replacement counts twice", pacing, "return s.Ready && !s.Leaving && !known && created", "return s.Ready && !s.Leaving && created && (known || true)"},
+		{"a pod from before replaces the last", pacing, "return s.Ready && !s.Leaving && !known && created", "return s.Ready && !s.Leaving && !known && (created || true)"},
+		{"a list from before the last pod was evicted counts", pacing, "(memory.LeftAt.IsZero() || f.Began.Before(memory.LeftAt))", "memory.LeftAt.IsZero()"},
+		{"a pod that is not replaced holds the others forever", pacing, "	case !p.Now.Before(until):\n		return true\n", ""},
+		{"a process that has begun does not look at what the one before has evicted", pacing, "		return p.Began.Add(paceFor)\n", "		return p.Began\n"},
+		{"pods are listed at every plan", pacing, "if at := w.AskedAt.Add(interval); p.Now.Before(at) {", "if at := w.AskedAt.Add(interval); false {"},
+		{"pods that are not Ready wait for each other", pacing, "return pod.Ready && len(s.budgets) == 0", "return len(s.budgets) == 0"},
+		{"pods under a budget wait for each other", pacing, "return pod.Ready && len(s.budgets) == 0", "return pod.Ready"},
+		{"what was Ready is forgotten once it leaves", keep, "p.Target, p.Paced = true, s.paced", "p.Target = true"},
+		{"a pod that nobody saw leave holds nobody", pacing, "			w.LeftAt = p.Now\n", ""},
 		{"a node is drained with its volumes", volume, "!v.Since.IsZero() && c.ignoresUnreachable(node, now)", "!v.Since.IsZero()"},
 		{"a list of volumes from before counts", volume, "	case f.Began.Before(v.GoneAt):\n		return n\n", ""},
 		{"volumes found detached stay so", fact, "n.RetryConfirmAt, n.Volumes = f.At.Add(confirmInterval), Volumes{}", "n.RetryConfirmAt = f.At.Add(confirmInterval)"},

@@ -27,6 +27,7 @@ neverDelete:
 stuckAfter: {{ $v.drain.stuckAfter }}
 settle: {{ $v.drain.settle }}
 waitForVolumeDetach: {{ $v.drain.waitForVolumeDetach }}
+paceWithoutBudget: {{ $v.drain.paceWithoutBudget }}
 eviction:
   qps: {{ $v.eviction.qps }}
   burst: {{ int64 $v.eviction.burst }}

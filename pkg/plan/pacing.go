@@ -1,0 +1,334 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const (
+	// paceFor is for how long after the eviction of a pod without a budget the next
+	// pod of its controller waits at most.
+	paceFor = 2 * time.Minute
+	// paceRead is how often the pods of a controller are listed at most while a pod
+	// waits, and perPaced what each controller adds to it.
+	paceRead = 2 * time.Second
+	perPaced = 50 * time.Millisecond
+)
+
+// Sibling is what a plan knows of a pod of a controller, wherever it is.
+type Sibling struct {
+	UID types.UID
+	// Created is when the pod was created, in Unix time.
+	Created int64
+	Ready   bool
+	// Leaving is true for a pod that terminates.
+	Leaving bool
+}
+
+// SiblingOf makes a Sibling of the API's pod. It is none if another controller has the
+// pod, or none, or if the pod has finished.
+func SiblingOf(pod *corev1.Pod, controller types.UID) (s Sibling, is bool) {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil || owner.UID != controller || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return Sibling{}, false
+	}
+	s = Sibling{UID: pod.UID, Created: pod.CreationTimestamp.Unix(), Leaving: pod.DeletionTimestamp != nil}
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
+			s.Ready = c.Status == corev1.ConditionTrue
+		}
+	}
+	return s, true
+}
+
+// PaceMemory is what is remembered of a controller whose pods leave one at a time.
+type PaceMemory struct {
+	// Pod is the pod that was granted last; nil if this process has granted none.
+	Pod *Pod
+	// LeftAt is when it was evicted, by the clock of this process; zero if it was not
+	// yet. LeftFrom is the same in Unix time by the clock of the API server, which also
+	// says when pods were created; 0 if that is not known.
+	LeftAt   time.Time
+	LeftFrom int64
+	// Gone is true once its node no longer has it.
+	Gone bool
+	// AskedAt is when the pods of the controller were last asked for.
+	AskedAt time.Time
+	// Listed are those pods, as they were after the last one had left; Before is the
+	// list that let that one leave.
+	Listed, Before []Sibling
+}
+
+// SiblingRead is a controller whose pods are to be listed.
+type SiblingRead struct {
+	Namespace  string
+	Controller types.UID
+	// Selector is a selector of labels that all pods of the controller match.
+	Selector string
+}
+
+// SiblingsListed: the pods of a controller were listed, by a request of the time.
+type SiblingsListed struct {
+	Controller types.UID
+	Siblings   []Sibling
+	Began      time.Time
+}
+
+func (SiblingsListed) fact() {}
+
+// siblingsListed takes in a list of the pods of a controller. One that began before the last
+// of them was evicted says nothing about its replacement.
+func (m *Memory) siblingsListed(f SiblingsListed) {
+	memory, asked := m.Paces[f.Controller]
+	if !asked || memory.Pod != nil && (memory.LeftAt.IsZero() || f.Began.Before(memory.LeftAt)) {
+		return
+	}
+	memory.Listed = f.Siblings
+	m.Paces = maps.Clone(m.Paces)
+	m.Paces[f.Controller] = memory
+}
+
+// pace is the work on one controller whose pods leave one at a time.
+type pace struct {
+	PaceMemory
+	// holder is the pod whose turn it is; nil if no pod is being sent or granted.
+	holder *Pod
+	// there is true if the node of the pod that was granted last has it.
+	there bool
+	// asked is true once this plan has found out whether to list the pods.
+	asked bool
+}
+
+func (w *pace) is(pod *Pod) bool { return w.Pod != nil && w.Pod.UID == pod.UID }
+
+// followPaces finds out, of every controller whose pods no budget selects, which of
+// them is on its way out.
+func (p *planner) followPaces() {
+	if !p.Config.PaceWithoutBudget {
+		return
+	}
+	p.paces = make(map[types.UID]*pace, len(p.Memory.Paces))
+	for uid, memory := range p.Memory.Paces {
+		p.paces[uid] = &pace{PaceMemory: memory}
+	}
+	for _, n := range p.nodes {
+		for i := range n.pods {
+			p.followPace(n, &n.pods[i])
+		}
+		n.noteUnprotected()
+	}
+	for _, w := range p.paces {
+		if w.Pod == nil || w.there {
+			continue
+		}
+		if w.Gone = true; w.LeftAt.IsZero() {
+			// It left faster than anybody saw it leave.
+			w.LeftAt = p.Now
+		}
+	}
+}
+
+func (p *planner) followPace(n *nodeWork, s *PodState) {
+	if w := p.paces[s.Pod.Controller.UID]; w != nil && w.is(s.Pod) {
+		w.there = true
+	}
+	if s.paced = p.isPaced(s); !s.paced {
+		return
+	}
+	w := p.paceOf(s.Pod)
+	switch {
+	case s.leaves():
+		w.left(s, p.Now)
+	case s.send == underway:
+		w.holder = s.Pod
+	case s.send == freely && w.holder == nil && w.is(s.Pod) && w.LeftAt.IsZero() && p.sends(n):
+		// It was granted by the last plan, and may be sent at any moment.
+		w.holder = s.Pod
+	}
+}
+
+// paceOf is the work on the pod's controller.
+func (p *planner) paceOf(pod *Pod) *pace {
+	w := p.paces[pod.Controller.UID]
+	if w == nil {
+		w = &pace{}
+		p.paces[pod.Controller.UID] = w
+	}
+	return w
+}
+
+// isPaced is true for a pod without a budget whose leaving takes something from its
+// workload. One that was already leaving when it was first seen may have been Ready.
+func (p *planner) isPaced(s *PodState) bool {
+	pod, memory := s.Pod, &s.entry.Memory
+	switch {
+	case s.State == Ignored, pod.Controller.UID == "", pod.OfDaemonSet(), pod.Finished(), pod.Phase == corev1.PodPending:
+		return false
+	case !s.leaves():
+		return pod.Ready && len(s.budgets) == 0
+	case memory.Target:
+		return memory.Paced
+	default:
+		return len(p.matching(s.entry)) == 0
+	}
+}
+
+// left notes that a pod leaves, unless another one has left later.
+func (w *pace) left(s *PodState, now time.Time) {
+	memory := &s.entry.Memory
+	// What an answer that was lost is made up from is by the API server's clock.
+	at := memory.LeavingSince
+	if at.IsZero() {
+		at = memory.AdmittedAt
+	}
+	if at.IsZero() {
+		at = memory.FirstSeen
+	}
+	if !w.is(s.Pod) {
+		if !at.After(w.LeftAt) || !now.Before(at.Add(paceFor)) {
+			return
+		}
+		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod}, true
+	}
+	w.LeftAt = at
+	if !s.Pod.Deadline.IsZero() {
+		w.LeftFrom = s.Pod.Deadline.Add(-s.Pod.Grace).Unix()
+	}
+}
+
+// outOfTurn blocks a pod while another one of its controller leaves, or has left and
+// is not replaced. There is no time for that on a node that disappears.
+func (p *planner) outOfTurn(n *nodeWork, s *PodState) bool {
+	if !s.paced || n.urgent() {
+		return false
+	}
+	w := p.paceOf(s.Pod)
+	switch {
+	case w.holder != nil && w.holder.UID == s.Pod.UID:
+		return false
+	case w.holder != nil:
+		p.block(n, s, Pace, replacementText(w.holder))
+		return true
+	case p.mayFollow(w):
+		return false
+	}
+	p.readSiblings(w, s.Pod)
+	if w.Pod == nil {
+		p.block(n, s, Pace, fmt.Sprintf("it waits until all pods of %s are known to be Ready, for 2m at most", s.Pod.Controller.in(s.Pod.Namespace)))
+	} else {
+		p.block(n, s, Pace, replacementText(w.Pod))
+	}
+	return true
+}
+
+func replacementText(pod *Pod) string {
+	return fmt.Sprintf("it waits for the replacement of pod %s to be Ready, for 2m at most", pod.Key())
+}
+
+// in is the controller for people.
+func (o *Owner) in(namespace string) string { return o.Kind + " " + namespace + "/" + o.Name }
+
+// paceEnds is when the next pod may leave, also if the last is not replaced. A process
+// that has just begun does not know what the one before has evicted.
+func (p *planner) paceEnds(w *pace) time.Time {
+	if w.Pod == nil {
+		return p.Began.Add(paceFor)
+	}
+	return w.LeftAt.Add(paceFor)
+}
+
+// mayFollow is true if the next pod of the controller may leave now.
+func (p *planner) mayFollow(w *pace) bool {
+	until := p.paceEnds(w)
+	switch {
+	case !p.Now.Before(until):
+		return true
+	case w.Pod == nil:
+		p.wakeAt(until)
+		return len(w.Listed) > 0 && !slices.ContainsFunc(w.Listed, func(s Sibling) bool { return s.Leaving || !s.Ready })
+	default:
+		p.wakeAt(until)
+		// A node that is no longer drained is not watched, and may have it.
+		still := slices.ContainsFunc(w.Listed, func(s Sibling) bool { return s.UID == w.Pod.UID })
+		return w.Gone && !still && slices.ContainsFunc(w.Listed, w.replaces)
+	}
+}
+
+// replaces is true for a pod that is Ready, and that was created after the last one
+// was evicted.
+func (w *pace) replaces(s Sibling) bool {
+	known := slices.ContainsFunc(w.Before, func(b Sibling) bool { return b.UID == s.UID })
+	created := w.LeftFrom != 0 && s.Created >= w.LeftFrom || w.LeftFrom == 0 && w.Before != nil
+	return s.Ready && !s.Leaving && !known && created
+}
+
+// take gives a pod the turn of its controller.
+func (p *planner) take(s *PodState) {
+	if !s.paced {
+		return
+	}
+	w := p.paceOf(s.Pod)
+	if !w.is(s.Pod) || !w.LeftAt.IsZero() {
+		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod, Before: w.Listed}, true
+	}
+	w.holder = s.Pod
+}
+
+// readSiblings has the pods of a controller listed once the last one that was evicted
+// is gone, again after a while, and the less often the longer that takes.
+func (p *planner) readSiblings(w *pace, pod *Pod) {
+	selector := commonLabels(pod.Labels)
+	if w.asked || w.Pod != nil && !w.Gone || selector == "" {
+		return
+	}
+	w.asked = true
+	since := p.paceEnds(w).Add(-paceFor)
+	interval := max(paceRead, p.Now.Sub(since)/4) + time.Duration(len(p.paces))*perPaced
+	if at := w.AskedAt.Add(interval); p.Now.Before(at) {
+		p.wakeAt(at)
+		return
+	}
+	w.AskedAt = p.Now
+	p.wakeAt(p.Now.Add(interval))
+	p.siblingReads = append(p.siblingReads, SiblingRead{Namespace: pod.Namespace, Controller: pod.Controller.UID, Selector: selector})
+}
+
+// ownLabels are the labels in which the pods of one controller differ.
+var ownLabels = []string{
+	"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "controller-revision-hash", "batch.kubernetes.io/job-completion-index",
+}
+
+// commonLabels are the labels of a pod that the others of its controller have, too, as
+// a selector. Where another controller sets further labels that differ, its pods are
+// not found, and the next one waits for as long as it may have to.
+func commonLabels(l Labels) string {
+	var common []string
+	for pair := range strings.SplitSeq(string(l), ",") {
+		if key, _, _ := strings.Cut(pair, "="); pair != "" && !slices.Contains(ownLabels, key) {
+			common = append(common, pair)
+		}
+	}
+	return strings.Join(common, ",")
+}
+
+// keptPaces is what to remember of the controllers.
+func (p *planner) keptPaces() map[types.UID]PaceMemory {
+	if p.paces == nil {
+		return nil
+	}
+	kept := make(map[types.UID]PaceMemory, len(p.paces))
+	for uid, w := range p.paces {
+		granted := w.Pod != nil && w.LeftAt.IsZero()
+		if granted || (w.Pod != nil || !w.AskedAt.IsZero()) && p.Now.Before(p.paceEnds(w)) {
+			kept[uid] = w.PaceMemory
+		}
+	}
+	return kept
+}

@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"drainer.dev/drainer/test/cluster/workload"
+)
+
+// TestPace: the pods of workloads without a budget leave two nodes one at a time, each
+// once the replacement of the one before is Ready, and long before the limit; the nodes
+// name the workloads. deploy's roles are enough for that.
+func TestPace(t *testing.T) {
+	e := setup(t, 3)
+	slow := func(name string, n int) workload.Spec {
+		s := e.spec(name, n)
+		s.Start = 3 * time.Second
+		return s
+	}
+	e.create(workload.Deployment(slow("web", 6)), workload.StatefulSet(slow("db", 6)))
+	e.awaitReady("web", 6)
+	e.awaitReady("db", 6)
+	leaving := e.nodes[:2]
+	began := time.Now()
+	guard := e.watchHealth([]string{"web", "db"}, 5)
+	e.start("--config="+e.configuration("paceWithoutBudget: true\n"))
+	moving := 0
+	for _, node := range leaving {
+		moving += len(e.podsOn(node, "web"))
+		e.request(node, "r")
+	}
+	for _, says := range []string{
+		"because it waits for the replacement of pod " + e.namespace + "/web-",
+		"no PodDisruptionBudget selects the pods of ReplicaSet " + e.namespace + "/web-",
+	} {
+		awaitState(t, "a node says "+says, func() bool {
+			return slices.ContainsFunc(leaving, func(node string) bool { return strings.Contains(e.message(node), says) })
+		})
+	}
+	for _, node := range leaving {
+		e.awaitDrained(node, "r")
+	}
+	if violations := guard(); len(violations) > 0 {
+		t.Errorf("of a workload more than one pod was missing: %v", violations)
+	}
+	if took := time.Since(began); moving < 2 || took > 90*time.Second {
+		t.Errorf("%d pods of web took %v", moving, took)
+	}
+	if sent := len(e.sentFor("web")); sent != moving {
+		t.Errorf("%d evictions of web were sent, want %d", sent, moving)
+	}
+}
