@@ -25,7 +25,7 @@ func TestPace(t *testing.T) {
 	leaving := e.nodes[:2]
 	began := time.Now()
 	guard := e.watchHealth([]string{"web", "db"}, 5)
-	e.start("--config="+e.configuration("paceWithoutBudget: true\n"))
+	e.start("--config=" + e.configuration("paceWithoutBudget: true\n"))
 	moving := 0
 	for _, node := range leaving {
 		moving += len(e.podsOn(node, "web"))
