@@ -75,7 +75,6 @@ func TestDelete(t *testing.T) {
 		"never asked":          {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome = Outcome{} }, nil, []string{"web-1"}, ""},
 		"asked long ago":       {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.SentAt = noon.Add(-time.Minute) }, nil, []string{"web-1"}, ""},
 		"refused by a webhook": {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Webhook }, nil, []string{"web-1"}, ""},
-		"evacuating":           {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Evacuating }, nil, []string{"web-1"}, ""},
 		"a webhook, a moment ago": {func(s scene, _ *Node, p *Pod) {
 			m := &s.Memory.Pods[p.UID].Memory
 			m.Outcome.Reason, m.RetryAt = Webhook, noon.Add(time.Second)

@@ -245,9 +245,6 @@ func (b BudgetMemory) probed(at time.Time) BudgetMemory {
 
 // answered is p after its eviction was answered.
 func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
-	if f.Grant.Deletion != nil && f.Outcome.Reason == Evacuating {
-		f.Outcome.Reason = Webhook // Nobody answers a deletion by moving the workload.
-	}
 	reason := f.Outcome.Reason
 	p.SentAt = f.At.Add(-f.Took)
 	if f.Grant.Deletion != nil && (reason == Admitted || reason.Uncertain()) {

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"slices"
 	"testing"
 	"time"
 )
@@ -41,10 +40,7 @@ func TestRefusals(t *testing.T) {
 		answers []Reason
 		waits   []time.Duration
 	}{
-		"by a webhook": {[]Reason{Webhook, Webhook, Webhook}, []time.Duration{1000 * ms, 2000 * ms, 4000 * ms}},
-		"by one that evacuates": {append(slices.Repeat([]Reason{Webhook}, 4), Evacuating, Evacuating, Webhook), []time.Duration{
-			1000 * ms, 2000 * ms, 4000 * ms, 8000 * ms, 16000 * ms, 30000 * ms, 64000 * ms,
-		}},
+		"by a webhook":         {[]Reason{Webhook, Webhook, Webhook}, []time.Duration{1000 * ms, 2000 * ms, 4000 * ms}},
 		"by a budget":          {[]Reason{BudgetExhausted, BudgetExhausted, BudgetExhausted}, []time.Duration{200 * ms, 400 * ms, 800 * ms}},
 		"throttled in between": {[]Reason{Webhook, Throttled, Webhook}, []time.Duration{1000 * ms, 0, 2000 * ms}},
 	} {

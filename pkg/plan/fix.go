@@ -55,8 +55,6 @@ func Fix(reason Reason, budgets, rule string) string {
 			return fmt.Sprintf("change rule %s of the configuration file, or remove what it waits for", rule)
 		}
 		return seeMessage
-	case Evacuating:
-		return "find out what the webhook in the message waits for, such as a live migration of KubeVirt (kubectl get vmim)"
 	case Finalizer:
 		return "let the controller of the pod's finalizers remove them"
 	case Kubelet:

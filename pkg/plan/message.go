@@ -264,8 +264,6 @@ func (s *PodState) cause() string {
 		return "by PDBs " + budgetNames(s.budgets) + ": the Eviction API refuses a pod under more than one"
 	case BarePod, EmptyDirVolume, Pace:
 		return "because " + s.Message
-	case Evacuating:
-		return "because a webhook asks to try again later, which may be moving the workload: " + s.Message
 	case Throttled:
 		return "because the API server throttles evictions"
 	case Policy, Completion, Order:

@@ -75,8 +75,6 @@ func OutcomeOf(code int, err error) Outcome {
 func reasonOf(code int, status metav1.Status) Reason {
 	switch {
 	// A webhook may answer with any code and any cause, so it comes first.
-	case code == http.StatusTooManyRequests && strings.HasPrefix(status.Message, webhookDeniedText):
-		return Evacuating
 	case strings.HasPrefix(status.Message, webhookDeniedText), strings.Contains(status.Message, webhookFailedText):
 		return Webhook
 	case code == http.StatusGatewayTimeout, status.Reason == metav1.StatusReasonServerTimeout, status.Reason == metav1.StatusReasonTimeout:
@@ -219,7 +217,7 @@ func KnownAnswers() []Answer {
 		{"503", Throttled},
 		{"500", Webhook},
 		{"400", Webhook},
-		{"429", Evacuating},
+		{"429", Webhook},
 		{"401", Forbidden},
 		{"403", Forbidden},
 		{"403", NamespaceTerminating},
@@ -256,8 +254,6 @@ func (o Outcome) wait(refusals int) time.Duration {
 		return 0
 	case BudgetExhausted, BudgetUnsynced, BudgetSyncFailed:
 		d = doubled(budgetBackoff, again, budgetBackoffMost)
-	case Evacuating:
-		d = doubled(errorBackoff, again, budgetBackoffMost)
 	case Contention:
 		d = doubled(contentionBackoff, again, contentionMost)
 	case NamespaceTerminating:

@@ -120,7 +120,7 @@ func TestOutcomeOf(t *testing.T) {
 		"storage is initializing": {answer{code: 429, retryAfter: 1, status: failure(metav1.StatusReasonTooManyRequests, "storage is (re)initializing",
 			&metav1.StatusDetails{RetryAfterSeconds: 1})}, Throttled, time.Second, ""},
 		"webhook denies with 429": {answer{code: 429, retryAfter: 7, status: failure(metav1.StatusReasonTooManyRequests,
-			`admission webhook "w.example.com" denied the request: busy`, &metav1.StatusDetails{RetryAfterSeconds: 7})}, Evacuating, 7 * time.Second, ""},
+			`admission webhook "w.example.com" denied the request: busy`, &metav1.StatusDetails{RetryAfterSeconds: 7})}, Webhook, 7 * time.Second, ""},
 		"webhook denies with 500": {answer{code: 500, status: failure("", `admission webhook "w.example.com" denied the request: no`, nil)}, Webhook, 0, ""},
 		"webhook denies with 400": {answer{code: 400, status: failure("", `admission webhook "w.example.com" denied the request without explanation`, nil)}, Webhook, 0, ""},
 		"webhook denies with 404": {answer{code: 404, status: failure(metav1.StatusReasonNotFound, `admission webhook "w.example.com" denied the request: x`, pods)}, Webhook, 0, ""},

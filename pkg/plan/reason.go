@@ -13,15 +13,12 @@ const (
 	Unknown    Reason = "unknown"
 	Invalid    Reason = "invalid"
 
-	BudgetExhausted  Reason = "budget_exhausted"
-	BudgetUnsynced   Reason = "budget_unsynced"
-	BudgetSyncFailed Reason = "budget_sync_failed"
-	MultipleBudgets  Reason = "multiple_budgets"
-	Throttled        Reason = "throttled"
-	Webhook          Reason = "webhook"
-	// Evacuating: a webhook asks to try again later, as one does that moves the
-	// workload itself; KubeVirt's answers 429 while it migrates a virtual machine.
-	Evacuating           Reason = "evacuating"
+	BudgetExhausted      Reason = "budget_exhausted"
+	BudgetUnsynced       Reason = "budget_unsynced"
+	BudgetSyncFailed     Reason = "budget_sync_failed"
+	MultipleBudgets      Reason = "multiple_budgets"
+	Throttled            Reason = "throttled"
+	Webhook              Reason = "webhook"
 	Forbidden            Reason = "forbidden"
 	NamespaceTerminating Reason = "namespace_terminating"
 	ServerError          Reason = "server_error"
@@ -56,7 +53,7 @@ const Volume Reason = "volume"
 func BlockedReasons() []Reason {
 	return []Reason{
 		BudgetExhausted, BudgetNeverAllows, MultipleBudgets, BudgetUnsynced, BudgetSyncFailed,
-		Throttled, Webhook, Evacuating, Forbidden, NamespaceTerminating, BarePod, EmptyDirVolume,
+		Throttled, Webhook, Forbidden, NamespaceTerminating, BarePod, EmptyDirVolume,
 		Policy, Order, Completion, Returning, Pace, ServerError,
 	}
 }

@@ -48,8 +48,6 @@ func mutants() []mutant {
 		{"throttling is not planned for", admit, "if p.Now.Before(p.Throttled) {", "if false {"},
 		{"a drained node times out", "pkg/plan/queue.go", " || !n.memory.FinishedAt.IsZero() || n.node.saysDrained(n.request.ID) {\n", " || n.node.saysDrained(n.request.ID) {\n"},
 		{"a node that says that it is drained times out", "pkg/plan/queue.go", " || n.node.saysDrained(n.request.ID) {\n", " {\n"},
-		{"a webhook that asks to try again later is any webhook", "pkg/plan/outcome.go", "case code == http.StatusTooManyRequests && strings", "case code == 0 && strings"},
-		{"a workload that moves is asked about every 5 minutes", "pkg/plan/outcome.go", "again, budgetBackoffMost)\n	case Contention", "again, errorBackoffMost)\n	case Contention"},
 		{"a node counts itself as one that admits its pods no more", "pkg/plan/nowhere.go", "known.sole != \"\" && known.sole != other", "false"},
 		{"a drain that the Node says is done continues for another request", "pkg/plan/nodememory.go", " || node.saysDrained(memory.Request)\n", "\n"},
 		{"a pod under way is forgotten", memory, "if _, sent := o.InFlight[uid]; !sent {", "if true {"},
