@@ -47,6 +47,8 @@ func answers(_ context.Context, pod *plan.Pod, _ *int64) (int, error) {
 		return 429, err
 	case "hook":
 		return 400, &apierrors.StatusError{ErrStatus: metav1.Status{Code: 400, Message: `admission webhook "no.example.com" denied the request: no`}}
+	case "vm":
+		return 429, &apierrors.StatusError{ErrStatus: metav1.Status{Code: 429, Message: `admission webhook "vm.example.com" denied the request: migrating`}}
 	case "secret":
 		return 403, apierrors.NewForbidden(corev1.Resource("pods"), pod.Name, nil)
 	default:
@@ -142,7 +144,7 @@ func TestPlanResponders(t *testing.T) {
 // TestPlanStatus: what the API server refuses for another reason than a budget
 // cannot finish; what a budget refuses now, or nobody says, may.
 func TestPlanStatus(t *testing.T) {
-	for name, want := range map[string]int{"web": 0, "full-1": 0, "secret-1": 0, "hook-1": ExitCannotFinish} {
+	for name, want := range map[string]int{"web": 0, "full-1": 0, "secret-1": 0, "vm-1": 0, "hook-1": ExitCannotFinish} {
 		if got := run(t, fake.NewClientset(small(pod(name))...), "plan", "na"); got.status != want {
 			t.Errorf("%s: exit status %d, want %d\n%s%s", name, got.status, want, got.out, got.err)
 		}

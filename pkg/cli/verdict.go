@@ -73,7 +73,7 @@ func judgedPod(ctx context.Context, pod *plan.Pod, around plan.Surroundings, con
 	switch outcome.Reason {
 	case plan.Admitted, plan.Gone:
 		v.Reason, v.Message = "", ""
-	case plan.BudgetExhausted, plan.BudgetUnsynced, plan.Contention, plan.NamespaceTerminating:
+	case plan.BudgetExhausted, plan.BudgetUnsynced, plan.Contention, plan.NamespaceTerminating, plan.Evacuating:
 		v.Verdict = waits
 	case plan.Unknown, plan.ServerError, plan.Throttled:
 		v.Verdict = unknown

@@ -186,6 +186,9 @@ func TestStoryDeleteRefused(t *testing.T) {
 		if sent := s.deletions(""); len(sent) > 0 {
 			t.Errorf("%d deletions were sent", len(sent))
 		}
+		if n := d.metric("drainer_eviction_requests_total", "code", "429", "reason", "evacuating"); n < 30 {
+			t.Errorf("the webhook was asked %v times in half an hour, want once a minute", n)
+		}
 		for _, want := range []string{"nothing is deleted in namespace kube-system", "PDB shop/pg is managed by Cluster pg"} {
 			if says := s.message("n"); !strings.Contains(says, want) {
 				t.Errorf("the node says %q, want %q", says, want)

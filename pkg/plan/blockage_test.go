@@ -49,7 +49,7 @@ func TestStuckFromThere(t *testing.T) {
 // TestBlockedBy: only a budget that blocks the pod is named for it.
 func TestBlockedBy(t *testing.T) {
 	budgets := []*budgetWork{{Budget: &Budget{Namespace: "ns", Name: "a"}}}
-	for reason, want := range map[Reason]int{BudgetExhausted: 1, BudgetNeverAllows: 1, MultipleBudgets: 1, BarePod: 0, Webhook: 0} {
+	for reason, want := range map[Reason]int{BudgetExhausted: 1, BudgetNeverAllows: 1, MultipleBudgets: 1, BarePod: 0, Webhook: 0, Evacuating: 0} {
 		pod := PodState{State: Blocked, Reason: reason, budgets: budgets}
 		if got := pod.BlockedBy(); len(got) != want {
 			t.Errorf("a pod blocked by %s is blocked by %d budgets, want %d", reason, len(got), want)

@@ -233,6 +233,7 @@ func TestDeadlineDelete(t *testing.T) {
 		"not allowed":       {change: func(s scene, _ *Node, _ *Pod) { s.Config.AllowDelete = false }},
 		"never asked":       {change: func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome = Outcome{} }, probes: true},
 		"a webhook":         {change: func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Webhook }, probes: true},
+		"one that moves":    {change: func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Evacuating }, probes: true},
 		"protected":         {change: func(s scene, _ *Node, _ *Pod) { s.Config.NeverDelete = []string{"ns"} }},
 		"a managed budget":  {change: func(s scene, _ *Node, _ *Pod) { s.Budgets["ns"].List[0].Controller = "VirtualMachineInstance vm" }},
 		"not computed":      {change: func(s scene, _ *Node, _ *Pod) { s.Budgets["ns"].List[0].SyncFailed = "no scale" }},

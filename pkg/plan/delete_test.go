@@ -62,19 +62,24 @@ func TestDelete(t *testing.T) {
 		deletes, probes []string
 		spared          string
 	}{
-		"timed out and held":   {func(scene, *Node, *Pod) {}, []string{"web-1"}, nil, ""},
-		"in time":              {func(s scene, _ *Node, _ *Pod) { s.Config.Timeout = time.Hour }, nil, nil, ""},
-		"to wait":              {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.OnTimeoutAnnotation] = "Wait" }, nil, nil, ""},
-		"to stop":              {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.OnTimeoutAnnotation] = "Stop" }, nil, nil, ""},
-		"not allowed":          {func(s scene, _ *Node, _ *Pod) { s.Config.AllowDelete = false }, nil, nil, ""},
-		"paused":               {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.PausedAnnotation] = "true" }, nil, nil, ""},
-		"mistaken":             {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.Prefix+"on-time-out"] = "Delete" }, nil, nil, ""},
-		"uncordoned":           {func(_ scene, n *Node, _ *Pod) { n.Unschedulable = false }, nil, nil, ""},
-		"throttled":            {func(s scene, _ *Node, _ *Pod) { s.Throttled = noon.Add(time.Second) }, nil, nil, ""},
-		"careful":              {func(s scene, _ *Node, _ *Pod) { s.Careful = true }, nil, []string{"web-1"}, ""},
-		"never asked":          {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome = Outcome{} }, nil, []string{"web-1"}, ""},
-		"asked long ago":       {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.SentAt = noon.Add(-time.Minute) }, nil, []string{"web-1"}, ""},
-		"refused by a webhook": {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Webhook }, nil, []string{"web-1"}, ""},
+		"timed out and held":           {func(scene, *Node, *Pod) {}, []string{"web-1"}, nil, ""},
+		"in time":                      {func(s scene, _ *Node, _ *Pod) { s.Config.Timeout = time.Hour }, nil, nil, ""},
+		"to wait":                      {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.OnTimeoutAnnotation] = "Wait" }, nil, nil, ""},
+		"to stop":                      {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.OnTimeoutAnnotation] = "Stop" }, nil, nil, ""},
+		"not allowed":                  {func(s scene, _ *Node, _ *Pod) { s.Config.AllowDelete = false }, nil, nil, ""},
+		"paused":                       {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.PausedAnnotation] = "true" }, nil, nil, ""},
+		"mistaken":                     {func(_ scene, n *Node, _ *Pod) { n.Annotations[api.Prefix+"on-time-out"] = "Delete" }, nil, nil, ""},
+		"uncordoned":                   {func(_ scene, n *Node, _ *Pod) { n.Unschedulable = false }, nil, nil, ""},
+		"throttled":                    {func(s scene, _ *Node, _ *Pod) { s.Throttled = noon.Add(time.Second) }, nil, nil, ""},
+		"careful":                      {func(s scene, _ *Node, _ *Pod) { s.Careful = true }, nil, []string{"web-1"}, ""},
+		"never asked":                  {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome = Outcome{} }, nil, []string{"web-1"}, ""},
+		"asked long ago":               {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.SentAt = noon.Add(-time.Minute) }, nil, []string{"web-1"}, ""},
+		"refused by a webhook":         {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Webhook }, nil, []string{"web-1"}, ""},
+		"a workload that moves itself": {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Evacuating }, nil, []string{"web-1"}, ""},
+		"one that moved a moment ago": {func(s scene, _ *Node, p *Pod) {
+			m := &s.Memory.Pods[p.UID].Memory
+			m.Outcome.Reason, m.RetryAt = Evacuating, noon.Add(time.Second)
+		}, nil, nil, ""},
 		"a webhook, a moment ago": {func(s scene, _ *Node, p *Pod) {
 			m := &s.Memory.Pods[p.UID].Memory
 			m.Outcome.Reason, m.RetryAt = Webhook, noon.Add(time.Second)

@@ -245,6 +245,10 @@ func (b BudgetMemory) probed(at time.Time) BudgetMemory {
 
 // answered is p after its eviction was answered.
 func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
+	if f.Grant.Deletion != nil && f.Outcome.Reason == Evacuating {
+		// A webhook that refuses the deletion does not move the pod because of it.
+		f.Outcome.Reason = Webhook
+	}
 	reason := f.Outcome.Reason
 	p.SentAt = f.At.Add(-f.Took)
 	if f.Grant.Deletion != nil && (reason == Admitted || reason.Uncertain()) {

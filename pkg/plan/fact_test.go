@@ -11,7 +11,7 @@ import (
 func TestLookups(t *testing.T) {
 	for reason, want := range map[Reason]int{
 		Unknown: 3, ServerError: 1, Gone: 1,
-		Webhook: 0, BudgetExhausted: 0, Throttled: 0, Forbidden: 0, Contention: 0, Invalid: 0,
+		Webhook: 0, Evacuating: 0, BudgetExhausted: 0, Throttled: 0, Forbidden: 0, Contention: 0, Invalid: 0,
 	} {
 		pod := &Pod{}
 		p, _ := PodMemory{}.answered(Answered{Grant: Grant{Pod: pod}, Outcome: Outcome{Reason: reason}, At: noon})
@@ -40,7 +40,11 @@ func TestRefusals(t *testing.T) {
 		answers []Reason
 		waits   []time.Duration
 	}{
-		"by a webhook":         {[]Reason{Webhook, Webhook, Webhook}, []time.Duration{1000 * ms, 2000 * ms, 4000 * ms}},
+		"by a webhook": {[]Reason{Webhook, Webhook, Webhook}, []time.Duration{1000 * ms, 2000 * ms, 4000 * ms}},
+		"while it moves": {
+			[]Reason{Evacuating, Evacuating, Evacuating, Evacuating, Evacuating, Evacuating},
+			[]time.Duration{5000 * ms, 10000 * ms, 20000 * ms, 40000 * ms, time.Minute, time.Minute},
+		},
 		"by a budget":          {[]Reason{BudgetExhausted, BudgetExhausted, BudgetExhausted}, []time.Duration{200 * ms, 400 * ms, 800 * ms}},
 		"throttled in between": {[]Reason{Webhook, Throttled, Webhook}, []time.Duration{1000 * ms, 0, 2000 * ms}},
 	} {
@@ -51,6 +55,15 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s: refusal %d makes it wait %v, want %v", name, i+1, got, test.waits[i])
 			}
 		}
+	}
+}
+
+// TestDeletionRefused: a webhook that refuses a deletion does not move the pod, which
+// waits as for any other refusal.
+func TestDeletionRefused(t *testing.T) {
+	f := Answered{Grant: Grant{Pod: &Pod{}, Deletion: &PodDeleted{}}, Outcome: Outcome{Reason: Evacuating, RetryAfter: 2 * time.Second}, At: noon}
+	if p, _ := (PodMemory{}).answered(f); p.Outcome.Reason != Webhook || !p.RetryAt.Equal(noon.Add(2*time.Second)) {
+		t.Errorf("it waits for %s until %v, want %s and as long as the webhook asks", p.Outcome.Reason, p.RetryAt, Webhook)
 	}
 }
 

@@ -46,6 +46,8 @@ func Fix(reason Reason, budgets, rule string) string {
 		return fmt.Sprintf("change the selectors so that only one of the PDBs %s selects the pod", budgets)
 	case BudgetSyncFailed, BudgetUnsynced:
 		return fmt.Sprintf("correct PDB %s: the disruption controller cannot compute it", budgets)
+	case Evacuating:
+		return "find out from the owner of the webhook why the pod does not move: for a virtual machine of KubeVirt, look at its VirtualMachineInstanceMigration"
 	case BarePod:
 		return "delete the pod yourself, or use --bare-pods=Evict"
 	case EmptyDirVolume:

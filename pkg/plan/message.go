@@ -264,6 +264,8 @@ func (s *PodState) cause() string {
 		return "by PDBs " + budgetNames(s.budgets) + ": the Eviction API refuses a pod under more than one"
 	case BarePod, EmptyDirVolume, Pace:
 		return "because " + s.Message
+	case Evacuating:
+		return "because " + evacuationText(s.Message)
 	case Throttled:
 		return "because the API server throttles evictions"
 	case Policy, Completion, Order:
@@ -272,6 +274,22 @@ func (s *PodState) cause() string {
 		}
 	}
 	return "by " + strings.ReplaceAll(string(s.Reason), "_", " ") + ": " + s.Message
+}
+
+// evacuationText says, by a webhook's denial, which webhook asks to wait and what it
+// says. That it moves the pod is usual, and not certain.
+func evacuationText(denial string) string {
+	webhook := "a webhook"
+	quoted, denied := strings.CutPrefix(denial, webhookDeniedText)
+	name, rest, _ := strings.Cut(quoted, `"`)
+	if denied {
+		webhook = "webhook " + name
+	}
+	text := webhook + " asks to wait (429), usually while it moves the pod itself"
+	if _, said, explained := strings.Cut(rest, " denied the request: "); explained {
+		text += ": " + said
+	}
+	return text
 }
 
 // ending says why a pod still terminates.

@@ -106,6 +106,31 @@ func TestProgressMessage(t *testing.T) {
 	}
 }
 
+// TestEvacuatingText: a pod that its webhook moves names the webhook, and what that
+// says of it.
+func TestEvacuatingText(t *testing.T) {
+	for name, test := range map[string]struct{ message, want string }{
+		"explained": {
+			`admission webhook "vm.example.com" denied the request: Eviction triggered evacuation of VMI "ns/vm"`,
+			`because webhook vm.example.com asks to wait (429), usually while it moves the pod itself: Eviction triggered evacuation of VMI "ns/vm"`,
+		},
+		"without explanation": {
+			`admission webhook "vm.example.com" denied the request without explanation`,
+			"because webhook vm.example.com asks to wait (429), usually while it moves the pod itself",
+		},
+		"not known": {"", "because a webhook asks to wait (429), usually while it moves the pod itself"},
+	} {
+		s := PodState{State: Blocked, Reason: Evacuating, Message: test.message, Pod: &Pod{Namespace: "ns"}}
+		if got := s.Explanation(); got != test.want {
+			t.Errorf("%s: the pod is blocked %q, want %q", name, got, test.want)
+		}
+	}
+	s := PodState{State: Blocked, Reason: Evacuating, Pod: &Pod{Namespace: "ns"}}
+	if fix := s.Fix(); !strings.Contains(fix, "VirtualMachineInstanceMigration") || len(fix) > mostWords {
+		t.Errorf("the fix is %q (%d bytes)", fix, len(fix))
+	}
+}
+
 // TestWarnings: pods whose annotations do not count are named once and counted.
 func TestWarnings(t *testing.T) {
 	const text = "ignored the annotation drainer.dev/x of pod ns/web-0"

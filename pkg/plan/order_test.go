@@ -79,6 +79,7 @@ func TestRefusedPodsWait(t *testing.T) {
 func TestFirstTriesFirst(t *testing.T) {
 	for reason, want := range map[Reason][]string{
 		Webhook:         {"web-1", "web-2", "web-0"},
+		Evacuating:      {"web-1", "web-2", "web-0"},
 		BudgetExhausted: {"web-0", "web-1", "web-2"},
 	} {
 		s := newScene()

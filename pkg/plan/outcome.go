@@ -75,7 +75,9 @@ func OutcomeOf(code int, err error) Outcome {
 func reasonOf(code int, status metav1.Status) Reason {
 	switch {
 	// A webhook may answer with any code and any cause, so it comes first.
-	case strings.HasPrefix(status.Message, webhookDeniedText), strings.Contains(status.Message, webhookFailedText):
+	case strings.HasPrefix(status.Message, webhookDeniedText):
+		return denialReason(code)
+	case strings.Contains(status.Message, webhookFailedText):
 		return Webhook
 	case code == http.StatusGatewayTimeout, status.Reason == metav1.StatusReasonServerTimeout, status.Reason == metav1.StatusReasonTimeout:
 		return Unknown
@@ -103,6 +105,15 @@ func reasonOf(code int, status metav1.Status) Reason {
 		return ServerError
 	}
 	return otherReason(code, status)
+}
+
+// denialReason tells apart a webhook that refuses the eviction and one that asks to
+// wait: KubeVirt does so while it migrates the virtual machine of the pod.
+func denialReason(code int) Reason {
+	if code == http.StatusTooManyRequests {
+		return Evacuating
+	}
+	return Webhook
 }
 
 func otherReason(code int, status metav1.Status) Reason {
@@ -173,9 +184,10 @@ func hasCause(status metav1.Status, want metav1.CauseType) bool {
 	return false
 }
 
-// messageOf prefers a budget's cause: the message itself does not name it.
+// messageOf prefers a budget's cause: the message itself does not name it. A webhook's
+// message names the webhook, whatever cause it gives.
 func messageOf(status metav1.Status) string {
-	if status.Details != nil {
+	if status.Details != nil && !strings.HasPrefix(status.Message, webhookDeniedText) {
 		for _, cause := range status.Details.Causes {
 			if cause.Type == policyv1.DisruptionBudgetCause && cause.Message != "" {
 				return cause.Message
@@ -217,7 +229,7 @@ func KnownAnswers() []Answer {
 		{"503", Throttled},
 		{"500", Webhook},
 		{"400", Webhook},
-		{"429", Webhook},
+		{"429", Evacuating},
 		{"401", Forbidden},
 		{"403", Forbidden},
 		{"403", NamespaceTerminating},
@@ -241,6 +253,10 @@ const (
 	contentionMost    = 10 * time.Second
 	namespaceBackoff  = 5 * time.Second
 	namespaceMost     = time.Minute
+	// A workload takes at least seconds to move, and nothing tells drainer when the
+	// webhook would allow the eviction after all.
+	evacuationBackoff = 5 * time.Second
+	evacuationMost    = time.Minute
 	configBackoff     = 30 * time.Second
 )
 
@@ -258,6 +274,8 @@ func (o Outcome) wait(refusals int) time.Duration {
 		d = doubled(contentionBackoff, again, contentionMost)
 	case NamespaceTerminating:
 		d = doubled(namespaceBackoff, again, namespaceMost)
+	case Evacuating:
+		d = doubled(evacuationBackoff, again, evacuationMost)
 	case Forbidden, Invalid:
 		d = doubled(configBackoff, again, errorBackoffMost)
 	default:

@@ -13,12 +13,14 @@ const (
 	Unknown    Reason = "unknown"
 	Invalid    Reason = "invalid"
 
-	BudgetExhausted      Reason = "budget_exhausted"
-	BudgetUnsynced       Reason = "budget_unsynced"
-	BudgetSyncFailed     Reason = "budget_sync_failed"
-	MultipleBudgets      Reason = "multiple_budgets"
-	Throttled            Reason = "throttled"
-	Webhook              Reason = "webhook"
+	BudgetExhausted  Reason = "budget_exhausted"
+	BudgetUnsynced   Reason = "budget_unsynced"
+	BudgetSyncFailed Reason = "budget_sync_failed"
+	MultipleBudgets  Reason = "multiple_budgets"
+	Throttled        Reason = "throttled"
+	Webhook          Reason = "webhook"
+	// Evacuating: a webhook asks to wait, as some do while they move the pod themselves.
+	Evacuating           Reason = "evacuating"
 	Forbidden            Reason = "forbidden"
 	NamespaceTerminating Reason = "namespace_terminating"
 	ServerError          Reason = "server_error"
@@ -53,7 +55,7 @@ const Volume Reason = "volume"
 func BlockedReasons() []Reason {
 	return []Reason{
 		BudgetExhausted, BudgetNeverAllows, MultipleBudgets, BudgetUnsynced, BudgetSyncFailed,
-		Throttled, Webhook, Forbidden, NamespaceTerminating, BarePod, EmptyDirVolume,
+		Throttled, Webhook, Evacuating, Forbidden, NamespaceTerminating, BarePod, EmptyDirVolume,
 		Policy, Order, Completion, Returning, Pace, ServerError,
 	}
 }

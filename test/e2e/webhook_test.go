@@ -47,13 +47,13 @@ func TestWebhook(t *testing.T) {
 	e.registerWebhook("down", "https://127.0.0.1:1/", nil)
 	drainer := e.start()
 	e.request(node, "webhook")
-	for _, app := range []string{"denied-429", "denied-500", "denied-400", "down"} {
-		e.awaitBlocked(node, app, "webhook")
+	for app, reason := range map[string]string{"denied-429": "evacuating", "denied-500": "webhook", "denied-400": "webhook", "down": "webhook"} {
+		e.awaitBlocked(node, app, reason)
 	}
 	awaitState(t, "the free pods leave", func() bool { return e.status(node).Pods.Gone == 2 })
-	for _, code := range []string{"429", "500", "400"} {
-		if n := drainer.metric("drainer_eviction_requests_total", "code", code, "reason", "webhook"); n < 1 {
-			t.Errorf("no answer is counted with code %s and reason webhook", code)
+	for code, reason := range map[string]string{"429": "evacuating", "500": "webhook", "400": "webhook"} {
+		if n := drainer.metric("drainer_eviction_requests_total", "code", code, "reason", reason); n < 1 {
+			t.Errorf("no answer is counted with code %s and reason %s", code, reason)
 		}
 	}
 	if message := e.message(node); !strings.Contains(message, "by webhook") {
@@ -66,6 +66,47 @@ func TestWebhook(t *testing.T) {
 	if posts := e.awaitEvictions(counted); counted != len(posts) {
 		t.Errorf("%d requests are counted, the audit log has %d", counted, len(posts))
 	}
+}
+
+// TestEvacuating: a pod that a webhook moves itself is waited for, as long as the
+// webhook asks, becomes stuck as others do, and is not deleted at the timeout.
+func TestEvacuating(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.create(workload.Deployment(on(e.spec("vm", 1), node)), workload.Deployment(on(e.spec("free", 2), node)))
+	e.awaitReady("vm", 1)
+	e.awaitReady("free", 2)
+	moved := newGate()
+	e.webhook("vm", func(string) *metav1.Status {
+		select {
+		case <-moved.opened:
+			return nil
+		default:
+		}
+		return &metav1.Status{Code: 429, Message: "Eviction triggered evacuation of VMI", Details: &metav1.StatusDetails{RetryAfterSeconds: 7}}
+	})
+	drainer := e.start("--stuck-after=2s", "--allow-delete", "--on-timeout=Delete", "--drain-timeout=1s")
+	e.request(node, "moving")
+	e.awaitBlocked(node, "vm", "evacuating")
+	awaitState(t, "the free pods leave", func() bool { return e.status(node).Pods.Gone == 2 })
+	poll(t, "the pod is counted as stuck", func() bool { return drainer.metric("drainer_stuck_pods", "reason", "evacuating") == 1 })
+	e.awaitPhase(node, api.TimedOut)
+	poll(t, "it is asked for again", func() bool { return len(e.sentFor("vm")) >= 2 })
+	if wait := e.sentFor("vm")[1].Received.Sub(e.sentFor("vm")[0].Received); wait < 7*time.Second {
+		t.Errorf("its eviction was sent again after %v, although the webhook asked for 7s", wait)
+	}
+	if n := drainer.metric("drainer_eviction_requests_total", "reason", "webhook"); n > 0 {
+		t.Errorf("%v answers are counted as refusals of a webhook", n)
+	}
+	if n := drainer.metric("drainer_forced_deletions_total"); n > 0 {
+		t.Errorf("%v pods were deleted", n)
+	}
+	want := "because webhook vm.example.com asks to wait (429), usually while it moves the pod itself: Eviction triggered evacuation of VMI"
+	if message := e.message(node); !strings.Contains(message, want) {
+		t.Errorf("the condition says %q, want %q", message, want)
+	}
+	moved.open()
+	e.awaitDrained(node, "moving")
 }
 
 // TestThrottling: the API server's priority and fairness refuses evictions
