@@ -50,8 +50,10 @@ func SiblingOf(pod *corev1.Pod, controller types.UID) (s Sibling, is bool) {
 
 // PaceMemory is what is remembered of a controller whose pods leave one at a time.
 type PaceMemory struct {
-	// Pod is the pod that was granted last; nil if this process has granted none.
+	// Pod is the pod that was granted last, or that is seen to leave; nil for none. Own
+	// is true for one that this process has granted.
 	Pod *Pod
+	Own bool
 	// LeftAt is when it was evicted, by the clock of this process; zero if it was not
 	// yet. LeftFrom is the same in Unix time by the clock of the API server, which also
 	// says when pods were created; 0 if that is not known.
@@ -100,6 +102,8 @@ type pace struct {
 	PaceMemory
 	// holder is the pod whose turn it is; nil if no pod is being sent or granted.
 	holder *Pod
+	// other is a pod besides the last that leaves, and has not for long; nil for none.
+	other *Pod
 	// there is true if the node of the pod that was granted last has it.
 	there bool
 	// asked is true once this plan has found out whether to list the pods.
@@ -125,10 +129,10 @@ func (p *planner) followPaces() {
 		n.noteUnprotected()
 	}
 	for _, w := range p.paces {
-		if w.Pod == nil || w.there {
+		if w.Pod == nil {
 			continue
 		}
-		if w.Gone = true; w.LeftAt.IsZero() {
+		if w.Gone = !w.there; w.Gone && w.LeftAt.IsZero() {
 			// It left faster than anybody saw it leave.
 			w.LeftAt = p.Now
 		}
@@ -137,7 +141,9 @@ func (p *planner) followPaces() {
 
 func (p *planner) followPace(n *nodeWork, s *PodState) {
 	if w := p.paces[s.Pod.Controller.UID]; w != nil && w.is(s.Pod) {
-		w.there = true
+		if w.there = true; !s.leaves() {
+			w.LeftAt = time.Time{}
+		}
 	}
 	if s.paced = p.isPaced(s); !s.paced {
 		return
@@ -180,7 +186,8 @@ func (p *planner) isPaced(s *PodState) bool {
 	}
 }
 
-// left notes that a pod leaves, unless another one has left later.
+// left notes that a pod leaves. One that this process has granted stays the one whose
+// replacement counts, whoever else deletes pods.
 func (w *pace) left(s *PodState, now time.Time) {
 	memory := &s.entry.Memory
 	// What an answer that was lost is made up from is by the API server's clock.
@@ -191,11 +198,18 @@ func (w *pace) left(s *PodState, now time.Time) {
 	if at.IsZero() {
 		at = memory.FirstSeen
 	}
-	if !w.is(s.Pod) {
-		if !at.After(w.LeftAt) || !now.Before(at.Add(paceFor)) {
-			return
+	switch {
+	case w.is(s.Pod):
+	case !now.Before(at.Add(paceFor)):
+		return
+	case w.Pod == nil || !w.Own && at.After(w.LeftAt):
+		if w.there {
+			w.other = w.Pod
 		}
 		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod}, true
+	default:
+		w.other = s.Pod
+		return
 	}
 	w.LeftAt = at
 	if !s.Pod.Deadline.IsZero() {
@@ -211,6 +225,10 @@ func (p *planner) outOfTurn(n *nodeWork, s *PodState) bool {
 	}
 	w := p.paceOf(s.Pod)
 	switch {
+	case w.other != nil:
+		p.wakeAt(p.Now.Add(paceRead))
+		p.block(n, s, Pace, replacementText(w.other))
+		return true
 	case w.holder != nil && w.holder.UID == s.Pod.UID:
 		return false
 	case w.holder != nil:
@@ -276,7 +294,7 @@ func (p *planner) take(s *PodState) {
 	}
 	w := p.paceOf(s.Pod)
 	if !w.is(s.Pod) || !w.LeftAt.IsZero() {
-		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod, Before: w.Listed}, true
+		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod, Own: true, Before: w.Listed}, true
 	}
 	w.holder = s.Pod
 }

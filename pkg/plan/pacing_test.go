@@ -52,6 +52,13 @@ func TestPace(t *testing.T) {
 			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, AdmittedAt: noon})
 		}, "web-1", "ns/web-2 because it waits for the replacement of pod ns/web-1 to be Ready"},
 		"one leaves that somebody deleted": {func(s scene) { leave(pod(s, "web-3")) }, "", waits},
+		"one leaves besides the last": {func(s scene) {
+			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true, AdmittedAt: noon.Add(-paceFor)})
+			leave(s.pod("m", "web-4"))
+			s.Memory.Paces = map[types.UID]PaceMemory{"rs-web": {
+				Pod: pod(s, "web-3"), Own: true, LeftAt: noon.Add(-paceFor), LeftFrom: 1,
+			}}
+		}, "", "because it waits for the replacement of pod ns/web-4 to be Ready"},
 		"one has left for two minutes": {func(s scene) {
 			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true, AdmittedAt: noon.Add(-paceFor)})
 		}, "web-1", "ns/web-2 because it waits for the replacement of pod ns/web-1 to be Ready"},
