@@ -57,7 +57,7 @@ type observer struct {
 	planning time.Duration
 }
 
-// Planned implements drain.Observer.
+// Planned implements drain.Observer. The time passes on the clock of a synctest bubble.
 func (o observer) Planned(took time.Duration) {
 	o.Metrics.Planned(took)
 	time.Sleep(o.planning)

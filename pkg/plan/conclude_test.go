@@ -119,10 +119,13 @@ func TestReplacedWhileSaidDrained(t *testing.T) {
 		if said {
 			show(n, planOf(t, Make(s.Snapshot), "n").Report().Done(noon, 0))
 		}
+		held := s.Memory.Nodes[n.UID]
+		held.HeldSlot = true
+		s.Memory.Nodes[n.UID] = held
 		n.Annotations[api.DrainAnnotation] = "another"
 		s.Now, s.Control.Paused = noon.Add(time.Hour), "INC-1"
 		memory := planOf(t, Make(s.Snapshot), "n").Memory
-		if isNew := memory.StartedAt.IsZero() && memory.RequestedAt.Equal(s.Now); isNew != said {
+		if isNew := memory.RequestedAt.Equal(s.Now); isNew != said || memory.StartedAt.IsZero() != said {
 			t.Errorf("said %v: the request is from %v, and began at %v", said, memory.RequestedAt, memory.StartedAt)
 		}
 	}
