@@ -51,6 +51,14 @@ func TestPace(t *testing.T) {
 		"one that was not Ready is evicted": {func(s scene) {
 			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, AdmittedAt: noon})
 		}, "web-1", "ns/web-2 because it waits for the replacement of pod ns/web-1 to be Ready"},
+		"one under a budget is being sent": {func(s scene) {
+			pod(s, "web-3").Labels = "app=guarded"
+			s.budget("guarded", "guarded", 3, 6, 3, 6)
+			s.InFlight["uid-web-3"] = Post{Sent: noon}
+		}, "web-1", "ns/web-2 because it waits for the replacement of pod ns/web-1 to be Ready"},
+		"the last has not left after all": {func(s scene) {
+			s.Memory.Paces = map[types.UID]PaceMemory{"rs-web": {Pod: pod(s, "web-3"), Own: true, LeftAt: noon.Add(-10 * time.Second)}}
+		}, "web-3", "ns/web-1 (and 1 more) " + waits},
 		"one leaves that somebody deleted": {func(s scene) { leave(pod(s, "web-3")) }, "", waits},
 		"one leaves besides the last": {func(s scene) {
 			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true, AdmittedAt: noon.Add(-paceFor)})

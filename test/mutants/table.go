@@ -95,6 +95,8 @@ func mutants() []mutant {
 		{"a process that has begun does not look at what the one before has evicted", pacing, "		return p.Began.Add(paceFor)\n", "		return p.Began\n"},
 		{"pods are listed at every plan", pacing, "if at := w.AskedAt.Add(interval); p.Now.Before(at) {", "if at := w.AskedAt.Add(interval); false {"},
 		{"pods that are not Ready wait for each other", pacing, "return pod.Ready && len(s.budgets) == 0", "return len(s.budgets) == 0"},
+		{"a pod that has not left after all waits for itself", pacing, "			w.LeftAt = time.Time{}\n", "			_ = w\n"},
+		{"pods that somebody else deletes hold nobody", pacing, "	case w.other != nil:\n", "	case false:\n"},
 		{"pods under a budget wait for each other", pacing, "return pod.Ready && len(s.budgets) == 0", "return pod.Ready"},
 		{"what was Ready is forgotten once it leaves", keep, "p.Target, p.Paced = true, s.paced", "p.Target = true"},
 		{"a pod that nobody saw leave holds nobody", pacing, "			w.LeftAt = p.Now\n", ""},
