@@ -145,7 +145,7 @@ func TestReplicas(t *testing.T) {
 	e.mayBeForbidden = true
 	first, second := e.nodes[0], e.nodes[1]
 	e.create(
-		workload.Deployment(on(e.spec("blind", 1), first)),
+		workload.Deployment(on(e.spec("blind", 1), first)), workload.MaxUnavailable(e.namespace, "blind", "blind", "0"),
 		workload.Deployment(on(e.spec("web", 2), second)), workload.StatefulSet(on(e.spec("db", 1), second)),
 	)
 	for app, n := range map[string]int{"blind": 1, "web": 2, "db": 1} {
@@ -157,7 +157,9 @@ func TestReplicas(t *testing.T) {
 	awaitState(t, "the node says that it cannot know", func() bool {
 		return strings.Contains(e.message(first), "rules with replicas do not match pod "+e.namespace+"/blind-")
 	})
-	e.awaitEvictions(1)
+	// Until the message has been seen, its pod must not leave.
+	e.deleteBudget("blind")
+	e.awaitDrained(first, "blind")
 	e.grant("drainer-scales", "drainer", scaleRules...)
 	e.request(second, "r")
 	e.awaitBlocked(second, "db", "policy")
