@@ -136,3 +136,37 @@ func TestStoryStranded(t *testing.T) {
 		}
 	})
 }
+
+// TestStoryWaitTogether: two queued nodes whose pods fit only on each other warn of it,
+// and no longer once one of them is not requested.
+func TestStoryWaitTogether(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n1", "n2")
+		s.spares(2)
+		for _, n := range []string{"n1", "n2"} {
+			s.edit(n, func(node *corev1.Node) { node.Labels = map[string]string{"disk": "fast"} })
+		}
+		s.cluster(func(c *sim.Cluster) {
+			c.Run(sim.Workload{
+				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behaviour: quick, NodeSelector: map[string]string{"disk": "fast"},
+			}, "n1", "n1", "n2", "n2")
+		})
+		s.budget("db", "maxUnavailable 1")
+		for _, n := range []string{"n1", "n2"} {
+			s.annotate(n, api.NotBeforeAnnotation, "2001-01-01T00:00:00Z")
+		}
+		s.drain("r", "n1", "n2")
+		s.start()
+		warns := func(n string) bool {
+			return strings.Contains(s.message(n), "this drain and others can wait for each other")
+		}
+		s.await("both warn", 10*time.Minute, func() bool { return warns("n1") && warns("n2") })
+		for _, n := range []string{"n1", "n2"} {
+			if o := s.status(n).CannotFinish; len(o) > 0 {
+				t.Errorf("%s says that it cannot finish: %+v", n, o)
+			}
+		}
+		s.unannotate("n1", api.DrainAnnotation)
+		s.await("the other warns no more", 2*time.Minute, func() bool { return !warns("n2") })
+	})
+}

@@ -34,7 +34,9 @@ func (p *planner) lookAhead(n *nodeWork) {
 		return
 	}
 	for _, s := range p.couldNotLeave(n, n.memory.Foreseen) {
-		if s.Obstructs = p.obstructs(n, &s); s.Obstructs {
+		if s.nowhere != nil && len(s.nowhere.queued) > 0 {
+			p.warnTogether(n, &s)
+		} else if s.Obstructs = p.obstructs(n, &s); s.Obstructs {
 			n.ahead = append(n.ahead, s)
 		}
 	}
@@ -45,7 +47,9 @@ func (p *planner) lookAhead(n *nodeWork) {
 // finds no other node.
 func (p *planner) couldNotLeave(n *nodeWork, entries []*Entry) []PodState {
 	var kept, stranded []PodState
-	count := map[*Budget]int{}
+	// count is of pods that no other node admits, shared also of those that only other
+	// waiting nodes do.
+	count, shared := map[*Budget]int{}, map[*Budget]int{}
 	for _, e := range entries {
 		s := PodState{Pod: e.Pod, entry: e, State: Blocked, Since: e.Memory.FirstSeen}
 		switch {
@@ -53,10 +57,19 @@ func (p *planner) couldNotLeave(n *nodeWork, entries []*Entry) []PodState {
 			kept = append(kept, s)
 		case p.strands(n, &s):
 			stranded = append(stranded, s)
-			count[s.budgets[0].Budget]++
+			shared[s.budgets[0].Budget]++
+			if len(s.nowhere.queued) == 0 {
+				count[s.budgets[0].Budget]++
+			}
 		}
 	}
 	for _, s := range stranded {
+		if len(s.nowhere.queued) > 0 {
+			if shared[s.budgets[0].Budget] > s.budgets[0].spare() {
+				kept = append(kept, s)
+			}
+			continue
+		}
 		if s.stranded = count[s.budgets[0].Budget]; s.stranded > s.budgets[0].spare() {
 			kept = append(kept, s)
 		}
@@ -99,13 +112,16 @@ func (p *planner) keptBack(n *nodeWork, s *PodState) bool {
 	return true
 }
 
-// strands is true for a pod that could leave, but of which no node other than its own
-// admits what is recreated: it stays unavailable once it has left.
+// strands is true for a pod that could leave, but of which no node other than its own,
+// or only one that waits to be drained, too, admits what is recreated.
 func (p *planner) strands(n *nodeWork, s *PodState) bool {
 	if !s.Pod.Ready || len(s.budgets) != 1 || !s.budgets[0].Observed {
 		return false
 	}
 	s.Reason, s.nowhere = BudgetExhausted, p.nowhereFor(s, n.node.Name)
+	if s.nowhere == nil {
+		s.nowhere = p.queuedFor(s, n.node.Name)
+	}
 	return s.nowhere != nil
 }
 

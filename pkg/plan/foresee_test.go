@@ -139,3 +139,69 @@ func TestStrandedNoMore(t *testing.T) {
 		t.Errorf("it still says %q", plan.Report().Message)
 	}
 }
+
+// TestWaitTogether: a drain that waits warns if only nodes that wait, too, admit more of
+// its pods than their budget can lack.
+func TestWaitTogether(t *testing.T) {
+	waiting := []string{api.DrainAnnotation, "r", api.NotBeforeAnnotation, "2031-01-01T00:00:00Z"}
+	for name, test := range map[string]struct {
+		prepare func(scene)
+		after   time.Duration
+		want    string
+	}{
+		"another that waits": {func(s scene) { inPool(s.node("b", waiting...)) }, 6 * time.Minute, "(b) admit ns/web-1 (and 1 more) under PDB ns/web; to fix: cancel one"},
+		"several that wait": {func(s scene) {
+			inPool(s.node("b", waiting...))
+			inPool(s.node("c", waiting...))
+		}, 6 * time.Minute, "(b and c) admit"},
+		"not for long":          {func(s scene) { inPool(s.node("b", waiting...)) }, time.Minute, ""},
+		"one without a request": {func(s scene) { inPool(s.node("b", waiting...)); inPool(s.node("c")) }, 6 * time.Minute, ""},
+		"a dry run":             {func(s scene) { inPool(s.node("b", append(waiting, api.DryRunAnnotation, "true")...)) }, 6 * time.Minute, ""},
+		"an invalid request":    {func(s scene) { inPool(s.node("b", append(waiting, api.TimeoutAnnotation, "x")...)) }, 6 * time.Minute, ""},
+		"not drainer's":         {func(s scene) { inPool(s.node("b", waiting...)).Served = false }, 6 * time.Minute, ""},
+		"another pool":          {func(s scene) { s.node("b", waiting...); inPool(s.node("c")) }, 6 * time.Minute, ""},
+		"the budget can lack 2": {func(s scene) { inPool(s.node("b", waiting...)); s.Budgets["ns"].List[0].DesiredHealthy = 2 }, 6 * time.Minute, ""},
+		"they will be deleted": {func(s scene) {
+			inPool(s.node("b", waiting...))
+			s.Config.AllowDelete, s.Config.OnTimeout, s.Config.Timeout = true, api.Delete, 2*time.Hour
+		}, 6 * time.Minute, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			n, pods := s.waitingWith()
+			s.budget("web", "web", 1, 4, 3, 4)
+			test.prepare(s)
+			s.planned(t, n)
+			s.foreseen(n, pods)
+			s.Now = s.Now.Add(test.after)
+			plan, _ := s.planned(t, n)
+			r := plan.Report()
+			text := strings.Join(r.Status.Warnings, "; ")
+			if test.want == "" != (text == "") || !strings.Contains(text, test.want) || !strings.Contains(r.Message, text) {
+				t.Errorf("it warns %q, want %q; the message is %q", text, test.want, r.Message)
+			}
+			if len(r.Status.CannotFinish) > 0 || r.Unfinishable {
+				t.Errorf("it cannot finish for %+v", r.Status.CannotFinish)
+			}
+		})
+	}
+}
+
+// TestWaitTogetherNoMore: what only waiting nodes admitted when the pods were listed can go
+// elsewhere once one of them is no longer requested.
+func TestWaitTogetherNoMore(t *testing.T) {
+	s := newScene()
+	n, pods := s.waitingWith()
+	s.budget("web", "web", 1, 4, 3, 4)
+	other := inPool(s.node("b", api.DrainAnnotation, "r", api.NotBeforeAnnotation, "2031-01-01T00:00:00Z"))
+	s.planned(t, n)
+	s.foreseen(n, pods)
+	s.Now = s.Now.Add(s.Config.StuckAfter)
+	if plan, _ := s.planned(t, n); len(plan.Report().Status.Warnings) != 1 {
+		t.Fatalf("it says %q", plan.Report().Message)
+	}
+	delete(other.Annotations, api.DrainAnnotation)
+	if plan, _ := s.planned(t, n); len(plan.Report().Status.Warnings) > 0 {
+		t.Errorf("it still says %q", plan.Report().Message)
+	}
+}

@@ -50,6 +50,7 @@ type words struct {
 	unscaled unscaled
 	// unprotected are the workloads to name that no budget protects.
 	unprotected []unprotected
+	together string
 }
 
 func (p *planner) wordsOf(n *nodeWork) words {
@@ -61,6 +62,7 @@ func (p *planner) wordsOf(n *nodeWork) words {
 	if holds := api.HoldsOf(n.node.Annotations); w.released && n.node.OwnCordon && len(holds) > 0 {
 		w.held = heldText(holds)
 	}
+	w.together = n.together.text()
 	w.conflict, w.mayDelete = n.memory.Conflict, p.Config.AllowDelete
 	if n.expired && n.memory.FinishedAt.IsZero() {
 		w.expired = n.request.Deadline
@@ -128,6 +130,9 @@ func (w *words) warnings() []string {
 		if text != "" {
 			list = append(list, cut(text, mostWords))
 		}
+	}
+	if w.together != "" {
+		list = append(list, cut(w.together, 2*mostWords))
 	}
 	if !w.expired.IsZero() {
 		list = append(list, expiredText(w.expired))

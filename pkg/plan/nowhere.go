@@ -13,6 +13,8 @@ type nowhere struct {
 	draining, cordoned, unhealthy []string
 	// sole is the only schedulable node that admits them; empty if there is none.
 	sole string
+	// queued are the other nodes that admit them, if all of them wait to be drained.
+	queued []string
 }
 
 // nowhereFor is nil if a schedulable node other than one admits the pod, or that is

@@ -198,6 +198,10 @@ type planner struct {
 	wake          time.Time
 	// nowhere is what was found out about placements: nil where a node takes pods.
 	nowhere map[string]*nowhere
+	// queuedOnly is, by placement, the nodes that take pods if all of these wait to be
+	// drained; waiting says which nodes do.
+	queuedOnly map[string][]string
+	waiting    map[*Node]bool
 	// windows are the windows as they are now, opening is what nodes say about when
 	// theirs open next, by their places.
 	windows []window
@@ -242,8 +246,10 @@ type nodeWork struct {
 	gathering bool
 	pods      []PodState
 	// ahead are pods of a waiting node that will keep its drain from its end.
-	ahead  []PodState
-	counts api.PodCounts
+	ahead []PodState
+	// together are pods of a waiting node that only other waiting nodes admit.
+	together together
+	counts   api.PodCounts
 	// others is true while pods other than drainer's own have to leave, turn says
 	// whose turn it is.
 	others bool

@@ -21,6 +21,11 @@ func mutants() []mutant {
 	)
 	return []mutant{
 		{"a waiting node counts pods that its budget can lack", "pkg/plan/foresee.go", "s.stranded > s.budgets[0].spare()", "true"},
+		{"a node that nobody drains counts as one that waits", "pkg/plan/together.go", "if !p.waits(n) {", "if false {"},
+		{"a dry run counts as a drain that waits", "pkg/plan/together.go", " && n.memory.DryRun == nil", ""},
+		{"a waiting node warns of pods that its budget can lack", "pkg/plan/foresee.go", "shared[s.budgets[0].Budget] > s.budgets[0].spare()", "true"},
+		{"a waiting node warns of pods that will be deleted", "pkg/plan/together.go", " || p.willDelete(n, s) && p.protects(s) == \"\"", ""},
+		{"a drain that can finish later cannot finish", "pkg/plan/foresee.go", "if s.nowhere != nil && len(s.nowhere.queued) > 0 {", "if false {"},
 		{"a node admits its own pods although it waits to be drained", "pkg/plan/foresee.go", "p.nowhereFor(s, n.node.Name)", "p.nowhereFor(s, \"\")"},
 		{"a pod is sent although everything has been paused since", "pkg/drain/evictor.go", " || e.paused() {", " {"},
 		{"a node is cordoned while everything is paused", conclude, "plan.Cordon = n.halted == \"\" && ", "plan.Cordon = "},
