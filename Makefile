@@ -44,11 +44,10 @@ SOAK = 10m
 QUICK =
 
 # Suites that wait more than they compute run at the same time. What only make
-# test-all does comes last. Two more belong there once they have passed often enough:
-# test-faults, whose timing is random, and test-fuzz. What the fuzzing starts from is
-# in the unit tests.
+# test-all does comes last.
 QUICK_PARTS = "test-e2e QUICK=yes + test-chart QUICK=yes + test-monitoring"
-ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" test-simulation demo
+ALL_PARTS = "test-e2e + test-chart HELM=v4,v3 + test-monitoring" "test-compat + test-release + test-random" \
+	"test-faults + test-fuzz" test-simulation demo
 
 .PHONY: help build image demo bench configuration chart dashboards pictures mutants versions vulnerabilities programs lint format \
 	test test-all test-unit test-e2e test-chart test-compat test-monitoring test-random test-release test-simulation \
@@ -87,8 +86,8 @@ chart: ## Regenerate the chart's README and schema, and deploy, from charts/drai
 test: ## Test what a change can break: lint, unit tests, and e2e, chart and monitoring on real programs
 	@MAKE="$(MAKE)" test/parts programs lint test-unit $(QUICK_PARTS)
 
-test-all: ## Run every test: test with both major versions of Helm, the oldest Kubernetes, the release, random clusters, and the demo
-	@MAKE="$(MAKE)" test/parts "programs HELM=v4,v3" lint test-unit $(ALL_PARTS)
+test-all: ## Run every test: test with both major versions of Helm, the oldest Kubernetes, the release, random clusters, faults, fuzzing, and the demo
+	@MAKE="$(MAKE)" test/parts -k "programs HELM=v4,v3" lint test-unit $(ALL_PARTS)
 
 programs: ## Build what the tests run on: the local cluster, Helm, Prometheus
 	@test/compile ./test/cluster/programs

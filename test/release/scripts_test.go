@@ -83,3 +83,41 @@ func TestScriptsAreClean(t *testing.T) {
 		}
 	}
 }
+
+// TestParts: a part that fails ends the command with an error, and keeps what comes after
+// it from running unless all parts are asked for.
+func TestParts(t *testing.T) {
+	fake := filepath.Join(t.TempDir(), "make")
+	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho \"made $2\"\n[ \"$2\" != bad ]\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		args   []string
+		made   []string
+		notRun bool
+		fails  bool
+	}{
+		"all is well":      {[]string{"one", "two + three"}, []string{"one", "two", "three"}, false, false},
+		"it stops":         {[]string{"one + bad", "three"}, []string{"one", "bad"}, true, true},
+		"it keeps going":   {[]string{"-k", "one + bad", "three"}, []string{"one", "bad", "three"}, false, true},
+		"the last is bad":  {[]string{"-k", "one", "bad"}, []string{"one", "bad"}, false, true},
+		"only one is made": {[]string{"-k", "bad"}, []string{"bad"}, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			command := exec.CommandContext(t.Context(), filepath.Join(checkout, "test", "parts"), test.args...)
+			command.Env = append(os.Environ(), "MAKE="+fake)
+			out, err := command.CombinedOutput()
+			if (err != nil) != test.fails || strings.Contains(string(out), "not run") != test.notRun || strings.Count(string(out), "made ") != len(test.made) {
+				t.Errorf("the error is %v:\n%s", err, out)
+			}
+			for _, part := range test.made {
+				if !strings.Contains(string(out), "made "+part) {
+					t.Errorf("%s was not made:\n%s", part, out)
+				}
+			}
+			if test.fails && !strings.Contains(string(out), "FAILED") {
+				t.Errorf("the table does not say what failed:\n%s", out)
+			}
+		})
+	}
+}
