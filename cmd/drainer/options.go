@@ -84,7 +84,7 @@ func (o *options) addEvictions(f *pflag.FlagSet) {
 	e := &o.Eviction
 	f.Float64Var(&e.QPS, "eviction-qps", e.QPS, "evictions per second over all nodes; 0 for no limit")
 	f.IntVar(&e.Burst, "eviction-burst", e.Burst, "evictions that may be sent at once")
-	f.IntVar(&e.Workers, "eviction-workers", e.Workers, "evictions under way at once")
+	f.IntVar(&e.Workers, "eviction-workers", e.Workers, "evictions that are sent at a time; one that takes longer than 1s continues beside the next ones, up to 100 in all")
 	f.DurationVar(&e.Timeout.Duration, "eviction-timeout", e.Timeout.Duration, "how long one eviction may take; the API server may need 34s")
 }
 

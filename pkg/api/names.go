@@ -23,7 +23,7 @@ const (
 	// OnTimeoutAnnotation overrides --on-timeout.
 	OnTimeoutAnnotation = Prefix + "on-timeout"
 	// DeadlineAnnotation is the RFC 3339 time at which the node disappears: the drain
-	// begins at once, and does until then what it can.
+	// begins at once, and does what it can until then.
 	DeadlineAnnotation = Prefix + "deadline"
 	// PriorityAnnotation is an integer: nodes with a higher one begin first, those
 	// with the same by age.

@@ -44,8 +44,8 @@ type Request struct {
 }
 
 // RequestOf reads the request from a Node's annotations. asked is false if
-// there is none: the annotation is absent, empty, or says no in one of the
-// ways of a boolean. An error names every value that cannot be read, what was
+// there is none: the annotation is absent, empty, or has a value such
+// as false or no. An error names every value that cannot be read, what was
 // expected instead and how to fix it; the Request then holds only the ID, and
 // nothing else of it may be acted on.
 func RequestOf(annotations map[string]string) (r Request, asked bool, err error) {

@@ -55,7 +55,7 @@ func ask(node *corev1.Node, want map[string]string, overwrite bool) (change, err
 		return c, fmt.Errorf("node %s has the request %q already (%s): cancel it, give its ID with --id to change its settings, or replace it with --overwrite",
 			node.Name, live, phaseOf(node))
 	case !asked && len(left) > 0 && !overwrite:
-		return c, fmt.Errorf("node %s has settings without a request, which would hold for yours: %s: remove them, or let --overwrite remove them",
+		return c, fmt.Errorf("node %s has settings without a request, which would apply to yours: %s: remove them, or let --overwrite remove them",
 			node.Name, strings.Join(left, ", "))
 	}
 	for _, key := range api.UserAnnotations() {
@@ -133,7 +133,7 @@ func pause(node *corev1.Node, id string) (change, error) {
 	}
 	switch {
 	case !asked:
-		return change{}, fmt.Errorf("node %s has no request that could be paused: kubectl drainer status lists those that there are", node.Name)
+		return change{}, fmt.Errorf("node %s has no request to pause: kubectl drainer status lists the nodes that have one", node.Name)
 	case isDrained(node):
 		return change{says: "is drained already"}, nil
 	case disappears(node):

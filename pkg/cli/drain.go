@@ -72,7 +72,7 @@ func (s *shared) drain() *cobra.Command {
 		Short: "Ask for the drain of nodes",
 		Long: "drain asks drainer to drain nodes, and returns; with --wait it waits until they are drained. drainer cordons\n" +
 			"them and evicts their pods as fast as their PodDisruptionBudgets allow.\n\n" +
-			"A node has one request at a time. With the ID of its request you change the settings of that; another request\n" +
+			"A node has one request at a time. To change the settings of that request, give its ID; another request\n" +
 			"is replaced only with --overwrite.\n\n" +
 			"Exit statuses:\n" + statusText(0, ExitFailure, ExitUsage, ExitTimedOut, ExitCannotFinish, ExitWaited, ExitEnded, ExitInterrupted),
 		Example: example(
@@ -101,7 +101,7 @@ func (s *shared) runDrain(ctx context.Context, d *drainFlags) error {
 		err = try.check()
 	}
 	if err == nil && d.wait && try != noDryRun {
-		err = usagef("--wait and --dry-run=%s: nothing would come to wait for: use one of them", try)
+		err = usagef("--wait and --dry-run=%s: there would be nothing to wait for: use only one of them", try)
 	}
 	if err != nil {
 		return err

@@ -88,7 +88,7 @@ func gallery() []runtime.Object {
 			Phase: api.Draining, RequestedAt: before(3 * time.Minute), StartedAt: before(2 * time.Minute),
 			Pods: api.PodCounts{Gone: 5, Terminating: 1, Eligible: 14, Ignored: 3},
 		}),
-		asks("n8", "spot", "the node disappears at 2030-01-31T12:01:30Z, in 1m; 3 pods are deleted when just the grace period is left, unless the budgets allow an eviction before; 1 pod is lost with it unless gone before; 5 of 9 pods gone, 4 blocked", &api.Status{
+		asks("n8", "spot", "the node disappears at 2030-01-31T12:01:30Z, in 1m; 3 pods will be deleted when only the grace period is left, unless the budgets allow an eviction before that; 1 pod will be lost with it unless gone by then; 5 of 9 pods gone, 4 blocked", &api.Status{
 			Phase: api.Blocked, Reason: "budget_exhausted", RequestedAt: before(30 * time.Second), StartedAt: before(30 * time.Second),
 			Deadline: &api.Deadline{At: *before(-90 * time.Second), AtRisk: 1, ToDelete: 3},
 			Pods:     api.PodCounts{Gone: 5, Blocked: 4, Ignored: 3},

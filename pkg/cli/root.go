@@ -36,7 +36,7 @@ type Options struct {
 	// Now is the clock.
 	Now func() time.Time
 	// User names who runs the program, for the IDs of requests; nil for the
-	// operating system's word.
+	// operating system's user.
 	User func() string
 	// Connect makes a client; nil to make it from kubectl's flags.
 	Connect func() (kubernetes.Interface, error)

@@ -16,7 +16,7 @@ import (
 const silence = 15 * time.Second
 
 // errWaited is why a wait ends by its own timeout.
-var errWaited = errors.New("the time to wait is over")
+var errWaited = errors.New("stopped waiting after --timeout")
 
 // wait waits until the request of the ID has ended on all nodes, and shows how
 // far they are. The error has the exit status.

@@ -39,7 +39,9 @@ const (
 // RequestRule requests the drain of nodes that something has marked.
 type RequestRule struct {
 	// condition is the type of the condition that marks a node, such as
-	// KernelDeadlock. A rule has one of condition, taint and label.
+	// KernelDeadlock. A rule has one of condition, taint and label, and it must not be a
+	// mark that a drain itself makes: Drained, DrainInProgress,
+	// node.kubernetes.io/unschedulable, or a name that begins with drainer.dev/.
 	Condition string `json:"condition,omitempty"`
 	// status is the condition's status that marks a node: True, which is the default,
 	// False or Unknown.
@@ -50,18 +52,19 @@ type RequestRule struct {
 	Label string `json:"label,omitempty"`
 	// value is the value of the taint or label; without it any value marks a node.
 	Value string `json:"value,omitempty"`
-	// for is how long a node has to be marked before its drain is requested, at least
-	// 1m. The condition's lastTransitionTime counts, or the taint's timeAdded. Where
-	// there is no such time, as for labels, it counts from when drainer first saw the
-	// mark, and again when drainer restarts.
+	// for is how long a node has to be marked before its drain is requested. Required,
+	// and at least 1m. The condition's lastTransitionTime counts, or the taint's
+	// timeAdded. Where there is no such time, as for labels, it counts from when drainer
+	// first saw the mark, and again when drainer restarts.
 	For metav1.Duration `json:"for"`
 	// maxNodes is how many nodes may be marked, or hold a request of the rule, drained
-	// ones included. With more, the rule requests nothing. Once more have been marked
-	// for as long as for says, that stays so until somebody resumes the rule by
-	// removing the annotation drainer.dev/latched from all nodes.
+	// ones included. Required, and at least 1. With more, the rule requests nothing. Once
+	// more have been marked for as long as for says, it stays that way until somebody
+	// resumes the rule by removing the annotation drainer.dev/latched from all nodes.
 	MaxNodes int `json:"maxNodes"`
-	// release is when the rule removes its request: Never, which is the default, or
-	// WhenCleared, once the mark has been cleared for as long as for says.
+	// release is when the rule removes its request, with all its settings: Never, which
+	// is the default, or WhenCleared, once the mark has been cleared for as long as for
+	// says and no rule finds the node marked.
 	Release MarkRelease `json:"release,omitempty"`
 	// minInterval is how long after its last request for a node the rule makes the
 	// next one; 24h without it.

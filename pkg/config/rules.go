@@ -15,33 +15,36 @@ import (
 
 // Rule says what happens to the pods that it matches.
 type Rule struct {
-	// name is shown in messages, in the status and in metrics; a DNS label.
+	// name is shown in messages, in the status and in metrics; a DNS label. Required, and
+	// different for each rule. The names of presets, bare-pods, empty-dir and default are
+	// reserved.
 	Name string `json:"name"`
-	// match says which pods the rule is for: those to which everything applies that
-	// it sets.
+	// match says which pods the rule is for: those that match everything that
+	// it sets. Required, with at least one field.
 	Match PodMatch `json:"match"`
 	// action is what happens to them: Evict evicts them, Ignore lets them stay on the
 	// drained node, WaitCompleted waits until they have completed, Block waits until
-	// somebody else removes them.
+	// somebody else removes them. Required.
 	Action plan.Action `json:"action"`
-	// order is when they are evicted: lower orders first, and a higher one once all
-	// pods of the node with a lower order are gone. Pods without a rule have order 0.
+	// order is when they are evicted, from -1000000 to 1000000: lower orders first, and a
+	// higher one once all pods of the node with a lower order are gone. Pods without a
+	// rule have order 0. Not with Ignore.
 	Order int `json:"order,omitempty"`
-	// gracePeriod overrides the pods' own grace period, in whole seconds. The
-	// annotation drainer.dev/grace-period of the node overrides it.
+	// gracePeriod overrides the pods' own grace period, in whole seconds, at least 1s. The
+	// annotation drainer.dev/grace-period of the node overrides it. Not with Ignore.
 	GracePeriod *metav1.Duration `json:"gracePeriod,omitempty"`
 	// stuckAfter overrides stuckAfter for these pods. Without it, pods that wait for
-	// their completion, or for their order, never count as stuck.
+	// their completion, or for their order, never count as stuck. Not with Ignore.
 	StuckAfter *metav1.Duration `json:"stuckAfter,omitempty"`
 	// atMost is for how long WaitCompleted waits, from the beginning of the drain, or
 	// from the creation of the pod if that is later. Then the pod is evicted. Without
 	// it there is no limit.
 	AtMost *metav1.Duration `json:"atMost,omitempty"`
 	// deleteAfter is how long budgets may hold a pod until it is deleted past them,
-	// as onTimeout Delete does it, one pod of a budget at a time. It needs
-	// allowDelete. Only the time counts in which nothing but a budget holds the pod
-	// and drainer would evict it; a new process counts again from the start. Without it a rule
-	// deletes nothing.
+	// as with onTimeout Delete, one pod of a budget at a time. It needs
+	// allowDelete, and the action Evict or WaitCompleted. Time counts only while nothing
+	// but a budget holds the pod and drainer would evict it; a new process counts again
+	// from the start. Without it a rule deletes nothing.
 	DeleteAfter *metav1.Duration `json:"deleteAfter,omitempty"`
 }
 
@@ -65,7 +68,7 @@ type PodMatch struct {
 	// maxPriority is the highest.
 	MaxPriority *int32 `json:"maxPriority,omitempty"`
 	// resources are names of resources, such as nvidia.com/gpu, of which a pod has to
-	// ask for one.
+	// request at least one.
 	Resources []string `json:"resources,omitempty"`
 	// emptyDir is whether a pod has an emptyDir volume.
 	EmptyDir *bool `json:"emptyDir,omitempty"`
@@ -87,8 +90,8 @@ type PodMatch struct {
 	Replicas *int32 `json:"replicas,omitempty"`
 }
 
-// PodTrust says where the annotations of pods count: in the namespaces to which
-// everything applies that it sets, and nowhere if it sets nothing.
+// PodTrust says where the annotations of pods count: in the namespaces that match
+// everything that it sets, and nowhere if it sets nothing.
 type PodTrust struct {
 	// namespaces are names of namespaces; * stands for any characters.
 	Namespaces []string `json:"namespaces,omitempty"`

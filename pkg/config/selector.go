@@ -16,7 +16,7 @@ var operators = map[selection.Operator]metav1.LabelSelectorOperator{
 }
 
 // ParseSelector reads a selector as kubectl's -l takes it, such as
-// pool=workers,!gpu. It refuses < and >, which a LabelSelector has not.
+// pool=workers,!gpu. It refuses < and >, which a LabelSelector does not have.
 func ParseSelector(text string) (*metav1.LabelSelector, error) {
 	requirements, err := labels.ParseToRequirements(text)
 	if err != nil {

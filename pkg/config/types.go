@@ -9,7 +9,7 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// What a file says that it is.
+// The apiVersion and the kind of a configuration file.
 const (
 	APIVersion = "config.drainer.dev/v1alpha1"
 	Kind       = "DrainerConfiguration"
@@ -20,30 +20,33 @@ const (
 type DrainerConfiguration struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// nodeSelector selects the nodes that drainer serves; without it all.
+	// nodeSelector selects the nodes that drainer serves; if unset, all nodes.
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
 	// maxDraining is how many nodes may be drained at once: a number, or a share
 	// of the nodes served, rounded down, at least 1; 100% for no limit.
 	MaxDraining intstr.IntOrString `json:"maxDraining"`
-	// maxUnavailable is how many nodes may be unavailable for another drain to
-	// begin, that node included: a number, or a share of the nodes served that
+	// maxUnavailable is how many nodes may be unavailable when another drain begins,
+	// the node of that drain included: a number, or a share of the nodes served that
 	// ignoreNodes does not select, rounded down, at least 1. Without it 20%, or
-	// maxDraining if that is more. Nodes count that are being drained, Drained and
-	// not released, cordoned by anybody, or not Ready for a minute; not those that
-	// are younger than 10 minutes, unless drainer has cordoned them, or that are
-	// being deleted. The limit only keeps drains from beginning, and never that of a
-	// node that counts already.
+	// maxDraining if that is more. A node counts if it is being drained, Drained and
+	// not released, cordoned by anybody, or not Ready for a minute. Nodes that
+	// are younger than 10 minutes, unless drainer has cordoned them, and nodes that
+	// are being deleted do not count. The limit only keeps drains from beginning, and
+	// never the drain of a node that counts already. It must not be below maxDraining, if
+	// both are numbers or both are shares.
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 	// ignoreNodes selects nodes that never count as unavailable; without it none.
 	IgnoreNodes *metav1.LabelSelector `json:"ignoreNodes,omitempty"`
 	// pendingPods is how many pods, of all in the cluster, may be unschedulable for
-	// another drain to begin: drains stop when the cluster has no room. Without it
+	// another drain to begin: no drain begins while the cluster has no room. Without it
 	// there is no limit, and drainer does not watch these pods.
 	PendingPods *int `json:"pendingPods,omitempty"`
 	// yieldAfter is how long a drain may make no progress before it no longer
 	// counts against maxDraining and the limits of groups: the next drain begins,
-	// and this one continues when it can. It still counts as unavailable; 0s for
-	// never.
+	// and this one continues when it can. It makes no progress while the pods that it
+	// waits for are blocked, or terminate and are past their grace periods. A drain that
+	// is paused, outside of its window or invalid keeps counting. The node still counts
+	// as unavailable. With 0s a drain never stops counting.
 	YieldAfter metav1.Duration `json:"yieldAfter"`
 	// pools are settings for some of the nodes, in place of those of all nodes. A
 	// node is in the first pool that selects it.
@@ -52,8 +55,8 @@ type DrainerConfiguration struct {
 	// it, every metric of a node has the label pool: the name of its pool, or the value of
 	// this label for a node that is in no pool. The status says it, too. It limits nothing.
 	PoolLabel string `json:"poolLabel,omitempty"`
-	// groups limit the nodes that share the value of a label, such as a zone, and
-	// that are drained at once. Nodes without the label are one group. Every limit
+	// groups limit how many nodes that share the value of a label, such as a zone,
+	// are drained at once. Nodes without the label are one group. Every limit
 	// holds.
 	Groups []Group `json:"groups,omitempty"`
 	// allowLastNode also cordons the last schedulable Ready node.
@@ -64,23 +67,23 @@ type DrainerConfiguration struct {
 	// at any time. A pool may have windows of its own instead.
 	Windows []Window `json:"windows,omitempty"`
 	// freezes are times in which no drain begins and no pod is evicted, whatever
-	// the windows say, and of drains that have begun, too.
+	// the windows say. They also hold up drains that have begun.
 	Freezes []Freeze `json:"freezes,omitempty"`
 
-	// requests turn what marks a node, a condition, a taint or a label, into a request:
+	// requests turn a mark of a node (a condition, a taint or a label) into a request:
 	// drainer writes drainer.dev/drain itself, unless the annotation is there already,
 	// whatever it says. Once anybody has removed such a request, the rule leaves the
 	// node alone until drainer has seen the mark cleared.
 	Requests []RequestRule `json:"requests,omitempty"`
 
-	// rules say what happens to pods, by what they are. The first rule that matches a
+	// rules say what happens to which pods. The first rule that matches a
 	// pod decides; for a pod that none matches, barePods and emptyDir do. Static pods,
 	// and those of a DaemonSet that exists, stay whatever the rules say. A pod that
 	// has finished is evicted, unless its rule says Ignore.
 	Rules []Rule `json:"rules,omitempty"`
 	// presets are rules for the marks of other programs; they come after the rules.
 	// Since whoever writes pods can write these marks, Ignore and Block count only in
-	// the namespaces of trustPodAnnotations, and are WaitCompleted with atMost: 4h
+	// the namespaces of trustPodAnnotations, and are treated as WaitCompleted with atMost: 4h
 	// elsewhere. No preset evicts a pod that barePods or emptyDir block.
 	Presets []Preset `json:"presets,omitempty"`
 	// trustPodAnnotations says where the annotations drainer.dev/pod-action (Evict,
@@ -106,9 +109,9 @@ type DrainerConfiguration struct {
 	// requests that have taken longer than they may, for rules with deleteAfter, and
 	// shortly before a node disappears. drainer's role has to allow it, too.
 	AllowDelete bool `json:"allowDelete"`
-	// neverDelete protects pods from that.
+	// neverDelete protects pods from this deletion.
 	NeverDelete NeverDelete `json:"neverDelete"`
-	// stuckAfter is how long a pod may be blocked, or overdue in terminating,
+	// stuckAfter is how long a pod may be blocked, or terminating past its grace period,
 	// before it counts as stuck.
 	StuckAfter metav1.Duration `json:"stuckAfter"`
 	// settle is how long a node must be seen unschedulable before it may be
@@ -125,7 +128,7 @@ type DrainerConfiguration struct {
 	// to list VolumeAttachments and to get PersistentVolumes.
 	WaitForVolumeDetach bool `json:"waitForVolumeDetach"`
 	// paceWithoutBudget lets the pods of a controller that no PodDisruptionBudget
-	// selects leave one at a time, over all nodes: the next one once the one before is
+	// selects leave one at a time, across all nodes: the next one once the previous one is
 	// gone and its replacement is Ready, or 2 minutes after its eviction. Pods that are
 	// not Ready do not wait, nor does a node with a deadline. The status names the
 	// workloads without a budget or with a single replica.
@@ -156,17 +159,19 @@ type DrainerConfiguration struct {
 
 // Pool is settings for some of the nodes.
 type Pool struct {
-	// name is shown in messages and in the status; a DNS label.
+	// name is shown in messages and in the status; a DNS label. Required, and different
+	// for each pool.
 	Name string `json:"name"`
-	// nodeSelector selects the nodes of the pool.
+	// nodeSelector selects the nodes of the pool. Required.
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector"`
 	// maxDraining is how many nodes of the pool may be drained at once: a number,
 	// or a share of the pool. These nodes then do not count against the limit for
-	// the others, of which that is a share. Without it they do.
+	// the others, and a share in that limit is a share of the others. Without it they do.
 	MaxDraining *intstr.IntOrString `json:"maxDraining,omitempty"`
 	// maxUnavailable is how many nodes of the pool may be unavailable; the limit
 	// for all nodes holds, too. Without it the limit for all nodes is taken as one
-	// for the pool, or maxDraining if that is more.
+	// for the pool, or maxDraining if that is more. It must not be below maxDraining of
+	// the pool, if both are numbers or both are shares.
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 	// drainTimeout is how long a drain in the pool may take; 0s for no limit.
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
@@ -180,59 +185,61 @@ type Pool struct {
 // Group limits the nodes that are drained at once by the value of a label.
 type Group struct {
 	// label is the label whose values are the groups, such as
-	// topology.kubernetes.io/zone.
+	// topology.kubernetes.io/zone. Required.
 	Label string `json:"label"`
 	// maxDraining is how many nodes of each group may be drained at once: a number,
-	// or a share of the group; without it there is no limit.
+	// or a share of the group; without it there is no limit. Required without
+	// maxGroups.
 	MaxDraining *intstr.IntOrString `json:"maxDraining,omitempty"`
 	// maxGroups is in how many groups nodes may be drained at once; 0 for no limit.
+	// At least 1 is required without maxDraining.
 	MaxGroups int `json:"maxGroups,omitempty"`
 }
 
 // MetricsTLS says who may read /metrics, and by which certificate they know
 // drainer. Without the files it is served as plain HTTP, to everybody.
 type MetricsTLS struct {
-	// certFile is the path of the certificate and of those that it is signed by, as
+	// certFile is the path of the certificate and the certificates that signed it, as
 	// PEM. It is read again once it has changed.
 	CertFile string `json:"certFile"`
 	// keyFile is the path of its key.
 	KeyFile string `json:"keyFile"`
-	// authorize lets only those read that the API server knows by their bearer
+	// authorize restricts reading to clients that the API server knows by their bearer
 	// token, and that may get the nonResourceURL /metrics. drainer's role has to
 	// allow it to create TokenReviews and SubjectAccessReviews.
 	Authorize bool `json:"authorize"`
 }
 
-// Window is a time again and again in which nodes may be drained.
+// Window is a recurring time in which nodes may be drained.
 type Window struct {
 	// schedule is when the window opens, as five fields of a crontab: minute, hour,
 	// day of the month, month, day of the week, such as 0 1 * * 2-4. A time that
 	// the clock skips in spring does not open the window, one that it shows twice in
-	// autumn opens it twice.
+	// autumn opens it twice. Required.
 	Schedule string `json:"schedule"`
-	// duration is how long the window is open.
+	// duration is how long the window is open. Required, and above 0.
 	Duration metav1.Duration `json:"duration"`
 	// timeZone is the zone of the schedule, such as Europe/Berlin; UTC if empty.
 	TimeZone string `json:"timeZone,omitempty"`
-	// latestStart is for how long after the window opens drains may begin; without
-	// it until the window closes.
+	// latestStart is how long after the window opens drains may begin; if unset,
+	// until the window closes.
 	LatestStart *metav1.Duration `json:"latestStart,omitempty"`
 	// atEnd is what happens to a drain that has begun when the window closes: Finish
 	// lets it continue to its end, which is the default, and Pause sends nothing until
 	// a window opens again. The node stays cordoned, and that time does not count
 	// towards the timeout.
 	AtEnd AtEnd `json:"atEnd,omitempty"`
-	// nodeSelector selects the nodes that the window is for; without it all.
+	// nodeSelector selects the nodes that the window is for; if unset, all nodes.
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
 }
 
 // Freeze is a time in which nothing is started or evicted.
 type Freeze struct {
-	// from is when the freeze begins, as an RFC 3339 time.
+	// from is when the freeze begins, as an RFC 3339 time. Required.
 	From metav1.Time `json:"from"`
-	// until is when the freeze ends.
+	// until is when the freeze ends. Required, and later than from.
 	Until metav1.Time `json:"until"`
-	// reason is what nodes say that wait for the end.
+	// reason is shown on the nodes that wait for the freeze to end. Required.
 	Reason string `json:"reason"`
 }
 
@@ -243,7 +250,8 @@ type EvictionConfiguration struct {
 	QPS float64 `json:"qps"`
 	// burst is how many may be sent at once.
 	Burst int `json:"burst"`
-	// workers is how many are under way at once.
+	// workers is how many are sent at a time. One that takes longer than 1 second
+	// continues beside the next ones; at most 100 are under way in all.
 	Workers int `json:"workers"`
 	// timeout is how long one may take; the API server may need 34s.
 	Timeout metav1.Duration `json:"timeout"`
@@ -253,10 +261,10 @@ type EvictionConfiguration struct {
 type Unreachable struct {
 	// action is Wait, which waits until the pods are gone, or Ignore, which no longer
 	// waits for pods past their grace period once the node has been unreachable for
-	// so long: the node can then be Drained while they still run, and its status
+	// as long as after says: the node can then be Drained while they still run, and its status
 	// counts them as unconfirmed.
 	Action UnreachableAction `json:"action"`
-	// after is for how long the node has to be unreachable for Ignore; at least 1m.
+	// after is how long the node has to be unreachable before Ignore applies; at least 1m.
 	After metav1.Duration `json:"after"`
 }
 
@@ -271,7 +279,8 @@ const (
 
 // NeverDelete protects pods from being deleted past their budgets.
 type NeverDelete struct {
-	// namespaces are those in which no pod is deleted past a budget.
+	// namespaces are those in which no pod is deleted past a budget. They are whole
+	// names: * is an error.
 	Namespaces []string `json:"namespaces"`
 }
 

@@ -115,8 +115,8 @@ func (v *validator) drains(c *DrainerConfiguration) {
 	}
 }
 
-// leastUnreachable is the least for which a node must be unreachable for its pods not
-// to be waited for.
+// leastUnreachable is the shortest time for which a node has to be unreachable before
+// its pods are no longer waited for.
 const leastUnreachable = time.Minute
 
 func (v *validator) onTimeout(path string, is api.OnTimeout, allowDelete bool) {

@@ -60,5 +60,5 @@ func (o owned) text() string {
 	}
 	slices.Sort(parts)
 	return "managed by others and left as is: " + strings.Join(parts, ", ") +
-		"; the annotations of drainer.dev say how the drain stands; to fix: let nothing but drainer write these conditions, and remove them once"
+		"; the annotations of drainer.dev have the state of the drain; to fix: let only drainer write these conditions, and remove them once"
 }

@@ -30,7 +30,7 @@ type View interface {
 	NamespaceLabels() map[string]labels.Set
 	// Control is what the ConfigMap drainer-control says.
 	Control() plan.Control
-	// Watch says of which nodes the pods are to be watched, from now on.
+	// Watch says which nodes' pods are to be watched from now on.
 	Watch(nodes map[string]bool)
 }
 

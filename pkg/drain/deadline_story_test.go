@@ -47,7 +47,7 @@ func TestStoryDeadline(t *testing.T) {
 		s.await("the node says what happens", 15*time.Second, func() bool {
 			d, says := s.status("n").Deadline, s.message("n")
 			return d != nil && d.At.Equal(at) && d.ToDelete == 3 && d.AtRisk == 0 &&
-				strings.Contains(says, "the node disappears at "+at.UTC().Format(time.RFC3339)) && strings.Contains(says, "3 pods are deleted")
+				strings.Contains(says, "the node disappears at "+at.UTC().Format(time.RFC3339)) && strings.Contains(says, "3 pods will be deleted")
 		})
 		s.wait(time.Until(at.Add(-31 * time.Second)))
 		if n := len(s.deletions("")); n > 0 {
@@ -85,7 +85,7 @@ func TestStoryDeadlineEvictsOnly(t *testing.T) {
 		s.await("the node says what is lost", 30*time.Second, func() bool {
 			d := s.status("n").Deadline
 			return d != nil && d.AtRisk == 3 && len(s.pods("n")) == 3 &&
-				strings.Contains(s.message("n"), "3 pods are lost with it unless gone before (drainer deletes none")
+				strings.Contains(s.message("n"), "3 pods will be lost with it unless gone by then (drainer deletes none")
 		})
 		for _, b := range s.status("n").Blockers {
 			if !b.AtRisk || !strings.HasPrefix(b.Pod, "shop/web-") {

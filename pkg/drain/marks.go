@@ -69,7 +69,7 @@ func (c *Controller) tellMarks(ctx context.Context, event plan.Event) {
 		}
 		c.nodeEvent(ctx, e.Node, e.Request, "MarkRequested", note, false)
 	case plan.MarkCleared:
-		c.nodeEvent(ctx, e.Node, e.Request, "MarkCleared", "What marked the node has cleared; drain request "+e.Request+" is removed", false)
+		c.nodeEvent(ctx, e.Node, e.Request, "MarkCleared", "The mark of the node has cleared; removed drain request "+e.Request, false)
 	case plan.RuleLatched:
 		c.nodeEvent(ctx, e.Node, "", "RuleLatched", e.Text, true)
 	case plan.RuleChanged:

@@ -131,7 +131,9 @@ func (r *randomRun) prepare() {
 	}
 	r.flags.windows, r.flags.freezes = r.Times()
 	r.flags.rules, r.flags.requests = r.PodRules(), r.ForNodes
-	r.flags.change = func(c *plan.Config) { c.IgnoreUnreachableAfter = r.UnreachableAfter }
+	r.flags.change = func(c *plan.Config) {
+		c.IgnoreUnreachableAfter, c.PaceWithoutBudget = r.UnreachableAfter, r.Paces
+	}
 	r.server.Observe(apiserver.Observer{Received: r.received, Handled: r.handled, Answered: r.answered, Changed: r.changed})
 	for i := range r.Faults {
 		r.server.Add(r.rule(&r.Faults[len(r.Faults)-1-i]))

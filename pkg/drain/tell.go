@@ -61,7 +61,7 @@ func (c *Controller) tellPod(ctx context.Context, event plan.Event) {
 	case plan.PodBlocked:
 		c.events.podWarning(e.Pod, "Blocked", fmt.Sprintf("Drain request %s waits: %s", e.Request, e.Text))
 	case plan.PodStuck:
-		c.events.podWarning(e.Pod, "Stuck", fmt.Sprintf("Drain request %s is stuck since %s: %s",
+		c.events.podWarning(e.Pod, "Stuck", fmt.Sprintf("Drain request %s has been stuck since %s: %s",
 			e.Request, e.Since.UTC().Format(time.RFC3339), e.Text))
 		logger.Info("Pod is stuck", "node", e.Pod.Node, "pod", key(e.Pod), "request", e.Request, "reason", e.Reason, "message", e.Text)
 	case plan.PodAnnotationsIgnored:
@@ -92,7 +92,7 @@ func (c *Controller) tellNode(ctx context.Context, event plan.Event) {
 	switch e := event.(type) {
 	case plan.CordonRestored:
 		c.nodeEvent(ctx, e.Node, e.Request, "CordonRestored",
-			"Somebody uncordoned the node; it is cordoned again while the drain request exists", true)
+			"Somebody uncordoned the node; drainer cordons it again for as long as the drain request exists", true)
 	case plan.Released:
 		c.nodeEvent(ctx, e.Node, e.Request, "Released", "The drain request was removed; the node is released", false)
 	case plan.DrainUnfinishable:

@@ -89,9 +89,9 @@ func (c *Controller) attachments(ctx context.Context, nodes map[string]plan.Node
 	return attached, nil
 }
 
-// leftOn are the attachments that the drain of a node waits for. Which volumes the
-// pods use that stay is not on the attachment: if there are any, every volume is read.
-// Otherwise only that of the first is, for its name.
+// leftOn are the attachments that the drain of a node waits for. An attachment does not
+// say which pods use its volume: if any pods stay, every volume is read.
+// Otherwise only that of the first attachment is, for its name.
 func (c *Controller) leftOn(ctx context.Context, n plan.NodePlan, attached []plan.Attachment) ([]plan.Attachment, error) {
 	staying := n.Memory.Volumes.Staying
 	for i := range attached {

@@ -23,7 +23,7 @@ type nodeWriter struct {
 	nodes corev1client.NodeInterface
 }
 
-// cordon states our wish that the node be unschedulable.
+// cordon declares that we want the node to be unschedulable.
 // It returns the Node's new resourceVersion.
 func (w nodeWriter) cordon(ctx context.Context, n *plan.Node) (string, error) {
 	want := applycorev1.Node(n.Name).WithUID(n.UID).
@@ -35,8 +35,8 @@ func (w nodeWriter) cordon(ctx context.Context, n *plan.Node) (string, error) {
 	return written.ResourceVersion, nil
 }
 
-// uncordon removes our wish. The node stays unschedulable if somebody else
-// wishes it, too.
+// uncordon withdraws that. The node stays unschedulable if somebody else
+// wants that, too.
 func (w nodeWriter) uncordon(ctx context.Context, n *plan.Node) (string, error) {
 	want := applycorev1.Node(n.Name).WithUID(n.UID)
 	written, err := w.nodes.Apply(ctx, want, applyAs(api.CordonFieldManager))

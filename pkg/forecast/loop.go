@@ -47,7 +47,7 @@ type Hooks struct {
 	// Received is called for every request when the API server has received it,
 	// Handled once it has carried it out, or refused it with the error. What that
 	// changes is passed to Changed afterwards. A request that a Fault answers
-	// without that it takes effect is not handled.
+	// without carrying it out is not handled.
 	Received func(Request)
 	Handled  func(Request, error)
 	// Answered is called for every request once the daemon has its answer, which

@@ -26,7 +26,7 @@ const (
 	askFor = 5 * time.Second
 )
 
-// Readers lets clients through that the API server knows by their bearer token
+// Readers lets through clients that the API server knows by their bearer token
 // and that may get the path, as a nonResourceURL in RBAC: everybody else gets 401
 // or 403, and 503 while the API server does not answer.
 type Readers struct {
@@ -35,7 +35,7 @@ type Readers struct {
 	answers *cache.LRUExpireCache
 }
 
-// NewReaders asks by the client, which needs to create TokenReviews and
+// NewReaders asks through the client, which needs to create TokenReviews and
 // SubjectAccessReviews.
 func NewReaders(client kubernetes.Interface, next http.Handler) *Readers {
 	return &Readers{client: client, next: next, answers: cache.NewLRUExpireCache(mostAnswers)}

@@ -1,4 +1,4 @@
-// Package leader makes one process of several act at a time, by a Lease.
+// Package leader lets only one of several processes act at a time, by a Lease.
 //
 // It uses client-go's elector, and differs from it in two ways. The lease is
 // released only after the leader's work has returned; client-go's

@@ -54,6 +54,9 @@ func (p *planner) underOneBudget(n *nodeWork, s *PodState, b *budgetWork) {
 		// Also for a budget that never allows for long: while a rollout surges,
 		// there may be room now.
 		s.send = spending
+	case b.Controller != "" && s.entry.Memory.Outcome.Reason == Evacuating:
+		// The webhook comes before the budget, and is asked again.
+		p.block(n, s, Evacuating, s.entry.Memory.Outcome.Message)
 	default:
 		p.block(n, s, b.exhausted(), "")
 	}

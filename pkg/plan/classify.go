@@ -58,7 +58,7 @@ type PodState struct {
 	// entry belongs to the loop: only Make and Memory.Keep read it. Reports are
 	// written while the next plan changes it.
 	entry *Entry
-	// These stand together since there may be very many pods.
+	// These are together to save memory: there may be very many pods.
 
 	// AtRisk is true for a pod that is lost when its node disappears, as things stand.
 	AtRisk bool

@@ -141,6 +141,7 @@ func (p *planner) followProgress(n *nodeWork) {
 		m.Volumes = Volumes{}
 	}
 	p.followVolumes(n)
+	m.OverdueSince = p.overdueSince(n)
 	if !p.stalls(n) {
 		m.IdleSince = time.Time{}
 		return
@@ -180,11 +181,34 @@ func (p *planner) stalls(n *nodeWork) bool {
 	}
 }
 
+// overdueSince is when the last grace period of the pods that terminate ends, if the
+// drain waits only for these and for pods that are blocked; zero if it waits for others,
+// too, or if none terminates.
+func (p *planner) overdueSince(n *nodeWork) time.Time {
+	var since time.Time
+	if n.halts() || !n.listed || !n.cordoned() {
+		return since
+	}
+	for i := range n.pods {
+		switch s := &n.pods[i]; {
+		case s.State == Ignored, s.State == UnconfirmedPod, s.State == Blocked && s.send != underway:
+		case s.State == Terminating && !s.deadline().IsZero():
+			since = latest(since, s.deadline())
+		default:
+			return time.Time{}
+		}
+	}
+	if !since.IsZero() && p.Config.YieldAfter > 0 {
+		p.wakeAt(since.Add(p.Config.YieldAfter))
+	}
+	return since
+}
+
 // looksDrained is true if nothing but a live list is missing for Drained. What
 // keeps pods from being evicted does not keep a node from saying that none is left.
 func (p *planner) looksDrained(n *nodeWork) bool {
 	m := n.memory
-	if !n.listed || !n.cordoned() || m.released() || n.invalid != nil || n.paused() ||
+	if !n.listed || !n.cordoned() || m.released() || n.invalid != nil || n.paused() && !n.node.saysDrained(n.request.ID) ||
 		n.counts.Remaining() > 0 || !m.FinishedAt.IsZero() {
 		return false
 	}
@@ -205,7 +229,7 @@ func (p *planner) phase(n *nodeWork) api.Phase {
 		return api.DryRun
 	case m.released():
 		return api.TimedOut
-	case n.paused(), n.halted != "" && m.FinishedAt.IsZero() && !n.stopped(p.onTimeout(n)):
+	case m.FinishedAt.IsZero() && (n.paused() || n.halted != "" && !n.stopped(p.onTimeout(n))):
 		return api.Paused
 	case !m.started():
 		return api.Queued

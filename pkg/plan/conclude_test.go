@@ -63,6 +63,26 @@ func TestDrainedTurnsBack(t *testing.T) {
 	}
 }
 
+// TestPausedWhenDrained: a pause does not withdraw that the node is drained; a target that
+// comes does, and is not evicted.
+func TestPausedWhenDrained(t *testing.T) {
+	s := newScene()
+	n := s.draining("n", api.PausedAnnotation, "true")
+	m := s.Memory.Nodes[n.UID]
+	m.FinishedAt = noon.Add(-10 * time.Second)
+	s.Memory.Nodes[n.UID] = m
+	plan := planOf(t, Make(s.Snapshot), "n")
+	if r := plan.Report(); plan.Phase != api.Drained || r.Drained != corev1.ConditionTrue || r.InProgress != corev1.ConditionFalse {
+		t.Errorf("phase %s, Drained %s", plan.Phase, r.Drained)
+	}
+	s.pod("n", "late-1")
+	all := Make(s.Snapshot)
+	plan = planOf(t, all, "n")
+	if r := plan.Report(); plan.Phase != api.Paused || r.Drained != corev1.ConditionFalse || len(all.Grants) > 0 {
+		t.Errorf("with a target: phase %s, Drained %s, granted %v", plan.Phase, r.Drained, granted(all))
+	}
+}
+
 // TestSaysDrained: a node that says that it is drained, of which nothing is
 // remembered, is looked at again before anything else is written.
 func TestSaysDrained(t *testing.T) {
@@ -71,6 +91,7 @@ func TestSaysDrained(t *testing.T) {
 		write  bool
 	}{
 		"still empty":         {func(scene, *Node) {}, false},
+		"paused since":        {func(_ scene, n *Node) { n.Annotations[api.PausedAnnotation] = "true" }, false},
 		"a pod":               {func(s scene, _ *Node) { s.pod("n", "web-1") }, true},
 		"for another request": {func(_ scene, n *Node) { n.Annotations[api.DrainedAnnotation] = "other" }, true},
 	} {

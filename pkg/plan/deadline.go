@@ -27,7 +27,7 @@ func (p *planner) followDeadline(n *nodeWork) {
 }
 
 // urgent is true for a node that disappears at a time that is known: its drain does
-// until then what it can.
+// what it can until then.
 func (n *nodeWork) urgent() bool { return !n.disappears.IsZero() }
 
 // paused is true while the node's own request is paused. Nobody is helped by pods
@@ -138,10 +138,10 @@ func (w *words) deadlineText(d *api.Deadline) string {
 		text += ", in " + about(left)
 	}
 	if d.ToDelete > 0 {
-		text += "; " + podsAre(d.ToDelete) + " deleted when just the grace period is left, unless the budgets allow an eviction before"
+		text += "; " + podsAre(d.ToDelete) + " deleted when only the grace period is left, unless the budgets allow an eviction before that"
 	}
 	if d.AtRisk > 0 {
-		text += "; " + podsAre(d.AtRisk) + " lost with it unless gone before"
+		text += "; " + podsAre(d.AtRisk) + " lost with it unless gone by then"
 		if !w.mayDelete {
 			text += " (drainer deletes none: it runs without --allow-delete)"
 		}
@@ -152,9 +152,9 @@ func (w *words) deadlineText(d *api.Deadline) string {
 // podsAre counts pods as the beginning of a sentence.
 func podsAre(n int) string {
 	if n == 1 {
-		return "1 pod is"
+		return "1 pod will be"
 	}
-	return fmt.Sprintf("%d pods are", n)
+	return fmt.Sprintf("%d pods will be", n)
 }
 
 // expiredText says that a deadline does not count.

@@ -299,9 +299,9 @@ func TestDeadlineSays(t *testing.T) {
 	s.pod("n", "app-1", func(p *Pod) { p.Deadline, p.Grace = noon.Add(time.Minute), time.Minute })
 	r := planOf(t, Make(s.Snapshot), "n").Report()
 	for _, want := range []string{
-		"the node disappears at 2030-01-31T12:02:00Z, in 2m; 1 pod is deleted when just the grace period is left",
-		"2 pods are lost with it unless gone before; 0 of 4 pods gone",
-		"ns/job-1 terminating until 2030-01-31T13:00:00Z, when the node is gone",
+		"the node disappears at 2030-01-31T12:02:00Z, in 2m; 1 pod will be deleted when only the grace period is left",
+		"2 pods will be lost with it unless gone by then; 0 of 4 pods gone",
+		"ns/job-1 terminating until 2030-01-31T13:00:00Z, by which time the node is gone",
 	} {
 		if !strings.Contains(r.Message, want) {
 			t.Errorf("says %q, want %q", r.Message, want)
@@ -336,7 +336,7 @@ func TestDeadlineWords(t *testing.T) {
 	}{
 		"seconds":     {after: 9 * time.Second, says: "disappears at 2030-01-31T12:00:09Z, in less than 10s"},
 		"passed":      {after: -time.Second, says: "the node should have disappeared at 2030-01-31T11:59:59Z"},
-		"only evicts": {after: time.Minute, change: func(s scene, _ *Node) { s.Config.AllowDelete = false }, says: "1 pod is lost with it unless gone before (drainer deletes none: it runs without --allow-delete)"},
+		"only evicts": {after: time.Minute, change: func(s scene, _ *Node) { s.Config.AllowDelete = false }, says: "1 pod will be lost with it unless gone by then (drainer deletes none: it runs without --allow-delete)"},
 		"expired":     {after: -deadlineCounts, says: "drainer.dev/deadline=2030-01-31T11:55:00Z does not count: it has passed more than 5m ago", not: "disappear"},
 		"of a dry run": {after: time.Minute, change: func(_ scene, n *Node) {
 			n.Annotations[api.DrainAnnotation] = "other"

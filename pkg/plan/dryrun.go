@@ -60,7 +60,7 @@ func NewJudgement(pods []*Pod, around Surroundings, config *Config, at time.Time
 	return j
 }
 
-// Answer takes in what the API server said about the next pod of Ask.
+// Answer records what the API server said about the next pod of Ask.
 func (j *Judgement) Answer(o Outcome) {
 	pod := j.Ask[j.answered]
 	j.answered++

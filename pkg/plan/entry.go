@@ -94,7 +94,7 @@ type PodMemory struct {
 	// Deletion is what there is to tell once it is known that the pod was deleted
 	// past its budgets; nil if that was not tried.
 	Deletion *PodDeleted
-	// These stand together since there may be very many pods.
+	// These are together to save memory: there may be very many pods.
 
 	// Refusals counts answers that were not an admission, in a row.
 	Refusals int

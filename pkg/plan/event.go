@@ -16,8 +16,8 @@ type PodEvicted struct {
 	Request string
 }
 
-// EvictionNotAdmitted: an eviction, or a deletion, was answered with anything
-// else.
+// EvictionNotAdmitted: an eviction, or a deletion, got any answer other than an
+// admission.
 type EvictionNotAdmitted struct {
 	Pod     *Pod
 	Request string
@@ -69,7 +69,7 @@ type PodBlocked struct {
 	Request, Text string
 }
 
-// PodStuck: a pod has been blocked, or overdue in terminating, for longer than
+// PodStuck: a pod has been blocked, or terminating past its grace period, for longer than
 // --stuck-after.
 type PodStuck struct {
 	Pod     *Pod
@@ -86,7 +86,7 @@ type PodAnnotationsIgnored struct {
 	Request, Text string
 }
 
-// PhaseChanged: a node has another phase than in the plan before.
+// PhaseChanged: a node has a different phase than in the previous plan.
 type PhaseChanged struct {
 	Node    *Node
 	Request string
@@ -113,7 +113,7 @@ type Released struct {
 	Request string
 }
 
-// DrainUnfinishable: a drain cannot finish, however long it waits. It is told once
+// DrainUnfinishable: a drain cannot finish, however long it waits. It is reported once
 // for each request.
 type DrainUnfinishable struct {
 	Node          *Node
@@ -126,8 +126,8 @@ type ConditionConflict struct {
 	Request, Text string
 }
 
-// ControlChanged: the ConfigMap drainer-control says something else than in the
-// plan before.
+// ControlChanged: the ConfigMap drainer-control has changed since the previous
+// plan.
 type ControlChanged struct{ Control Control }
 
 // MarkRequested: a rule requested the drain of a node because something marked it.

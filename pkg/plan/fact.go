@@ -88,7 +88,7 @@ func (NodeTrouble) fact()    {}
 func (ReplicasListed) fact() {}
 func (MarksWritten) fact()   {}
 
-// Apply takes in a fact and returns the events that follow from it. A fact
+// Apply records a fact and returns the events that follow from it. A fact
 // about something of which nothing is remembered has no effect.
 func (m *Memory) Apply(fact Fact) []Event {
 	switch f := fact.(type) {
@@ -128,7 +128,7 @@ func (m *Memory) Apply(fact Fact) []Event {
 	return nil
 }
 
-// written takes in a write to a node. A conflict is told when it is another one.
+// written records a write to a node. A conflict is reported only if it is a new one.
 func (m *Memory) written(f NodeWritten) []Event {
 	var events []Event
 	m.node(f.Node, func(n NodeMemory) NodeMemory {

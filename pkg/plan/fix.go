@@ -47,7 +47,7 @@ func Fix(reason Reason, budgets, rule string) string {
 	case BudgetSyncFailed, BudgetUnsynced:
 		return fmt.Sprintf("correct PDB %s: the disruption controller cannot compute it", budgets)
 	case Evacuating:
-		return "find out from the owner of the webhook why the pod does not move: for a virtual machine of KubeVirt, look at its VirtualMachineInstanceMigration"
+		return "ask the owner of the webhook why the pod does not move; for a KubeVirt virtual machine, look at its VirtualMachineInstanceMigration"
 	case BarePod:
 		return "delete the pod yourself, or use --bare-pods=Evict"
 	case EmptyDirVolume:
@@ -62,9 +62,9 @@ func Fix(reason Reason, budgets, rule string) string {
 	case Kubelet:
 		return "make the kubelet of the node Ready, or delete the Node if the machine is gone"
 	case NodeUnreachable:
-		return "once its machine is off for certain, delete the Node or add the taint node.kubernetes.io/out-of-service"
+		return "once you are certain that its machine is off, delete the Node or add the taint node.kubernetes.io/out-of-service"
 	case Returning:
-		return "keep the pod's controller from placing pods on a cordoned node, for example by its tolerations"
+		return "keep the pod's controller from placing pods on a cordoned node, for example by changing its tolerations"
 	default:
 		return seeMessage
 	}

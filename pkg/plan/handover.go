@@ -43,7 +43,7 @@ func (p *planner) askForReplica(own *Pod) {
 	p.handOver = own
 }
 
-// ReplicaOf is the key of a pod that can take over from the own one: of the
+// ReplicaOf is the key of a pod that can take over from our own pod: of the
 // same controller, Ready, and on another node that is not leaving. Empty if
 // there is none.
 func ReplicaOf(pods []*Pod, own *Pod, leaving map[string]bool) string {

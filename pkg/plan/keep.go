@@ -9,7 +9,7 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// Keep takes in what a plan decided at the time and returns the events that
+// Keep records what a plan decided at the time and returns the events that
 // follow from it.
 func (m *Memory) Keep(p *Plan, config Config, now time.Time) []Event {
 	var events []Event

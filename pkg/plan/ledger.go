@@ -41,7 +41,7 @@ func (l *Ledger) selectsOthers(namespace string) {
 	l.epochs[namespace] = l.epoch
 }
 
-// Observe takes in a budget that was seen; an older version of it than the one
+// Observe records a budget that was seen; an older version of it than the one
 // held is ignored. Reservations that the budget now shows as disrupted are
 // released in the same step, so that no disruption is ever counted twice or
 // not at all. It returns true if the budget may allow more than before.

@@ -278,7 +278,7 @@ func (l *limits) fullGroup(node *Node) string {
 		}
 		if len(busy) >= limit.MaxGroups {
 			slices.Sort(busy)
-			return fmt.Sprintf("at most %d groups of nodes by %s are drained at once, now those %s",
+			return fmt.Sprintf("at most %d groups of nodes by %s are drained at once; being drained now: those %s",
 				limit.MaxGroups, limit.Label, strings.Join(busy, " and those "))
 		}
 	}

@@ -385,7 +385,7 @@ func TestGroups(t *testing.T) {
 		},
 		"a second group": {
 			prepare: func(s scene) { some(s); s.asked("a", of("y")); s.asked("b", of("x")) },
-			begin:   []string{"b"}, waits: QueuedForGroup, says: "at most 1 groups of nodes by zone are drained at once, now those with zone=x",
+			begin:   []string{"b"}, waits: QueuedForGroup, says: "at most 1 groups of nodes by zone are drained at once; being drained now: those with zone=x",
 		},
 		"the second of two limits": {
 			prepare: func(s scene) {
@@ -435,6 +435,61 @@ func TestYield(t *testing.T) {
 	report := planOf(t, Make(s.Snapshot), "x").Report()
 	if !strings.Contains(report.Message, "no progress for 1h00m: other nodes may begin in the meantime") || !report.Status.IdleSince.Equal(noon.Add(-time.Hour)) {
 		t.Errorf("x says %q, idle since %v", report.Message, report.Status.IdleSince)
+	}
+}
+
+// TestYieldOverdue: a drain that waits only for pods that have been past their grace
+// periods for that long yields, too.
+func TestYieldOverdue(t *testing.T) {
+	overdue := func(since time.Duration) func(*Pod) {
+		return func(p *Pod) { p.Deadline, p.Grace = noon.Add(-since), 30*time.Second }
+	}
+	for name, test := range map[string]struct {
+		prepare func(scene)
+		yields  bool
+	}{
+		"one for long":           {func(s scene) { s.pod("x", "web-1", overdue(time.Hour)) }, true},
+		"one not for long":       {func(s scene) { s.pod("x", "web-1", overdue(time.Hour-time.Second)) }, false},
+		"another not for long":   {func(s scene) { s.pod("x", "web-1", overdue(time.Hour)); s.pod("x", "web-2", overdue(time.Minute)) }, false},
+		"another in its grace":   {func(s scene) { s.pod("x", "web-1", overdue(time.Hour)); s.pod("x", "web-2", overdue(-time.Second)) }, false},
+		"another that can leave": {func(s scene) { s.pod("x", "web-1", overdue(time.Hour)); s.pod("x", "web-2") }, false},
+		"another that cannot": {func(s scene) {
+			s.pod("x", "web-1", overdue(time.Hour))
+			s.pod("x", "stuck-1", func(p *Pod) { p.Controller = Owner{} })
+		}, true},
+		"another that was admitted": {func(s scene) {
+			s.pod("x", "web-1", overdue(time.Hour))
+			s.remember(s.pod("x", "web-2"), PodMemory{FirstSeen: noon, Target: true, AdmittedAt: noon})
+		}, false},
+		"paused": {func(s scene) {
+			s.pod("x", "web-1", overdue(time.Hour))
+			s.Nodes[1].Annotations[api.PausedAnnotation] = "true"
+		}, false},
+		"never, if that is not asked": {func(s scene) { s.pod("x", "web-1", overdue(9*time.Hour)); s.Config.YieldAfter = 0 }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			s.Config.MaxDraining, s.Config.YieldAfter = shareOf("1"), time.Hour
+			s.spare(1)
+			x := s.draining("x")
+			test.prepare(s)
+			s.asked("a")
+			_, _ = s.planned(t, x)
+			plan := Make(s.Snapshot)
+			if got := begun(plan); len(got) > 0 != test.yields {
+				t.Errorf("%v begin, although x yields: %v", got, test.yields)
+			}
+			if says := strings.Contains(planOf(t, plan, "x").Report().Message, "other nodes may begin in the meantime"); says != test.yields {
+				t.Errorf("x says %q", planOf(t, plan, "x").Report().Message)
+			}
+		})
+	}
+	s := newScene()
+	s.Config.YieldAfter = time.Hour
+	s.draining("x")
+	s.pod("x", "web-1", overdue(59*time.Minute))
+	if wake := Make(s.Snapshot).Wake; wake.After(noon.Add(time.Minute)) {
+		t.Errorf("the next plan is made at %v", wake)
 	}
 }
 

@@ -78,7 +78,7 @@ type Observed struct {
 	InFlight map[types.UID]Post
 }
 
-// Observe takes in the observed state, and forgets what no longer exists. It
+// Observe records the observed state, and forgets what no longer exists. It
 // returns the entries of the pods, for a Snapshot.
 func (m *Memory) Observe(o Observed) (map[string][]*Entry, []Event) {
 	m.observations++

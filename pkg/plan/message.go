@@ -50,7 +50,7 @@ type words struct {
 	unscaled unscaled
 	// unprotected are the workloads to name that no budget protects.
 	unprotected []unprotected
-	together string
+	together    string
 }
 
 func (p *planner) wordsOf(n *nodeWork) words {
@@ -67,8 +67,8 @@ func (p *planner) wordsOf(n *nodeWork) words {
 	if n.expired && n.memory.FinishedAt.IsZero() {
 		w.expired = n.request.Deadline
 	}
-	if n.yields && !n.memory.IdleSince.IsZero() {
-		w.idle = p.Now.Sub(n.memory.IdleSince)
+	if since := n.memory.noProgressSince(); n.yields && !since.IsZero() {
+		w.idle = p.Now.Sub(since)
 	}
 	switch {
 	case n.invalid != nil:
@@ -290,7 +290,7 @@ func evacuationText(denial string) string {
 	if denied {
 		webhook = "webhook " + name
 	}
-	text := webhook + " asks to wait (429), usually while it moves the pod itself"
+	text := webhook + " tells drainer to wait (429), usually while it moves the pod itself"
 	if _, said, explained := strings.Cut(rest, " denied the request: "); explained {
 		text += ": " + said
 	}
@@ -301,11 +301,11 @@ func evacuationText(denial string) string {
 func (s *PodState) ending() string {
 	switch s.Reason {
 	case GracePeriod:
-		return "terminating until " + clock(s.deadline()) + ", when the node is gone"
+		return "terminating until " + clock(s.deadline()) + ", by which time the node is gone"
 	case Finalizer, NodeUnreachable:
 		return "terminating, overdue: " + s.Message
 	default:
-		return "terminating, overdue: the kubelet has not finished it"
+		return "terminating, overdue: the kubelet has not stopped it"
 	}
 }
 

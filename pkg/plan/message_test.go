@@ -88,7 +88,7 @@ func TestProgressMessage(t *testing.T) {
 		"pods not read":      {func(s scene, _ *Node) { delete(s.Pods, "n") }, "reading the node's pods (if this takes long, see the log)"},
 		"empty":              {func(scene, *Node) {}, "0 of 0 pods gone, checking that no other pod arrives"},
 		"within its grace":   {func(s scene, _ *Node) { s.pod("n", "web-1", func(p *Pod) { p.Deadline = noon.Add(time.Second) }) }, "0 of 1 pods gone, 1 terminating"},
-		"not ended":          {func(s scene, _ *Node) { s.pod("n", "web-1", overdue()) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: the kubelet has not finished it"},
+		"not ended":          {func(s scene, _ *Node) { s.pod("n", "web-1", overdue()) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: the kubelet has not stopped it"},
 		"held by finalizers": {func(s scene, _ *Node) { s.pod("n", "web-1", overdue("a/b", "c/d")) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: finalizers a/b, c/d"},
 		"drained": {func(s scene, n *Node) {
 			m := s.Memory.Nodes[n.UID]
@@ -112,13 +112,13 @@ func TestEvacuatingText(t *testing.T) {
 	for name, test := range map[string]struct{ message, want string }{
 		"explained": {
 			`admission webhook "vm.example.com" denied the request: Eviction triggered evacuation of VMI "ns/vm"`,
-			`because webhook vm.example.com asks to wait (429), usually while it moves the pod itself: Eviction triggered evacuation of VMI "ns/vm"`,
+			`because webhook vm.example.com tells drainer to wait (429), usually while it moves the pod itself: Eviction triggered evacuation of VMI "ns/vm"`,
 		},
 		"without explanation": {
 			`admission webhook "vm.example.com" denied the request without explanation`,
-			"because webhook vm.example.com asks to wait (429), usually while it moves the pod itself",
+			"because webhook vm.example.com tells drainer to wait (429), usually while it moves the pod itself",
 		},
-		"not known": {"", "because a webhook asks to wait (429), usually while it moves the pod itself"},
+		"not known": {"", "because a webhook tells drainer to wait (429), usually while it moves the pod itself"},
 	} {
 		s := PodState{State: Blocked, Reason: Evacuating, Message: test.message, Pod: &Pod{Namespace: "ns"}}
 		if got := s.Explanation(); got != test.want {

@@ -20,7 +20,7 @@ type NodeMemory struct {
 	FinishedAt  time.Time
 	PausedAt    time.Time
 	PausedFor   time.Duration
-	// ReleasedAt is when the drain timed out and gave the node back. The request
+	// ReleasedAt is when the drain timed out and released the node. The request
 	// has come to its end then, whatever its annotations say later.
 	ReleasedAt time.Time
 	// Deletions count the pods deleted past their budgets, by the budgets' names.
@@ -46,7 +46,7 @@ type NodeMemory struct {
 	Node *Node
 	// Counted is true once the node's pods have been counted by this process.
 	Counted bool
-	// CordonSeen is since when the node is seen unschedulable by our wish.
+	// CordonSeen is since when our own cordon has been seen on the node.
 	CordonSeen time.Time
 	// Uncordons counts how often somebody else removed the cordon.
 	Uncordons int
@@ -54,6 +54,9 @@ type NodeMemory struct {
 	RecordonAt time.Time
 	// IdleSince is since when nothing terminates and nothing can be sent.
 	IdleSince time.Time
+	// OverdueSince is when the last grace period of the pods that terminate ends, while
+	// nothing else happens; zero while something does.
+	OverdueSince time.Time
 	// GrantedAt is when a budget's disruption was last granted to the node.
 	GrantedAt time.Time
 	// RetryConfirmAt is when the last check before Drained may be repeated.
@@ -252,7 +255,7 @@ func timeOf(t *time.Time) time.Time {
 // started is true once the node was chosen to be cordoned and drained.
 func (m NodeMemory) started() bool { return !m.StartedAt.IsZero() }
 
-// released is true once the drain has timed out and given the node back.
+// released is true once the drain has timed out and released the node.
 func (m NodeMemory) released() bool { return !m.ReleasedAt.IsZero() }
 
 // working is true for a drain that was begun and keeps the node out of service.
@@ -282,4 +285,12 @@ func (m NodeMemory) paused(yes bool, now time.Time) NodeMemory {
 		m.PausedAt = time.Time{}
 	}
 	return m
+}
+
+// noProgressSince is since when the drain makes no progress; zero if it does.
+func (n NodeMemory) noProgressSince() time.Time {
+	if n.IdleSince.IsZero() {
+		return n.OverdueSince
+	}
+	return n.IdleSince
 }

@@ -6,7 +6,7 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// obstructs is true for a pod that keeps the drain from its end, however long that
+// obstructs is true for a pod that keeps the drain from finishing, however long that
 // waits. A pod whose budget is used up may still leave once others are healthy. It
 // counts after it has waited for as long as a stuck one, if the budget lacks healthy
 // pods, or what is recreated of its pods finds no node.
@@ -26,6 +26,9 @@ func (p *planner) obstructs(n *nodeWork, s *PodState) bool {
 			s.nowhere = p.nowhereFor(s, "")
 		}
 		return s.nowhere != nil || s.budgets[0].short()
+	case s.Reason == BudgetNeverAllows && len(s.budgets) == 1 && p.unheard(s, s.budgets[0]):
+		// What manages the budget may move the pod once that is asked for.
+		return false
 	default:
 		return s.Reason.lasting()
 	}

@@ -17,9 +17,10 @@ func TestObstacles(t *testing.T) {
 		after time.Duration
 		want  string
 	}{
-		"nothing":       {func(s scene) { s.budget("web", "web", 1, 2, 1, 2) }, time.Hour, ""},
-		"used up":       {func(s scene) { s.budget("web", "web", 0, 2, 2, 3) }, time.Hour, ""},
-		"never allows":  {func(s scene) { s.budget("web", "web", 0, 1, 1, 1) }, 0, "budget_never_allows"},
+		"nothing":      {func(s scene) { s.budget("web", "web", 1, 2, 1, 2) }, time.Hour, ""},
+		"used up":      {func(s scene) { s.budget("web", "web", 0, 2, 2, 3) }, time.Hour, ""},
+		"never allows": {func(s scene) { s.budget("web", "web", 0, 1, 1, 1) }, 0, "budget_never_allows"},
+		"never allows, and what manages it was not asked": {func(s scene) { s.budget("web", "web", 0, 1, 1, 1).Controller = "VMI vm" }, time.Hour, ""},
 		"surging":       {func(s scene) { s.budget("web", "web", 1, 2, 2, 1) }, 0, ""},
 		"cannot sync":   {func(s scene) { s.budget("web", "web", 0, 1, 1, 1).SyncFailed = "no scale" }, 0, "budget_sync_failed"},
 		"short, new":    {func(s scene) { s.budget("web", "web", 0, 1, 2, 3) }, time.Minute, ""},
@@ -56,6 +57,21 @@ func TestObstacles(t *testing.T) {
 			s.Now = s.Now.Add(test.after)
 			judgeObstacle(t, s, n, test.want)
 		})
+	}
+}
+
+// TestObstacleOfManager: a budget that a controller manages is an obstacle once it has
+// refused an eviction.
+func TestObstacleOfManager(t *testing.T) {
+	for probed, want := range map[time.Time]string{{}: "", noon: "budget_never_allows"} {
+		s := newScene()
+		n := s.draining("n")
+		s.pod("n", "web-1")
+		b := s.budget("web", "web", 0, 1, 1, 1)
+		b.Controller = "VirtualMachineInstance vm"
+		s.Memory.Budgets[b.UID] = BudgetMemory{ProbedAt: probed}
+		s.planned(t, n)
+		judgeObstacle(t, s, n, want)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Outcome is what one POST to pods/eviction came to.
+// Outcome is the result of one POST to pods/eviction.
 type Outcome struct {
 	Reason Reason
 	// Code is the HTTP status, or "error" if there was no answer.

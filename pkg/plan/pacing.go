@@ -61,6 +61,9 @@ type PaceMemory struct {
 	LeftFrom int64
 	// Gone is true once its node no longer has it.
 	Gone bool
+	// UnreplacedAt is when another pod was granted before this one whose replacement
+	// this one did not wait for, since its node disappears; zero for none.
+	UnreplacedAt time.Time
 	// AskedAt is when the pods of the controller were last asked for.
 	AskedAt time.Time
 	// Listed are those pods, as they were after the last one had left; Before is the
@@ -206,7 +209,7 @@ func (w *pace) left(s *PodState, now time.Time) {
 		if w.there {
 			w.other = w.Pod
 		}
-		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod}, true
+		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod, UnreplacedAt: w.UnreplacedAt}, true
 	default:
 		w.other = s.Pod
 		return
@@ -259,7 +262,7 @@ func (p *planner) paceEnds(w *pace) time.Time {
 	if w.Pod == nil {
 		return p.Began.Add(paceFor)
 	}
-	return w.LeftAt.Add(paceFor)
+	return latest(w.LeftAt, w.UnreplacedAt).Add(paceFor)
 }
 
 // mayFollow is true if the next pod of the controller may leave now.
@@ -268,6 +271,10 @@ func (p *planner) mayFollow(w *pace) bool {
 	switch {
 	case !p.Now.Before(until):
 		return true
+	case !w.UnreplacedAt.IsZero():
+		// One replacement may stand for either of two pods.
+		p.wakeAt(until)
+		return false
 	case w.Pod == nil:
 		p.wakeAt(until)
 		return len(w.Listed) > 0 && !slices.ContainsFunc(w.Listed, func(s Sibling) bool { return s.Leaving || !s.Ready })
@@ -294,7 +301,15 @@ func (p *planner) take(s *PodState) {
 	}
 	w := p.paceOf(s.Pod)
 	if !w.is(s.Pod) || !w.LeftAt.IsZero() {
-		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod, Own: true, Before: w.Listed}, true
+		next := PaceMemory{Pod: s.Pod, Own: true, Before: w.Listed, UnreplacedAt: w.UnreplacedAt}
+		if w.Pod != nil && w.LeftAt.IsZero() {
+			// Another one had the turn and did not leave: the list that let it still counts.
+			next.Before = w.Before
+		}
+		if w.holder != nil && w.holder.UID != s.Pod.UID || !p.mayFollow(w) {
+			next.UnreplacedAt = p.Now
+		}
+		w.PaceMemory, w.there = next, true
 	}
 	w.holder = s.Pod
 }

@@ -265,6 +265,40 @@ func TestPaceLimit(t *testing.T) {
 	}
 }
 
+// TestPaceBesideUrgent: pods of a node that disappears leave together. Those of other nodes
+// wait for two minutes then, whichever of them left, and whatever is Ready.
+func TestPaceBesideUrgent(t *testing.T) {
+	for _, stays := range []string{"web-1", "web-2"} {
+		s := pacedScene()
+		s.Nodes[0].Annotations[api.DeadlineAnnotation] = clock(noon.Add(time.Hour))
+		old := Sibling{UID: "uid-web-3", Ready: true}
+		s.Memory.Paces = map[types.UID]PaceMemory{"rs-web": {Listed: []Sibling{old}, AskedAt: noon}}
+		plan := Make(s.Snapshot)
+		if got := granted(plan); !slices.Equal(got, []string{"web-1", "web-2"}) {
+			t.Fatalf("granted are %v, want web-1 and web-2", got)
+		}
+		s.Memory.Keep(&plan, s.Config, s.Now)
+		left := s.Memory.Pods[types.UID("uid-"+stays)]
+		left.Memory = PodMemory{FirstSeen: noon, Refusals: 1, RetryAt: noon.Add(time.Hour), Outcome: Outcome{Code: "400", Reason: Webhook}}
+		s.Pods["n"] = []*Entry{left}
+		for s.Now.Before(noon.Add(paceFor)) {
+			plan = Make(s.Snapshot)
+			if got := granted(plan); len(got) > 0 {
+				t.Fatalf("%s stays: granted are %v after %v, want none", stays, got, s.Now.Sub(noon))
+			}
+			if plan.Wake.IsZero() || plan.Wake.After(noon.Add(paceFor)) {
+				t.Errorf("%s stays: the next plan is at %v", stays, plan.Wake)
+			}
+			s.Memory.Keep(&plan, s.Config, s.Now)
+			s.Now = s.Now.Add(10 * time.Second)
+			s.Memory.Apply(SiblingsListed{Controller: "rs-web", Siblings: []Sibling{old, {UID: "new", Ready: true, Created: s.Now.Unix()}}, Began: s.Now})
+		}
+		if got := granted(Make(s.Snapshot)); !slices.Equal(got, []string{"web-3"}) {
+			t.Errorf("%s stays: granted are %v after two minutes, want web-3", stays, got)
+		}
+	}
+}
+
 // TestPaceRefused: a pod that is refused does not keep the turn.
 func TestPaceRefused(t *testing.T) {
 	l := newTurns(t, 2)
@@ -278,6 +312,29 @@ func TestPaceRefused(t *testing.T) {
 	if got := granted(plan); !slices.Equal(got, []string{"web-2"}) {
 		t.Errorf("granted are %v, want web-2", got)
 	}
+}
+
+// TestPaceRefusedThenUnseen: if the pod whose turn it was is refused, the one that leaves in
+// its place is replaced by what was not in the last list, also if nobody saw it terminate.
+func TestPaceRefusedThenUnseen(t *testing.T) {
+	l := newTurns(t, 3)
+	l.Began = noon
+	for range 5 {
+		l.waits(500 * time.Millisecond)
+	}
+	all := []Sibling{{UID: "uid-web-1", Ready: true}, {UID: "uid-web-2", Ready: true}, {UID: "uid-web-3", Ready: true}}
+	l.lists(all...)
+	l.granted("web-1")
+	l.facts[len(l.facts)-1] = Answered{
+		Grant: Grant{Pod: l.Memory.Paces["rs-web"].Pod}, Outcome: Outcome{Reason: Webhook, Code: "400", RetryAfter: time.Hour}, At: l.Now,
+	}
+	l.granted("web-2")
+	l.goes("web-2")
+	l.waits(time.Second)
+	l.lists(all[0], all[2])
+	l.waits(time.Second)
+	l.lists(all[0], all[2], Sibling{UID: "new", Ready: true, Created: l.Now.Unix()})
+	l.granted("web-3")
 }
 
 // TestPaceRestart: a process that has just begun does not know what the one before has
@@ -362,7 +419,7 @@ func TestUnprotected(t *testing.T) {
 	s.budget("ok", "ok", 1, 2, 1, 2)
 	want := []string{
 		"no PodDisruptionBudget selects the pods of ReplicaSet ns/web (2 pods here): they leave one at a time",
-		"PodDisruptionBudget ns/db counts on a single pod: while that of ReplicaSet ns/db moves, none is Ready",
+		"PodDisruptionBudget ns/db covers a single pod: while the pod of ReplicaSet ns/db moves, none is Ready",
 	}
 	report := planOf(t, Make(s.Snapshot), "n").Report()
 	if !slices.Equal(report.Status.Warnings, want) || !strings.Contains(report.Message, want[0]) {

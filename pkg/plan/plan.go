@@ -56,13 +56,13 @@ type NodePlan struct {
 	// blockers and message. Report has them.
 	Facts Report
 	Pods  []PodState
-	// Ahead are the pods of a queued node that will keep its drain from its end.
+	// Ahead are the pods of a queued node that will keep its drain from finishing.
 	Ahead []PodState
 	// Watch says whether the node's pods have to be watched.
 	Watch bool
 
-	// The rest is what to do now. Nothing is to be done twice that the Node as
-	// it is known does not show yet.
+	// The rest is what to do now. What was done, but does not show on the Node as it is
+	// known, is not done again.
 
 	// Release says that everything of ours has to be removed from the node.
 	Release bool
@@ -73,7 +73,7 @@ type NodePlan struct {
 	Guarded bool
 	// Taint and Untaint say that the queued taint has to be added or removed.
 	Taint, Untaint bool
-	// Foresee says that the pods have to be listed of a node that waits.
+	// Foresee says that the pods of a waiting node have to be listed.
 	Foresee bool
 	// Cordon says that the node has to be cordoned.
 	Cordon bool
@@ -82,8 +82,8 @@ type NodePlan struct {
 	Uncordon bool
 	// Confirm says that the node looks drained: a live list decides.
 	Confirm bool
-	// AwaitsVolumes says that the pods are gone, and that a list is missing of what is
-	// still attached to the node.
+	// AwaitsVolumes says that the pods are gone, and that a list of what is still
+	// attached to the node is missing.
 	AwaitsVolumes bool
 	// Judge says that the pods of a dry run have to be judged.
 	Judge bool
@@ -95,8 +95,8 @@ type NodePlan struct {
 	ended bool
 }
 
-// Acts is true if there is something to do other than to write the report or to
-// release the node, and than to judge its pods.
+// Acts is true if there is something to do other than writing the report,
+// releasing the node, or judging its pods.
 func (n *NodePlan) Acts() bool {
 	return n.Taint || n.Untaint || n.Cordon || n.Uncordon || n.Confirm || n.Read
 }

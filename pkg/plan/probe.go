@@ -35,7 +35,7 @@ func (p *planner) probe() {
 			}
 			b := s.budgets[0]
 			b.asking = b.asking || s.send == underway
-			if s.State != Blocked || !s.Reason.byBudget() || s.Until.After(p.Now) || !sends {
+			if s.State != Blocked || !s.Reason.byBudget() && s.Reason != Evacuating || s.Until.After(p.Now) || !sends {
 				continue
 			}
 			if b.oldest == nil {
@@ -54,17 +54,33 @@ func (p *planner) probe() {
 }
 
 func (p *planner) probeOne(b *budgetWork) {
-	due := b.oldest.Since.Add(b.oldest.stuckAfter(p.Config.StuckAfter))
-	if probed := p.Memory.Budgets[b.UID].ProbedAt; !probed.IsZero() && probed.Add(probeInterval).After(due) {
-		due = probed.Add(probeInterval)
-	}
-	if p.Now.Before(due) {
+	if due := p.probeDue(b); p.Now.Before(due) {
 		p.wakeAt(due)
 		return
 	}
 	g := p.grantOf(b.oldestOn, b.oldest)
 	g.Probe, g.budgetUIDs = true, []types.UID{b.UID}
 	p.grants = append(p.grants, g)
+}
+
+// probeDue is when the pod that a budget blocks longest is sent. What manages a budget
+// may move the pod once its eviction is asked for, as KubeVirt does, so that is not
+// put off: its webhook hears of the eviction before the API server looks at the budget.
+func (p *planner) probeDue(b *budgetWork) time.Time {
+	if b.oldest.Reason == Evacuating || p.unheard(b.oldest, b) {
+		return p.Now
+	}
+	due := b.oldest.Since.Add(b.oldest.stuckAfter(p.Config.StuckAfter))
+	if probed := p.Memory.Budgets[b.UID].ProbedAt; !probed.IsZero() {
+		due = latest(due, probed.Add(probeInterval))
+	}
+	return due
+}
+
+// unheard is true for a pod under a budget that never allows, that a controller
+// manages, and of which the API server has not yet said that it refuses.
+func (p *planner) unheard(s *PodState, b *budgetWork) bool {
+	return b.Controller != "" && b.NeverAllows() && p.Memory.Budgets[b.UID].ProbedAt.IsZero() && !s.entry.Memory.Outcome.Reason.byBudget()
 }
 
 // poll names the budgets that block and of which no event has come for long,

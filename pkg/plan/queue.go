@@ -139,7 +139,7 @@ func (n *nodeWork) holdsSlot(onTimeout api.OnTimeout) bool {
 // yields is true for a drain that has made no progress for so long that another
 // one may have its slot. It continues beside that one when it can.
 func (p *planner) yields(n *nodeWork) bool {
-	since := n.memory.IdleSince
+	since := n.memory.noProgressSince()
 	if p.Config.YieldAfter == 0 || since.IsZero() {
 		return false
 	}

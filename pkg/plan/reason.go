@@ -19,7 +19,7 @@ const (
 	MultipleBudgets  Reason = "multiple_budgets"
 	Throttled        Reason = "throttled"
 	Webhook          Reason = "webhook"
-	// Evacuating: a webhook asks to wait, as some do while they move the pod themselves.
+	// Evacuating: a webhook tells drainer to wait, as some do while they move the pod themselves.
 	Evacuating           Reason = "evacuating"
 	Forbidden            Reason = "forbidden"
 	NamespaceTerminating Reason = "namespace_terminating"
@@ -76,7 +76,7 @@ func (r Reason) blocks() Reason {
 }
 
 // Uncertain is true for answers that do not say whether the eviction happened:
-// the API server, or whatever broke before it, may have gone on.
+// the API server may still have carried it out, whatever broke in front of it.
 func (r Reason) Uncertain() bool { return r == Unknown || r == ServerError }
 
 // byBudget is true for refusals that a budget's own change ends.

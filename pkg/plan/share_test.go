@@ -129,6 +129,53 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestProbeManaged: a pod under a budget that a controller manages, and that never allows,
+// is sent at once, since a webhook may move it: as often as that asks to wait, and no
+// sooner than others once the budget itself has refused it.
+func TestProbeManaged(t *testing.T) {
+	for name, test := range map[string]struct {
+		controller string
+		healthy    int32
+		memory     PodMemory
+		probed     time.Time
+		after      time.Duration
+		reason     Reason
+		sent       bool
+	}{
+		"managed":                       {controller: "VMI vm", healthy: 1, reason: BudgetNeverAllows, sent: true},
+		"not managed":                   {healthy: 1, reason: BudgetNeverAllows},
+		"managed, may allow later":      {controller: "VMI vm", healthy: 0, reason: BudgetExhausted},
+		"refused by the budget":         {controller: "VMI vm", healthy: 1, probed: noon, after: time.Minute, reason: BudgetNeverAllows},
+		"refused by the budget, stuck":  {controller: "VMI vm", healthy: 1, probed: noon, after: 6 * time.Minute, reason: BudgetNeverAllows, sent: true},
+		"the webhook asks to wait":      {controller: "VMI vm", healthy: 1, memory: evacuating, after: 4 * time.Second, reason: Evacuating},
+		"the webhook is asked again":    {controller: "VMI vm", healthy: 1, memory: evacuating, after: 5 * time.Second, reason: Evacuating, sent: true},
+		"again while the pod moves":     {controller: "VMI vm", healthy: 0, memory: evacuating, after: 5 * time.Second, reason: Evacuating, sent: true},
+		"again, without a manager":      {healthy: 1, memory: evacuating, after: 5 * time.Second, reason: BudgetNeverAllows},
+		"again, also after the refusal": {controller: "VMI vm", healthy: 1, memory: evacuating, probed: noon, after: 5 * time.Second, reason: Evacuating, sent: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			n := s.draining("n")
+			b := s.budget("vm", "web", 0, test.healthy, 1, 1)
+			b.Controller = test.controller
+			test.memory.FirstSeen, test.memory.BlockedSince, test.memory.BlockedBy = noon, noon, test.reason
+			s.remember(s.pod("n", "web-1"), test.memory)
+			s.Memory.Budgets[b.UID] = BudgetMemory{ProbedAt: test.probed}
+			s.Now = noon.Add(test.after)
+			plan := Make(s.Snapshot)
+			if sent := len(plan.Grants) == 1; sent != test.sent || sent && !plan.Grants[0].Probe {
+				t.Errorf("the grants are %+v", plan.Grants)
+			}
+			if p := planOf(t, plan, n.Name).Pods[0]; p.State != Blocked || p.Reason != test.reason {
+				t.Errorf("the pod is %s by %q, want blocked by %q", p.State, p.Reason, test.reason)
+			}
+		})
+	}
+}
+
+// evacuating is what is remembered of a pod whose eviction a webhook put off at noon.
+var evacuating = PodMemory{Refusals: 1, RetryAt: noon.Add(evacuationBackoff), Outcome: Outcome{Code: "429", Reason: Evacuating, Message: "moves"}}
+
 // TestPolls: a blocking budget of which nothing is heard is read, less and
 // less often; its event starts over.
 func TestPolls(t *testing.T) {

@@ -118,7 +118,7 @@ type Node struct {
 	// Taints are those that keep pods away, other than the one that follows from
 	// being unschedulable.
 	Taints []corev1.Taint
-	// OwnCordon is true if spec.unschedulable is (also) our own wish.
+	// OwnCordon is true if spec.unschedulable is (also) set by us.
 	OwnCordon bool
 	// OwnStatus is true if conditions or annotations of ours are on the node.
 	OwnStatus bool
@@ -173,7 +173,7 @@ type Pod struct {
 	Placement string
 	// Created is when the pod was created, in Unix time.
 	Created int64
-	// These stand together since there may be very many pods.
+	// These are together to save memory: there may be very many pods.
 
 	Ready bool
 	// Stopped is true once no container is running.

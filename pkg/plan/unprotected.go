@@ -58,7 +58,7 @@ func (s *PodState) unprotectedBy() (budget string, is bool) {
 func (u *unprotected) text() string {
 	workload := u.first.Controller.in(u.first.Namespace)
 	if u.budget != "" {
-		return fmt.Sprintf("PodDisruptionBudget %s counts on a single pod: while that of %s moves, none is Ready", u.budget, workload)
+		return fmt.Sprintf("PodDisruptionBudget %s covers a single pod: while the pod of %s moves, none is Ready", u.budget, workload)
 	}
 	pods := "1 pod"
 	if u.pods > 1 {

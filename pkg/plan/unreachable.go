@@ -56,7 +56,7 @@ func (c *Config) unreachableText(pod *Pod, node *Node) string {
 	// What a person can do comes first: the end may be cut off.
 	text += "; " + Fix(NodeUnreachable, "", "")
 	if from := c.unconfirmedFrom(pod, node); !from.IsZero() {
-		text += "; waited for until " + clock(from)
+		text += "; drainer waits until " + clock(from)
 	}
 	return text
 }

@@ -141,7 +141,7 @@ func TestUnreachableMessage(t *testing.T) {
 	s.pod("n", "web-2", overdue)
 	r := planOf(t, Make(s.Snapshot), "n").Report()
 	want := "ns/web-1 (and 1 more, for 1m) terminating, overdue: node unreachable since 2030-01-31T11:50:00Z; " +
-		"once its machine is off for certain, delete the Node or add the taint node.kubernetes.io/out-of-service; waited for until 2030-"
+		"once you are certain that its machine is off, delete the Node or add the taint node.kubernetes.io/out-of-service; drainer waits until 2030-"
 	if !strings.Contains(r.Message, want) || r.Status.Reason != string(NodeUnreachable) {
 		t.Errorf("reason %s, message %q, want %q in it", r.Status.Reason, r.Message, want)
 	}

@@ -283,7 +283,7 @@ func (n *NodePlan) sayVolumes(s *api.Status) {
 // unawaitedText says what it means that a node is Drained with volumes attached.
 func unawaitedText(v *api.Volumes) string {
 	if v.Attached == 0 {
-		return "whether volumes are still attached is not known: the node is unreachable"
+		return "it is not known whether volumes are still attached: the node is unreachable"
 	}
 	return attachedText(v.Attached) + ": the node is unreachable"
 }
@@ -324,7 +324,7 @@ func attachedText(volumes int) string {
 func (a *Attachment) title() string {
 	switch {
 	case a.Volume == "":
-		return "one that is no PersistentVolume"
+		return "one that is not a PersistentVolume"
 	case a.Claim == "":
 		return a.Volume
 	default:

@@ -15,7 +15,7 @@ type Schedule interface {
 	Next(after time.Time) time.Time
 }
 
-// Window is a time again and again in which the nodes that it selects may be
+// Window is a recurring time in which the nodes that it selects may be
 // drained.
 type Window struct {
 	Schedule Schedule

@@ -49,8 +49,8 @@ func fieldsIn(root string) ([]Field, error) {
 
 const preface = `# Configuration file
 
-drainer reads a file with ` + "`--config`" + `, and needs none: every field has a default, and nearly every one has a flag. A field
-that the file sets may not be set by its flag, too.
+drainer reads a file with ` + "`--config`" + `, and needs none: every field has a default, except those of list entries that are called
+required. [Flags](reference/flags.md) set the simple fields. A field that the file sets may not be set by its flag, too.
 
 To check a file, which names every mistake with field and line, and to print what drainer would use, with all defaults:
 

@@ -105,7 +105,7 @@ func TestDeadlineEvictsOnly(t *testing.T) {
 	awaitState(t, node+" says what is lost", func() bool {
 		s := e.status(node)
 		return s.Deadline != nil && s.Deadline.AtRisk == 1 && len(s.Blockers) == 1 && s.Blockers[0].AtRisk &&
-			strings.Contains(e.message(node), "1 pod is lost with it unless gone before (drainer deletes none")
+			strings.Contains(e.message(node), "1 pod will be lost with it unless gone by then (drainer deletes none")
 	})
 	if pods := e.pods("db"); len(pods) != 1 || pods[0].DeletionTimestamp != nil {
 		t.Errorf("the pods are %v", pods)

@@ -184,7 +184,7 @@ func TestGroups(t *testing.T) {
 	for _, node := range []string{other, none, same} {
 		e.request(node, "r")
 	}
-	const says = "at most 1 groups of nodes by topology.kubernetes.io/zone are drained at once, now those with topology.kubernetes.io/zone=a"
+	const says = "at most 1 groups of nodes by topology.kubernetes.io/zone are drained at once; being drained now: those with topology.kubernetes.io/zone=a"
 	e.awaitQueued(other, says)
 	e.awaitQueued(none, says)
 	e.awaitDrained(same, "r")

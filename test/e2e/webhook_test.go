@@ -101,12 +101,58 @@ func TestEvacuating(t *testing.T) {
 	if n := drainer.metric("drainer_forced_deletions_total"); n > 0 {
 		t.Errorf("%v pods were deleted", n)
 	}
-	want := "because webhook vm.example.com asks to wait (429), usually while it moves the pod itself: Eviction triggered evacuation of VMI"
+	want := "because webhook vm.example.com tells drainer to wait (429), usually while it moves the pod itself: Eviction triggered evacuation of VMI"
 	if message := e.message(node); !strings.Contains(message, want) {
 		t.Errorf("the condition says %q, want %q", message, want)
 	}
 	moved.open()
 	e.awaitDrained(node, "moving")
+}
+
+// TestEvacuatingManaged: a pod whose budget never allows its eviction, and is managed by
+// what moves the pod, is evicted at once anyway: that is what starts the move.
+func TestEvacuatingManaged(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	owner := e.owner("vm")
+	budget := workload.MinAvailable(e.namespace, "vm", "vm", "1")
+	budget.OwnerReferences = []metav1.OwnerReference{owner}
+	e.create(workload.Deployment(on(e.spec("vm", 1), node)), budget)
+	e.awaitReady("vm", 1)
+	e.awaitBudget("vm", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.CurrentHealthy == 1 && s.ExpectedPods == 1 })
+	moved := newGate()
+	e.webhook("vm", func(string) *metav1.Status {
+		select {
+		case <-moved.opened:
+			return nil
+		default:
+		}
+		return &metav1.Status{Code: 429, Message: "Eviction triggered evacuation of VMI"}
+	})
+	drainer := e.start("--stuck-after=12h")
+	e.request(node, "moving")
+	e.awaitBlocked(node, "vm", "evacuating")
+	poll(t, "it is asked for again", func() bool { return len(e.sentFor("vm")) >= 3 })
+	if o := e.status(node).CannotFinish; len(o) > 0 {
+		t.Errorf("the node says that it cannot finish: %+v", o)
+	}
+	if n := drainer.metric("drainer_stuck_pods", "reason", "budget_never_allows"); n > 0 {
+		t.Errorf("%v pods are stuck by the budget", n)
+	}
+	e.deleteBudget("vm")
+	moved.open()
+	e.awaitDrained(node, "moving")
+}
+
+// owner is a reference to an object of the namespace that manages others.
+func (e *env) owner(name string) metav1.OwnerReference {
+	e.Helper()
+	m, err := shared.Client.CoreV1().ConfigMaps(e.namespace).Create(e.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		e.Fatal(err)
+	}
+	manages := true
+	return metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: m.Name, UID: m.UID, Controller: &manages}
 }
 
 // TestThrottling: the API server's priority and fairness refuses evictions

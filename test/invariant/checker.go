@@ -89,6 +89,8 @@ type Rules struct {
 	// WaitsForVolumes keeps nodes from being drained while volumes are attached that no
 	// pod on the node uses.
 	WaitsForVolumes bool
+	// Paces lets the pods of a controller that no budget selects leave one at a time.
+	Paces bool
 	// BudgetLag is the maximum lag of watches of budgets.
 	BudgetLag time.Duration
 	// Served selects the nodes that drainer serves; nil for all.
@@ -150,6 +152,14 @@ type Checker struct {
 	// deletion past a budget.
 	refused map[types.UID]time.Time
 	forced  map[types.UID]forced
+	// evicted are the last evictions of pods that no budget selects, by controller, of
+	// the running process; sent is when evictions were received, rebudgeted when it last
+	// changed which pods budgets select.
+	evicted    map[types.UID]*eviction
+	sent       map[types.UID]time.Time
+	rebudgeted time.Time
+	// budgetsChanged is true until it is known when that was.
+	budgetsChanged bool
 	// latched is since when rules for marked nodes are latched, by their places.
 	latched map[int]time.Time
 	// processes counts those of drainer that were started.
@@ -167,7 +177,7 @@ func New(r Rules) *Checker {
 		rules: r, nodes: map[string]*node{}, left: map[string][]period{}, pods: map[types.NamespacedName]*pod{}, attached: map[string]attached{},
 		daemonSets: map[types.UID]bool{}, orphaned: map[types.UID]time.Time{}, budgets: map[types.NamespacedName]*budget{},
 		admitted: map[types.UID]bool{}, disrupted: map[types.UID]bool{}, refused: map[types.UID]time.Time{}, forced: map[types.UID]forced{}, answers: map[string]int{},
-		latched: map[int]time.Time{},
+		latched: map[int]time.Time{}, evicted: map[types.UID]*eviction{}, sent: map[types.UID]time.Time{},
 	}
 }
 
@@ -181,7 +191,7 @@ func (c *Checker) violated(id ID, at time.Time, format string, args ...any) {
 // Started: a process of drainer started, and remembers nothing.
 func (c *Checker) Started() {
 	c.processes++
-	c.admitted, c.answers = map[types.UID]bool{}, map[string]int{}
+	c.admitted, c.answers, c.evicted = map[types.UID]bool{}, map[string]int{}, map[types.UID]*eviction{}
 }
 
 // Answered: an eviction of the running process was answered with the code, or
@@ -214,6 +224,9 @@ func (c *Checker) DaemonSet(at time.Time, uid types.UID, exists bool) {
 // Budget: a budget was created, changed or deleted.
 func (c *Checker) Budget(b *policyv1.PodDisruptionBudget, deleted bool) {
 	key := types.NamespacedName{Namespace: b.Namespace, Name: b.Name}
+	if was := c.budgets[key]; deleted || was != nil && was.Generation != b.Generation {
+		c.budgetsChanged = true
+	}
 	if deleted {
 		delete(c.budgets, key)
 		return

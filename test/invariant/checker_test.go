@@ -127,9 +127,12 @@ func (s *scene) evict(p *corev1.Pod, code int) {
 	}
 }
 
-func (s *scene) terminate(p *corev1.Pod) {
+func (s *scene) terminate(p *corev1.Pod) { s.terminating(p, 0) }
+
+// terminating lets a pod terminate within so long.
+func (s *scene) terminating(p *corev1.Pod, grace time.Duration) {
 	gone := p.DeepCopy()
-	gone.DeletionTimestamp = &metav1.Time{Time: s.now}
+	gone.DeletionTimestamp = &metav1.Time{Time: s.now.Add(grace)}
 	s.Pod(s.now, gone, false)
 }
 

@@ -28,6 +28,7 @@ func (c *Checker) Received(at time.Time, e Eviction) {
 	}
 	c.judgeRequest(at, e, n)
 	c.judgeHours(at, e, n)
+	c.judgePacing(at, e, p, n)
 	if e.Deletes {
 		c.judgeDeletion(at, e, p, n)
 	}
@@ -59,6 +60,7 @@ func (c *Checker) Handled(at time.Time, e Eviction, code int) {
 		}
 		return
 	}
+	c.evictedWithout(at, e)
 	if e.Deletes {
 		c.force(at, e)
 	} else {

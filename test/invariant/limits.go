@@ -143,8 +143,8 @@ func (c *Checker) groupsFull(at time.Time, n *node) bool {
 }
 
 // yields is true for a drain that may have made no progress for as long as lets
-// the next one begin: no target of the node has terminated, as far as drainer
-// can know.
+// the next one begin: no target of the node has terminated within its grace period, as
+// far as drainer can know.
 func (c *Checker) yields(at time.Time, n *node) bool {
 	if c.rules.YieldAfter == 0 {
 		return false
@@ -155,7 +155,8 @@ func (c *Checker) yields(at time.Time, n *node) bool {
 		return false
 	}
 	leaves := func(p *pod) bool {
-		return p.Spec.NodeName == n.name && !p.leaving.IsZero() && p.moving.Before(known) && c.stays(p.Pod) == "" && !c.unconfirmed(since, p)
+		return p.Spec.NodeName == n.name && !p.leaving.IsZero() && p.moving.Before(known) && p.graceEnds.After(since) &&
+			c.stays(p.Pod) == "" && !c.unconfirmed(since, p)
 	}
 	for _, p := range c.pods {
 		if leaves(p) {

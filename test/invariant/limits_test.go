@@ -168,7 +168,18 @@ func TestYields(t *testing.T) {
 			s.after(30 * time.Second)
 			s.Pod(s.now, p, true)
 		}, want: "I9"},
-		"a pod terminates": {do: func(s *scene) { s.terminate(s.pod("p", "a")); s.after(2 * time.Minute) }, want: "I9"},
+		"a pod terminates":                {do: func(s *scene) { s.terminating(s.pod("p", "a"), time.Hour); s.after(2 * time.Minute) }, want: "I9"},
+		"a pod has been overdue for long": {do: func(s *scene) { s.terminate(s.pod("p", "a")); s.after(2 * time.Minute) }},
+		"a pod has not been overdue for long": {do: func(s *scene) {
+			s.terminating(s.pod("p", "a"), time.Minute)
+			s.after(2 * time.Minute)
+		}, want: "I9"},
+		"a pod that was overdue has left": {do: func(s *scene) {
+			p := s.pod("p", "a")
+			s.terminate(p)
+			s.after(2 * time.Minute)
+			s.Pod(s.now, p, true)
+		}},
 		"a pod has left elsewhere": {do: func(s *scene) {
 			p := s.pod("p", "c")
 			s.terminate(p)
@@ -177,11 +188,11 @@ func TestYields(t *testing.T) {
 		}},
 		"a pod was unconfirmed": {do: func(s *scene) { s.Pod(s.now, s.unconfirmed(2*time.Minute), true) }},
 		"unconfirmed for less":  {do: func(s *scene) { s.Pod(s.now, s.unconfirmed(30*time.Second), true) }, want: "I9"},
-		"and terminates again": {do: func(s *scene) {
+		"and terminates again, overdue": {do: func(s *scene) {
 			p := s.unconfirmed(2 * time.Minute)
 			s.after(30 * time.Second)
 			s.Pod(s.now, p, true)
-		}, want: "I9"},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := draining(invariant.Rules{UnreachableAfter: time.Second, Limits: invariant.Limits{YieldAfter: 2 * time.Minute}})

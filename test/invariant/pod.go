@@ -21,6 +21,10 @@ type pod struct {
 	// moving is since when that counts as progress of the drain: from then on, or
 	// from when its node is no longer unreachable.
 	moving time.Time
+	// graceEnds is when its grace period ends; zero if it does not terminate.
+	graceEnds time.Time
+	// steady is since when it is Ready or not, under the labels that it has.
+	steady time.Time
 }
 
 // budget is what is known of a budget.
@@ -52,15 +56,20 @@ func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
 	}
 	is := &pod{Pod: p}
 	if was != nil {
-		is.bound, is.leaving, is.moving = was.bound, was.leaving, was.moving
+		is.bound, is.leaving, is.moving, is.graceEnds = was.bound, was.leaving, was.moving, was.graceEnds
 	}
 	if is.bound.IsZero() && p.Spec.NodeName != "" {
 		is.bound = at
 	}
+	if p.DeletionTimestamp != nil {
+		is.graceEnds = p.DeletionTimestamp.Time
+	}
 	if is.leaving.IsZero() && p.DeletionTimestamp != nil {
 		is.leaving, is.moving = at, at
 	}
+	is.steady = is.steadySince(was, at)
 	c.pods[key] = is
+	c.followPace(at, p, deleted)
 	if n := c.nodes[p.Spec.NodeName]; n != nil && c.stays(p) == "" {
 		n.disturbed = at
 	}
@@ -68,7 +77,7 @@ func (c *Checker) Pod(at time.Time, p *corev1.Pod, deleted bool) {
 		delete(c.pods, key)
 		c.gone(is)
 		if is.moving.Before(at) && !is.leaving.IsZero() && c.stays(p) == "" {
-			c.left[p.Spec.NodeName] = append(c.left[p.Spec.NodeName], period{is.moving, at})
+			c.left[p.Spec.NodeName] = append(c.left[p.Spec.NodeName], period{is.moving, earlier(at, is.graceEnds)})
 		}
 	}
 	if was != nil && healthy(was.Pod) && (deleted || !healthy(p)) {
@@ -186,4 +195,11 @@ func (c *Checker) targetSince(p *pod) time.Time {
 		}
 	}
 	return p.bound
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -129,7 +129,7 @@ func (r *run) options() forecast.Options {
 	config := plan.Config{
 		AllowDelete: r.AllowDelete, NeverDelete: r.NeverDelete,
 		AllowLastNode: r.AllowLastNode, Settle: 5 * time.Second, StuckAfter: 5 * time.Minute,
-		IgnoreUnreachableAfter: r.UnreachableAfter, Requests: r.ForNodes,
+		IgnoreUnreachableAfter: r.UnreachableAfter, Requests: r.ForNodes, PaceWithoutBudget: r.Paces,
 		Timeout: r.Timeout, OnTimeout: r.OnTimeout, BarePods: plan.BarePods(r.BarePods), EmptyDir: plan.EmptyDir(r.EmptyDir),
 	}
 	r.Limit(&config)
@@ -152,7 +152,7 @@ func (r *run) fault(q forecast.Request) forecast.Fault {
 	switch q.Verb {
 	case forecast.Evict, forecast.Delete:
 		class = scenario.Evictions
-	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ListPods, forecast.ForeseePods:
+	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ListPods, forecast.ForeseePods, forecast.ListSiblings:
 		class = scenario.Reads
 	}
 	f := r.faulty.Of(r.after(), class)
@@ -200,7 +200,7 @@ func (r *run) handled(q forecast.Request, err error) {
 		r.checker.Handled(r.loop.Now(), r.eviction(q), codeOf(err))
 	case forecast.ListPods:
 		r.checker.Listed(r.loop.Now(), q.Object.Name)
-	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ForeseePods:
+	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ForeseePods, forecast.ListSiblings:
 	default:
 		if n := r.loop.Cluster().Node(q.Object.Name); n != nil && err == nil {
 			r.writer[n.ResourceVersion] = r.actor(q)

@@ -43,6 +43,8 @@ type Config struct {
 	// UnreachableAfter is how long a node is unreachable until pods past their grace
 	// period no longer keep it from being drained; 0 for never.
 	UnreachableAfter time.Duration
+	// Paces lets the pods of a controller that no budget selects leave one at a time.
+	Paces bool
 }
 
 // Scenario is a cluster and everything that happens to it.
@@ -180,7 +182,7 @@ func (s *Scenario) Rules(latency time.Duration) invariant.Rules {
 	r := invariant.Rules{
 		Patience: time.Second + nodes + latency, NodeLag: time.Second + nodes + latency, PodLag: pods + latency,
 		BlockEmptyDir: s.EmptyDir == "Block", AllowLastNode: s.AllowLastNode, Served: s.Serves, Limits: s.limits(),
-		AllowDelete: s.AllowDelete, NeverDelete: s.NeverDelete, BudgetLag: budgets, UnreachableAfter: s.UnreachableAfter, Marked: s.markRules(),
+		AllowDelete: s.AllowDelete, NeverDelete: s.NeverDelete, BudgetLag: budgets, UnreachableAfter: s.UnreachableAfter, Paces: s.Paces, Marked: s.markRules(),
 	}
 	if len(s.ForPods) > 0 {
 		r.Pods = s.verdict
@@ -242,6 +244,7 @@ func Generate(d Draw, start time.Time) *Scenario {
 	g.podRules()
 	g.marks()
 	g.unreachable()
+	g.Paces = g.chance("pace without budget", 20)
 	g.Calm = max(g.Hours.Always, g.Hours.Until)
 	slices.SortStableFunc(g.Steps, func(a, b Step) int { return int(a.After - b.After) })
 	for _, step := range g.Steps {

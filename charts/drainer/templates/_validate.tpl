@@ -137,7 +137,7 @@ it; drainer refuses one whose field the configuration file sets.
 {{- $_ := set $owned $flag "a value of its own (see the table of values)" -}}
 {{- end -}}
 {{- end -}}
-{{- range list "max-draining" "allow-last-node" "bare-pods" "empty-dir" "drain-timeout" "on-timeout" "stuck-after" "settle" "eviction-qps" "eviction-burst" "eviction-workers" "eviction-timeout" -}}
+{{- range list "max-draining" "allow-last-node" "bare-pods" "empty-dir" "drain-timeout" "on-timeout" "allow-delete" "never-delete-namespaces" "stuck-after" "settle" "eviction-qps" "eviction-burst" "eviction-workers" "eviction-timeout" "metrics-tls-cert-file" "metrics-tls-private-key-file" "metrics-authorize" -}}
 {{- $_ := set $owned (printf "--%s" .) "a value of its own (see the table of values)" -}}
 {{- end -}}
 {{- range $arg := .Values.extraArgs -}}
