@@ -169,7 +169,7 @@ func TestOverlayConfig(t *testing.T) {
 func TestOverlay(t *testing.T) {
 	t.Parallel()
 	all := kustomize(t, "overlay", nil)
-	for _, policy := range []string{"nodes", "evictions"} {
+	for _, policy := range []string{"nodes", "evictions", "deletions"} {
 		o := all.find(t, "ValidatingAdmissionPolicy", "drainer-"+policy)
 		const want = "request.userInfo.username == 'system:serviceaccount:evictions:drainer'"
 		if got := at(o, "spec", "matchConditions", 0, "expression"); got != want || o.GetNamespace() != "" {

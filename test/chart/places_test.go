@@ -79,8 +79,10 @@ func TestValues(t *testing.T) {
 		"whose requests are confined": {"{serviceAccount: {name: x}, namespaceOverride: ours}", []place{
 			{"ValidatingAdmissionPolicy", "drainer-nodes", []any{"spec", "matchConditions", 0, "expression"}, "request.userInfo.username == 'system:serviceaccount:ours:x'"},
 			{"ValidatingAdmissionPolicy", "drainer-evictions", []any{"spec", "matchConditions", 0, "expression"}, "request.userInfo.username == 'system:serviceaccount:ours:x'"},
+			{"ValidatingAdmissionPolicy", "drainer-deletions", []any{"spec", "matchConditions", 0, "expression"}, "request.userInfo.username == 'system:serviceaccount:ours:x'"},
 			{"ValidatingAdmissionPolicyBinding", "drainer-nodes", []any{"spec", "policyName"}, "drainer-nodes"},
 			{"ValidatingAdmissionPolicyBinding", "drainer-evictions", []any{"spec", "policyName"}, "drainer-evictions"},
+			{"ValidatingAdmissionPolicyBinding", "drainer-deletions", []any{"spec", "policyName"}, "drainer-deletions"},
 		}},
 		"leases elsewhere": {"leaderElection: {resourceNamespace: leases, resourceName: x}", []place{
 			{"Role", "drainer", []any{"metadata", "namespace"}, "leases"},

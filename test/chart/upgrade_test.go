@@ -50,6 +50,7 @@ func TestUpgradeToConfinement(t *testing.T) {
 	})
 	checkTypes(t, account+"-nodes")
 	checkTypes(t, account+"-evictions")
+	checkTypes(t, account+"-deletions")
 	pause(t, first, "true")
 	awaitStatus(t, first, "paused", func(s api.Status) bool { return s.Phase == api.Paused })
 	if _, _, err := old.Terminate(suite.Context(t)); err != nil {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +41,11 @@ func awaitConfined(ctx context.Context) error {
 		return err
 	}
 	const node = "confined"
-	if err := workload.Create(ctx, shared.Client, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}); err != nil {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: node},
+		Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+	}
+	if err := workload.Create(ctx, shared.Client, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, pod); err != nil {
 		return err
 	}
 	waiter := await.Waiter{Progress: os.Stderr}
@@ -57,6 +62,9 @@ func awaitConfined(ctx context.Context) error {
 					ObjectMeta: metav1.ObjectMeta{Name: "none"}, DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: &none},
 				})
 			},
+			func() error {
+				return client.CoreV1().Pods("default").Delete(ctx, node, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+			},
 		} {
 			if err := attempt(); !apierrors.IsForbidden(err) {
 				return await.NotYet("an attempt is answered with %v", err)
@@ -67,7 +75,11 @@ func awaitConfined(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return shared.Client.CoreV1().Nodes().Delete(ctx, node, metav1.DeleteOptions{})
+	none := int64(0)
+	return errors.Join(
+		shared.Client.CoreV1().Pods("default").Delete(ctx, node, metav1.DeleteOptions{GracePeriodSeconds: &none}),
+		shared.Client.CoreV1().Nodes().Delete(ctx, node, metav1.DeleteOptions{}),
+	)
 }
 
 // as is for a client that is the user, and to whom RBAC denies nothing.

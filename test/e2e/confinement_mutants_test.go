@@ -95,6 +95,8 @@ var mutants = slices.Concat(
 		{"the status", unchecked("drainer-nodes", "changedStatus"), "addresses", ""},
 		{"conditions", unchecked("drainer-nodes", "variables.conditions"), "not Ready", ""},
 		{"evictions", unchecked("drainer-evictions", "gracePeriodSeconds"), "an eviction by force", ""},
+		{"the grace period of deletions", unchecked("drainer-deletions", "gracePeriodSeconds"), "a deletion by force", ""},
+		{"the UID of deletions", unchecked("drainer-deletions", "preconditions"), "a deletion of any pod of a name", ""},
 		{"the resource nodes", unmatched("nodes"), "a taint NoExecute", ""},
 		{"the resource nodes/status", unmatched("nodes/status"), "addresses", ""},
 		{"the key of the own taint", both("taints", "oldTaints", "t.key == 'drainer.dev/queued' &&", ""), "a taint PreferNoSchedule", ""},
@@ -134,6 +136,7 @@ var mutants = slices.Concat(
 func TestConfinementGuards(t *testing.T) {
 	e := setup(t, 1)
 	e.richNode()
+	e.deletable(e.nodes[0])
 	full, empty := e.makeFutures()
 	user := func(i int) string { return fmt.Sprintf("confined-%02d", i) }
 	for i, m := range mutants {

@@ -24,8 +24,16 @@ type change struct {
 	patchOf func(*corev1.Node) string
 	// since is the Kubernetes that has the field, if not all have.
 	since string
-	// eviction is the grace period of what is an eviction and no patch.
+	// eviction is the grace period of what is an eviction and no patch, deletion what
+	// is a deletion of a pod.
 	eviction *int64
+	deletion *deletion
+}
+
+// deletion says how a pod is deleted: as the one that it is, or whichever has its name.
+type deletion struct {
+	byUID bool
+	grace *int64
 }
 
 var zero, thirty = int64(0), int64(30)
@@ -151,7 +159,9 @@ var forbidden = []change{
 	},
 	{name: "no conditions", says: foreignState, sub: "status", patch: `{"status":{"conditions":null}}`},
 	{name: "no status", says: "status.", sub: "status", patch: `{"status":null}`},
-	{name: "an eviction by force", says: "without a grace period", eviction: &zero},
+	{name: "an eviction by force", says: "evict without a grace period", eviction: &zero},
+	{name: "a deletion by force", says: "delete a pod without a grace period", deletion: &deletion{byUID: true, grace: &zero}},
+	{name: "a deletion of any pod of a name", says: "without its UID", deletion: &deletion{grace: &thirty}},
 }
 
 // permitted are drainer's own writes, on any node, in this order.

@@ -11,6 +11,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,6 +24,7 @@ import (
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/test/cluster/daemon"
+	"drainer.dev/drainer/test/cluster/workload"
 )
 
 // person is who tries something.
@@ -69,8 +71,11 @@ type where struct {
 
 // try tries to change the object.
 func (p person) try(ctx context.Context, w where, c change) error {
-	if c.eviction != nil {
+	switch {
+	case c.eviction != nil:
 		return p.evict(ctx, nil, c.eviction)
+	case c.deletion != nil:
+		return p.remove(ctx, w.object, *c.deletion, nil)
 	}
 	kind, options := c.kind, metav1.PatchOptions{DryRun: p.dryRun}
 	if kind == types.ApplyPatchType {
@@ -103,6 +108,38 @@ func (p person) evict(ctx context.Context, annotations map[string]string, graceP
 	return p.core.CoreV1().Pods("default").EvictV1(ctx, &policyv1.Eviction{
 		ObjectMeta:    metav1.ObjectMeta{Name: "none", Annotations: annotations},
 		DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: gracePeriod, DryRun: p.dryRun},
+	})
+}
+
+// remove tries to delete the pod of the name, which is that of its node.
+func (p person) remove(ctx context.Context, name string, d deletion, orphans *metav1.DeletionPropagation) error {
+	pods := p.core.CoreV1().Pods("default")
+	options := metav1.DeleteOptions{GracePeriodSeconds: d.grace, DryRun: p.dryRun, PropagationPolicy: orphans}
+	if d.byUID {
+		pod, err := pods.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		options.Preconditions = &metav1.Preconditions{UID: &pod.UID}
+	}
+	return pods.Delete(ctx, name, options)
+}
+
+// deletable is a running pod on the node, of the same name.
+func (e *env) deletable(node string) {
+	e.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: node},
+		Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+	}
+	if err := workload.Create(e.Context(), shared.Client, pod); err != nil {
+		e.Fatal(err)
+	}
+	e.Cleanup(func() {
+		err := shared.Client.CoreV1().Pods("default").Delete(noDeadline, node, metav1.DeleteOptions{GracePeriodSeconds: &zero})
+		if err != nil && !apierrors.IsNotFound(err) {
+			e.Error(err)
+		}
 	})
 }
 
@@ -154,6 +191,8 @@ func TestConfinement(t *testing.T) {
 	e := setup(t, 2)
 	e.mayBeForbidden = true
 	e.richNode()
+	e.deletable(e.nodes[0])
+	e.grant("delete", "drainer", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"delete"}})
 	me, rich, plain := e.withToken(), e.nodes[0], e.nodes[1]
 	bare := rich + "-bare"
 	e.create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: bare}})
@@ -187,6 +226,7 @@ func TestConfinement(t *testing.T) {
 func TestConfinesNobodyElse(t *testing.T) {
 	e := setup(t, 1)
 	e.richNode()
+	e.deletable(e.nodes[0])
 	const name = "confined"
 	user := "system:serviceaccount:" + e.namespace + ":" + name
 	e.confine("alike", user, nil)
@@ -201,8 +241,8 @@ func TestConfinesNobodyElse(t *testing.T) {
 	}
 }
 
-// canary is an annotation that policies of confine forbid beside all else: its
-// denial shows that they are in force.
+// canary is an annotation that policies of confine forbid beside all else, as they do
+// to delete a pod and leave what it owns: the denial shows that they are in force.
 const canary = api.Prefix + "canary"
 
 // confine makes deploy's policies hold for the user until the test ends. They
@@ -223,10 +263,11 @@ func (e *env) confine(name, user string, change func(map[string]*daemon.Confinem
 	}
 	for _, p := range policies {
 		p.Rename(name)
-		p.Policy.Spec.Validations = append([]admissionv1.Validation{{
-			Expression: "!has(object.metadata.annotations) || !('" + canary + "' in object.metadata.annotations)",
-			Message:    canary,
-		}}, p.Policy.Spec.Validations...)
+		expression := "!has(object.metadata.annotations) || !('" + canary + "' in object.metadata.annotations)"
+		if p.Policy.Spec.MatchConstraints.ResourceRules[0].Operations[0] == admissionv1.Delete {
+			expression = "request.options.?propagationPolicy.orValue('') != '" + string(metav1.DeletePropagationOrphan) + "'"
+		}
+		p.Policy.Spec.Validations = append([]admissionv1.Validation{{Expression: expression, Message: canary}}, p.Policy.Spec.Validations...)
 		if err := p.Create(e.Context(), shared.Client); err != nil {
 			e.Fatal(err)
 		}
@@ -254,6 +295,9 @@ func (e *env) awaitInForce(user string) {
 		err := core.Pods("default").EvictV1(e.Context(), &policyv1.Eviction{
 			ObjectMeta: metav1.ObjectMeta{Name: "none", Annotations: marked}, DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: &ten},
 		})
-		return strings.Contains(said, canary) && strings.Contains(fmt.Sprint(err), canary)
+		orphan := metav1.DeletePropagationOrphan
+		deleted := personOf(e.T, as(user), metav1.DryRunAll).remove(e.Context(), e.nodes[0], deletion{}, &orphan)
+		return strings.Contains(said, canary) && strings.Contains(fmt.Sprint(err), canary) &&
+			(apierrors.IsNotFound(deleted) || strings.Contains(fmt.Sprint(deleted), canary))
 	})
 }
