@@ -51,6 +51,8 @@ type Usage struct {
 	// Plans is how many plans were made, PlanMean and PlanP99 how long they
 	// took in seconds; P99 is the upper bound of a histogram's bucket.
 	Plans, PlanMean, PlanP99 float64 `json:",omitempty"`
+	// Answer is how long an eviction took to be answered in the mean, in seconds.
+	Answer float64 `json:",omitempty"`
 }
 
 func nothing(context.Context) (Usage, error) { return Usage{}, nil }

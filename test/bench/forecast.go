@@ -27,8 +27,9 @@ type Forecast struct {
 	History Foreseen
 	// Told has the start times of the scenario.
 	Told Foreseen
-	// Learned has start times from the history of the pods that replaced others
-	// in this run, as those of a cluster have that has been running for a while.
+	// Learned has start times from the history of the pods that replaced others in
+	// this run, as those of a cluster have that has been running for a while, and the
+	// latency of the API server from drainer's own metrics, as a drain before it shows.
 	Learned Foreseen
 
 	dump string
@@ -96,9 +97,9 @@ func limitsOfSimulate() []string {
 	return slices.DeleteFunc(slices.Clone(noLimits), func(flag string) bool { return strings.HasPrefix(flag, "--kube-api") })
 }
 
-// compare takes in what was measured, and forecasts once more with what the
-// run's own pods say.
-func (r *run1) compare(ctx context.Context, f *Forecast, o *observer) (err error) {
+// compare stores in which order the nodes were drained, and forecasts once more with
+// what the run's own pods and drainer's metrics show.
+func (r *run1) compare(ctx context.Context, f *Forecast, o *observer, used Usage) (err error) {
 	pods, err := r.Client.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("listing the pods: %w", err)
@@ -106,7 +107,7 @@ func (r *run1) compare(ctx context.Context, f *Forecast, o *observer) (err error
 	pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.CreationTimestamp.Time.Before(o.begun.Truncate(time.Second)) })
 	took := simulate.History(pods.Items)
 	apps := map[string]bool{}
-	var flags []string
+	flags := []string{fmt.Sprintf("--api-latency=%.0fms", 1000*used.Answer)}
 	for _, p := range pods.Items {
 		app := p.Labels[workload.AppLabel]
 		if d, known := took[metav1.GetControllerOf(&p).UID]; known && !apps[app] {
@@ -148,5 +149,5 @@ func (f *Forecast) line(measured *Result) string {
 			100*(seen.Makespan/measured.Makespan-1), 100*seen.Concordant)
 	}
 	return fmt.Sprintf("%s, round %d: forecast of the makespan %.1fs: %s; %s; %s", measured.Scenario, measured.Round, measured.Makespan,
-		text("from the scenario's times", f.Told), text("from the history of the new pods", f.Learned), text("from that of the old ones", f.History))
+		text("from the scenario's times", f.Told), text("from the history of the new pods and the latency of the run", f.Learned), text("from that of the old ones", f.History))
 }

@@ -93,7 +93,7 @@ func (r *run1) measure(ctx context.Context, contender string) (result Result, er
 	}
 	result.summarize(o)
 	if result.Forecast != nil {
-		err = r.compare(ctx, result.Forecast, o)
+		err = r.compare(ctx, result.Forecast, o, usage)
 	}
 	return result, err
 }
