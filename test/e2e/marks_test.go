@@ -25,6 +25,18 @@ func (e *env) detect(node string) {
 	})
 }
 
+// repair sets the condition Broken of a node to False.
+func (e *env) repair(node string) {
+	e.Helper()
+	e.updateStatus(node, func(n *corev1.Node) {
+		for i := range n.Status.Conditions {
+			if c := &n.Status.Conditions[i]; c.Type == "Broken" {
+				c.Status, c.LastTransitionTime = corev1.ConditionFalse, metav1.NewTime(time.Now().Add(-time.Hour))
+			}
+		}
+	})
+}
+
 // awaitMarked waits until a rule's request of the node is drained, and returns its
 // ID.
 func (e *env) awaitMarked(node, rule string) string {
@@ -92,5 +104,31 @@ func TestMarks(t *testing.T) {
 	}
 	if sent := e.evictions(); slices.ContainsFunc(sent, func(a cluster.AuditEvent) bool { return !strings.HasPrefix(a.ObjectRef.Name, "web-") }) {
 		t.Errorf("the evictions are %v", sent)
+	}
+}
+
+// TestMarksApproved: what a rule requests with start: Paused begins once a person
+// removes the pause, and is released once its mark has cleared.
+func TestMarksApproved(t *testing.T) {
+	e := setup(t, 2)
+	node := e.nodes[0]
+	e.create(workload.Deployment(on(e.spec("web", 2), node)))
+	e.awaitReady("web", 2)
+	e.start("--config=" + e.configuration("requests: [{condition: Broken, for: 1m, maxNodes: 1, start: Paused, release: WhenCleared}]\n"))
+	e.detect(node)
+	e.awaitPhase(node, api.Paused)
+	id := e.node(node).Annotations[api.DrainAnnotation]
+	if !strings.HasPrefix(id, "condition/Broken/") || e.cordoned(node) {
+		t.Errorf("the request is %q, and the node is cordoned: %v", id, e.cordoned(node))
+	}
+	e.annotate(node, api.PausedAnnotation, "")
+	e.awaitDrained(node, id)
+	if sent := e.sentFor("web"); len(sent) != 2 {
+		t.Errorf("%d evictions were sent, want 2", len(sent))
+	}
+	e.repair(node)
+	e.awaitReleased(node)
+	if a := e.node(node).Annotations[api.DrainAnnotation]; a != "" {
+		t.Errorf("the node is released, and its request is %q", a)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -89,4 +90,45 @@ func TestStranded(t *testing.T) {
 	if e.cordoned(second) {
 		t.Error("the node is cordoned although its drain has not begun")
 	}
+}
+
+// TestWaitTogether: two nodes that wait, whose pods only these two admit, warn of it
+// while both are requested; nothing is said to be unable to finish.
+func TestWaitTogether(t *testing.T) {
+	e := setup(t, 3)
+	pair := e.nodes[:2]
+	web := e.spec("web", 4)
+	web.NodeSelector = map[string]string{poolLabel: e.pool, "disk": "fast"}
+	web.Pod = func(p *corev1.PodTemplateSpec) {
+		p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{workload.AppLabel: "web"}},
+		}}
+	}
+	for _, node := range pair {
+		e.label(node, "disk", "fast")
+	}
+	e.create(workload.Deployment(web), workload.MaxUnavailable(e.namespace, "web", "web", "1"))
+	e.awaitReady("web", 4)
+	e.awaitBudget("web", func(s policyv1.PodDisruptionBudgetStatus) bool { return s.CurrentHealthy == 4 })
+	drainer := e.start("--stuck-after=2s")
+	for _, node := range pair {
+		e.annotate(node, api.DrainAnnotation, "later", api.NotBeforeAnnotation, "2100-01-01T00:00:00Z")
+	}
+	const warning = "this drain and others can wait for each other: besides this node, only nodes that also have drain requests ("
+	for i, node := range pair {
+		awaitState(t, node+" warns that it and the other can wait for each other", func() bool {
+			return strings.Contains(e.message(node), warning+pair[1-i]+")")
+		})
+	}
+	for _, node := range pair {
+		if o := e.status(node).CannotFinish; len(o) > 0 {
+			t.Errorf("%s says that it cannot finish: %+v", node, o)
+		}
+	}
+	if n := drainer.metric("drainer_unfinishable_drains"); n != 0 {
+		t.Errorf("%v drains are counted as unable to finish", n)
+	}
+	e.cancel(pair[0])
+	awaitState(t, "the other no longer warns", func() bool { return !strings.Contains(e.message(pair[1]), warning) })
 }
