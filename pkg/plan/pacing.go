@@ -215,8 +215,12 @@ func (w *pace) left(s *PodState, now time.Time) {
 		return
 	}
 	w.LeftAt = at
-	if !s.Pod.Deadline.IsZero() {
-		w.LeftFrom = s.Pod.Deadline.Add(-s.Pod.Grace).Unix()
+	if s.Pod.Deadline.IsZero() {
+		return
+	}
+	// What ends a pod for good deletes it again, with a grace period of 0.
+	if from := s.Pod.Deadline.Add(-s.Pod.Grace).Unix(); w.LeftFrom == 0 || from < w.LeftFrom {
+		w.LeftFrom = from
 	}
 }
 

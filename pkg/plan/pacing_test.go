@@ -265,6 +265,22 @@ func TestPaceLimit(t *testing.T) {
 	}
 }
 
+// TestPaceForcedEnd: the kubelet ends a pod by deleting it with a grace period of 0, which
+// makes it look as if it had begun to terminate only then. Its replacement is older.
+func TestPaceForcedEnd(t *testing.T) {
+	l := newTurns(t, 2)
+	l.granted("web-1")
+	l.leaves("web-1")
+	from := l.Now
+	l.waits(time.Second)
+	l.replace("web-1", func(p Pod) []*Pod { p.Deadline, p.Grace = from.Add(2*time.Second), 0; return []*Pod{&p} })
+	l.waits(time.Second)
+	l.goes("web-1")
+	l.waits(time.Second)
+	l.lists(Sibling{UID: "new", Created: from.Unix(), Ready: true})
+	l.granted("web-2")
+}
+
 // TestPaceBesideUrgent: pods of a node that disappears leave together. Those of other nodes
 // wait for two minutes then, whichever of them left, and whatever is Ready.
 func TestPaceBesideUrgent(t *testing.T) {

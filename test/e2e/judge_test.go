@@ -238,6 +238,31 @@ func verdicts(rules []config.Rule) func(*corev1.Pod) invariant.Verdict {
 	}
 }
 
+// marked are rules for marked nodes. For how long a node has been marked is not judged:
+// it may have been before anybody watched.
+func marked(requests []plan.MarkRule) []invariant.MarkRule {
+	var rules []invariant.MarkRule
+	for _, r := range requests {
+		rules = append(rules, invariant.MarkRule{
+			Name: r.Key(), MaxNodes: r.MaxNodes, WhenCleared: r.ReleaseWhenCleared, Paused: r.StartPaused,
+			Marks: func(n *corev1.Node) invariant.Marked { return markOf(&r, n) },
+		})
+	}
+	return rules
+}
+
+func markOf(r *plan.MarkRule, n *corev1.Node) invariant.Marked {
+	is := r.Kind == plan.LabelMark && n.Labels[r.Name] == r.Value ||
+		r.Kind == plan.TaintMark && slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == r.Name }) ||
+		r.Kind == plan.ConditionMark && slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return string(c.Type) == r.Name && c.Status == corev1.ConditionTrue
+		})
+	if is {
+		return invariant.IsMarked
+	}
+	return invariant.Unmarked
+}
+
 // rulesOf is what drainer was told: by its flags, and about pods and limits also by
 // its configuration file.
 func rulesOf(flags []string) invariant.Rules {
@@ -277,6 +302,7 @@ func rulesOf(flags []string) invariant.Rules {
 			rules.UnreachableAfter = c.Plan().IgnoreUnreachableAfter
 			limit(&rules.Limits, c)
 			rules.Pods, rules.AllowDelete = verdicts(c.Rules), c.AllowDelete
+			rules.Marked = marked(c.Plan().Requests)
 		case "node-selector":
 			key, want, _ := strings.Cut(value, "=")
 			rules.Served = func(n *corev1.Node) bool { return n.Labels[key] == want }

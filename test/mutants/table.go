@@ -52,6 +52,7 @@ func mutants() []mutant {
 		{"nobody waits for all pods of a node that disappears", pacing, "	case !w.UnreplacedAt.IsZero():\n", "	case false:\n"},
 		{"nobody notes that several pods leave a node that disappears", pacing, "			next.UnreplacedAt = p.Now\n", ""},
 		{"pods of a node that disappears hold nobody for two minutes", pacing, "return latest(w.LeftAt, w.UnreplacedAt).Add(paceFor)", "return w.LeftAt.Add(paceFor)"},
+		{"a pod that is deleted again has left only then", pacing, "w.LeftFrom == 0 || from < w.LeftFrom {", "true {"},
 		{"the list of a turn that nobody took is lost", pacing, "			next.Before = w.Before\n", "			_ = w\n"},
 		{"a pod that never ends holds a slot forever", nodeMemory, "		return n.OverdueSince\n", "		return n.IdleSince\n"},
 		{"a drain yields although a pod can still leave", conclude, "		default:\n			return time.Time{}\n		}\n	}\n	if !since", "		default:\n		}\n	}\n	if !since"},
