@@ -26,22 +26,23 @@ func (c *Controller) listVolumes(ctx context.Context) (progress, error) {
 		return awaited, nil
 	}
 	began := time.Now()
-	attached, err := c.attachments(ctx, nodes)
+	attached, unlisted := c.attachments(ctx, nodes)
+	failed := unlisted
 	c.learned(plan.VolumesListed{Began: began, At: time.Now()})
 	for _, name := range slices.Sorted(maps.Keys(nodes)) {
 		n := nodes[name]
 		found := plan.NodeVolumes{Node: n.Node.UID, Began: began}
-		trouble := err
+		trouble := unlisted
 		if trouble == nil {
 			found.Left, trouble = c.leftOn(ctx, n, attached[name])
 		}
 		if trouble != nil {
-			found.Trouble, err = plan.VolumeTrouble(trouble), trouble
+			found.Trouble, failed = plan.VolumeTrouble(trouble), trouble
 		}
 		found.At = time.Now()
 		c.learnedOf(n.Node.UID, found)
 	}
-	return done, err
+	return done, failed
 }
 
 // wantingVolumes are the nodes that have a use for a list of what is attached, by

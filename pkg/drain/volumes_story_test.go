@@ -200,6 +200,39 @@ func TestStoryVolumesUnreachable(t *testing.T) {
 	})
 }
 
+// TestStoryVolumesOfAnother: what cannot be read of one node's volumes says nothing about
+// another node.
+func TestStoryVolumesOfAnother(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("a", "b")
+		s.spares(2)
+		for _, node := range []string{"a", "b"} {
+			s.deployment("db-"+node, node)
+			s.attach(node, node)
+		}
+		s.deployment("keep", "a")
+		s.flags.rules = &plan.Rules{List: []*plan.Rule{{Name: "keep", Match: app("keep"), Action: plan.IgnorePod}}}
+		s.wait(2 * time.Second)
+		s.attach("a", "keep")
+		s.mount("a", "keep", "keep")
+		s.flags.maxDraining = "100%"
+		s.waitsForVolumes()
+		s.server.Add(apiserver.Rule{
+			Match:  func(r apiserver.Request) bool { return r.Resource == apiserver.PersistentVolumes && r.Name == "pv-a" },
+			Answer: apiserver.AnswerError(apierrors.NewInternalError(fmt.Errorf("it is broken"))),
+		})
+		s.start()
+		s.drain("r", "a", "b")
+		s.await("b says what is attached", time.Minute, func() bool { return s.attached("b") == 1 })
+		s.await("a says that it is not known", time.Minute, func() bool { return strings.Contains(s.message("a"), "cannot find out") })
+		if says := s.message("b"); strings.Contains(says, "cannot find out") {
+			t.Errorf("b says %q", says)
+		}
+		s.detach("b")
+		s.await("b is drained", time.Minute, s.drained("r", "b"))
+	})
+}
+
 // TestStoryVolumesOfMany: what is attached to many nodes is found out by few lists.
 func TestStoryVolumesOfMany(t *testing.T) {
 	tell(t, func(s *story) {

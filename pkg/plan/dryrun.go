@@ -105,7 +105,7 @@ func (j *Judgement) keep(pod *Pod, reason Reason, message string) {
 
 // errDryRunOfDrain: what is asked of a node that is being drained cannot become
 // a dry run.
-var errDryRunOfDrain = errors.New(api.DryRunAnnotation + `="true" came after the drain had begun: remove it to continue the drain, or ask for a dry run under another ID of ` + api.DrainAnnotation)
+var errDryRunOfDrain = errors.New(api.DryRunAnnotation + `="true" came after the drain had begun: remove it to continue the drain, or remove ` + api.DrainAnnotation + `, and ask for a dry run once the node is released`)
 
 // followDryRun notes that the request is a dry run. It stays one until its ID
 // changes: the annotation must not turn verdicts into a drain by its removal.

@@ -124,8 +124,9 @@ func (m *PodMemory) staysBlocked(probe bool) bool {
 
 // BudgetMemory is what is remembered of a budget that blocks.
 type BudgetMemory struct {
-	// ProbedAt is when a stuck pod was last sent under it.
-	ProbedAt time.Time
+	// ProbedAt is when it last refused a stuck pod that was sent under it, HeardAt when
+	// such a pod was last refused by it or by a webhook.
+	ProbedAt, HeardAt time.Time
 	// SeenVersion is the version that the polling interval counts from.
 	SeenVersion string
 	// PollAt is when to read it although no event came.

@@ -229,17 +229,22 @@ func (m *Memory) answered(f Answered) []Event {
 	if f.Grant.Deletion != nil && (f.Outcome.Reason == Admitted || f.Outcome.Reason.Uncertain()) {
 		m.forced(f)
 	}
-	if f.Grant.Probe && f.Outcome.Reason.byBudget() {
+	if f.Grant.Probe {
 		for _, budget := range f.Grant.budgetUIDs {
-			m.Budgets[budget] = m.Budgets[budget].probed(f.At)
+			m.Budgets[budget] = m.Budgets[budget].probed(f.Outcome.Reason, f.At)
 		}
 	}
 	return m.pod(f.Grant.Pod.UID, func(_ *Pod, p PodMemory) (PodMemory, []Event) { return p.answered(f) })
 }
 
-// probed is b after the API server itself refused a pod under it.
-func (b BudgetMemory) probed(at time.Time) BudgetMemory {
-	b.ProbedAt = at
+// probed is b after a probe under it was answered.
+func (b BudgetMemory) probed(reason Reason, at time.Time) BudgetMemory {
+	if reason.byBudget() {
+		b.ProbedAt = at
+	}
+	if reason.byBudget() || reason == Webhook || reason == Evacuating {
+		b.HeardAt = at
+	}
 	return b
 }
 

@@ -156,7 +156,11 @@ func TestWaitTogether(t *testing.T) {
 		}, 6 * time.Minute, "(b and c) admit"},
 		"not for long":          {func(s scene) { inPool(s.node("b", waiting...)) }, time.Minute, ""},
 		"one without a request": {func(s scene) { inPool(s.node("b", waiting...)); inPool(s.node("c")) }, 6 * time.Minute, ""},
-		"a dry run":             {func(s scene) { inPool(s.node("b", append(waiting, api.DryRunAnnotation, "true")...)) }, 6 * time.Minute, ""},
+		"a dry run":             {func(s scene) { inPool(s.node("b", api.DrainAnnotation, "r", api.DryRunAnnotation, "true")) }, 6 * time.Minute, ""},
+		"a dry run that no longer says so": {func(s scene) {
+			b := inPool(s.node("b", waiting...))
+			s.Memory.Nodes[b.UID] = NodeMemory{Request: "r", RequestedAt: noon, DryRun: &DryRun{}}
+		}, 6 * time.Minute, ""},
 		"an invalid request":    {func(s scene) { inPool(s.node("b", append(waiting, api.TimeoutAnnotation, "x")...)) }, 6 * time.Minute, ""},
 		"not drainer's":         {func(s scene) { inPool(s.node("b", waiting...)).Served = false }, 6 * time.Minute, ""},
 		"another pool":          {func(s scene) { s.node("b", waiting...); inPool(s.node("c")) }, 6 * time.Minute, ""},

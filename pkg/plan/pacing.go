@@ -20,6 +20,8 @@ const (
 	// waits, and perPaced what each controller adds to it.
 	paceRead = 2 * time.Second
 	perPaced = 50 * time.Millisecond
+	// listAge is how old a list may be at least that lets the next pod leave.
+	listAge = 10 * time.Second
 )
 
 // Sibling is what a plan knows of a pod of a controller, wherever it is.
@@ -59,6 +61,9 @@ type PaceMemory struct {
 	// says when pods were created; 0 if that is not known.
 	LeftAt   time.Time
 	LeftFrom int64
+	// SeenLate is true for a pod that was seen to terminate only at its end: LeftFrom is
+	// then that, and not when it began to.
+	SeenLate bool
 	// Gone is true once its node no longer has it.
 	Gone bool
 	// UnreplacedAt is when another pod was granted before this one whose replacement
@@ -66,9 +71,10 @@ type PaceMemory struct {
 	UnreplacedAt time.Time
 	// AskedAt is when the pods of the controller were last asked for.
 	AskedAt time.Time
-	// Listed are those pods, as they were after the last one had left; Before is the
-	// list that let that one leave.
+	// Listed are those pods, as they were after the last one had left, by a list that
+	// began at ListedAt; Before is the list that let that one leave.
 	Listed, Before []Sibling
+	ListedAt       time.Time
 }
 
 // SiblingRead is a controller whose pods are to be listed.
@@ -95,7 +101,7 @@ func (m *Memory) siblingsListed(f SiblingsListed) {
 	if !asked || memory.Pod != nil && (memory.LeftAt.IsZero() || f.Began.Before(memory.LeftAt)) {
 		return
 	}
-	memory.Listed = f.Siblings
+	memory.Listed, memory.ListedAt = f.Siblings, f.Began
 	m.Paces = maps.Clone(m.Paces)
 	m.Paces[f.Controller] = memory
 }
@@ -111,6 +117,9 @@ type pace struct {
 	there bool
 	// asked is true once this plan has found out whether to list the pods.
 	asked bool
+	// decided is true once this plan has found out whether the next pod may leave, which
+	// is then in follows.
+	decided, follows bool
 }
 
 func (w *pace) is(pod *Pod) bool { return w.Pod != nil && w.Pod.UID == pod.UID }
@@ -143,15 +152,18 @@ func (p *planner) followPaces() {
 }
 
 func (p *planner) followPace(n *nodeWork, s *PodState) {
-	if w := p.paces[s.Pod.Controller.UID]; w != nil && w.is(s.Pod) {
+	w := p.paces[s.Pod.Controller.UID]
+	last := w != nil && w.is(s.Pod)
+	if last {
 		if w.there = true; !s.leaves() {
 			w.LeftAt = time.Time{}
 		}
 	}
-	if s.paced = p.isPaced(s); !s.paced {
+	// One that was granted may be on its way out, whatever has happened to it since.
+	if s.paced = last && w.Own || p.isPaced(s); !s.paced {
 		return
 	}
-	w := p.paceOf(s.Pod)
+	w = p.paceOf(s.Pod)
 	switch {
 	case s.leaves():
 		w.left(s, p.Now)
@@ -209,7 +221,7 @@ func (w *pace) left(s *PodState, now time.Time) {
 		if w.there {
 			w.other = w.Pod
 		}
-		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod, UnreplacedAt: w.UnreplacedAt}, true
+		w.PaceMemory, w.there = PaceMemory{Pod: s.Pod, UnreplacedAt: w.unreplaced(now)}, true
 	default:
 		w.other = s.Pod
 		return
@@ -218,7 +230,8 @@ func (w *pace) left(s *PodState, now time.Time) {
 	if s.Pod.Deadline.IsZero() {
 		return
 	}
-	// What ends a pod for good deletes it again, with a grace period of 0.
+	// A kubelet that has stopped a pod deletes it again, with a grace period of 0.
+	w.SeenLate = s.Pod.Grace == 0 && (w.LeftFrom == 0 || w.SeenLate)
 	if from := s.Pod.Deadline.Add(-s.Pod.Grace).Unix(); w.LeftFrom == 0 || from < w.LeftFrom {
 		w.LeftFrom = from
 	}
@@ -271,12 +284,22 @@ func (p *planner) paceEnds(w *pace) time.Time {
 
 // mayFollow is true if the next pod of the controller may leave now.
 func (p *planner) mayFollow(w *pace) bool {
+	if !w.decided {
+		w.decided, w.follows = true, p.decideTurn(w)
+	}
+	return w.follows
+}
+
+func (p *planner) decideTurn(w *pace) bool {
 	until := p.paceEnds(w)
 	switch {
 	case !p.Now.Before(until):
 		return true
 	case !w.UnreplacedAt.IsZero():
 		// One replacement may stand for either of two pods.
+		p.wakeAt(until)
+		return false
+	case p.Now.Sub(w.ListedAt) > max(listAge, 2*p.readInterval(w)):
 		p.wakeAt(until)
 		return false
 	case w.Pod == nil:
@@ -286,15 +309,19 @@ func (p *planner) mayFollow(w *pace) bool {
 		p.wakeAt(until)
 		// A node that is no longer drained is not watched, and may have it.
 		still := slices.ContainsFunc(w.Listed, func(s Sibling) bool { return s.UID == w.Pod.UID })
-		return w.Gone && !still && slices.ContainsFunc(w.Listed, w.replaces)
+		before := make(map[types.UID]bool, len(w.Before))
+		for i := range w.Before {
+			before[w.Before[i].UID] = true
+		}
+		return w.Gone && !still && slices.ContainsFunc(w.Listed, func(s Sibling) bool { return w.replaces(s, before[s.UID]) })
 	}
 }
 
-// replaces is true for a pod that is Ready, and that was created after the last one
-// was evicted.
-func (w *pace) replaces(s Sibling) bool {
-	known := slices.ContainsFunc(w.Before, func(b Sibling) bool { return b.UID == s.UID })
-	created := w.LeftFrom != 0 && s.Created >= w.LeftFrom || w.LeftFrom == 0 && w.Before != nil
+// replaces is true for a pod that is Ready, that was created after the last one began to
+// terminate, and that is not known from before. Where nobody saw that one begin, it is
+// enough that it is not known.
+func (w *pace) replaces(s Sibling, known bool) bool {
+	created := w.LeftFrom != 0 && s.Created >= w.LeftFrom || (w.LeftFrom == 0 || w.SeenLate) && w.Before != nil
 	return s.Ready && !s.Leaving && !known && created
 }
 
@@ -305,7 +332,7 @@ func (p *planner) take(s *PodState) {
 	}
 	w := p.paceOf(s.Pod)
 	if !w.is(s.Pod) || !w.LeftAt.IsZero() {
-		next := PaceMemory{Pod: s.Pod, Own: true, Before: w.Listed, UnreplacedAt: w.UnreplacedAt}
+		next := PaceMemory{Pod: s.Pod, Own: true, Before: w.Listed, UnreplacedAt: w.unreplaced(p.Now)}
 		if w.Pod != nil && w.LeftAt.IsZero() {
 			// Another one had the turn and did not leave: the list that let it still counts.
 			next.Before = w.Before
@@ -313,9 +340,23 @@ func (p *planner) take(s *PodState) {
 		if w.holder != nil && w.holder.UID != s.Pod.UID || !p.mayFollow(w) {
 			next.UnreplacedAt = p.Now
 		}
-		w.PaceMemory, w.there = next, true
+		w.PaceMemory, w.there, w.decided = next, true, false
 	}
 	w.holder = s.Pod
+}
+
+// unreplaced is UnreplacedAt as long as it counts.
+func (w *pace) unreplaced(now time.Time) time.Time {
+	if now.Before(w.UnreplacedAt.Add(paceFor)) {
+		return w.UnreplacedAt
+	}
+	return time.Time{}
+}
+
+// readInterval is how often the pods of the controller are listed.
+func (p *planner) readInterval(w *pace) time.Duration {
+	since := p.paceEnds(w).Add(-paceFor)
+	return max(paceRead, p.Now.Sub(since)/4) + time.Duration(len(p.paces))*perPaced
 }
 
 // readSiblings has the pods of a controller listed once the last one that was evicted
@@ -326,8 +367,7 @@ func (p *planner) readSiblings(w *pace, pod *Pod) {
 		return
 	}
 	w.asked = true
-	since := p.paceEnds(w).Add(-paceFor)
-	interval := max(paceRead, p.Now.Sub(since)/4) + time.Duration(len(p.paces))*perPaced
+	interval := p.readInterval(w)
 	if at := w.AskedAt.Add(interval); p.Now.Before(at) {
 		p.wakeAt(at)
 		return

@@ -163,13 +163,20 @@ func (l turns) replace(name string, by func(Pod) []*Pod) {
 	l.pods["n"] = pods
 }
 
-// waits plans once and returns how many lists are asked for; nothing may be granted.
-func (l turns) waits(after time.Duration) int {
+// nothing plans once; nothing may be granted.
+func (l turns) nothing(after time.Duration) Plan {
 	l.Helper()
 	plan := l.step(after)
 	if len(plan.Grants) > 0 {
 		l.Fatalf("granted are %v, want none", granted(plan))
 	}
+	return plan
+}
+
+// waits plans once and returns how many lists are asked for; nothing may be granted.
+func (l turns) waits(after time.Duration) int {
+	l.Helper()
+	plan := l.nothing(after)
 	if plan.Wake.IsZero() || plan.Wake.Sub(l.Now) > paceFor {
 		l.Errorf("the next plan is at %v", plan.Wake)
 	}
@@ -232,6 +239,8 @@ func TestPaceTurns(t *testing.T) {
 	l.waits(time.Second)
 	l.lists(ready("new", from))
 	l.waits(time.Second)
+	l.lists(ready("new", from), ready("not listed before", from.Add(-time.Minute)))
+	l.waits(time.Second)
 	l.lists(ready("new", from), ready("newer", from))
 	l.granted("web-3")
 }
@@ -263,6 +272,79 @@ func TestPaceLimit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPaceFinished: a pod that has finished by the time that it is seen to terminate holds
+// the next one like any other, and so does one that is not Ready by then.
+func TestPaceFinished(t *testing.T) {
+	for name, change := range map[string]func(*Pod){
+		"finished":         func(p *Pod) { p.Phase, p.Deadline, p.Grace = corev1.PodSucceeded, noon.Add(time.Minute), time.Minute },
+		"not Ready":        func(p *Pod) { p.Ready = false },
+		"finished, before": func(p *Pod) { p.Phase = corev1.PodFailed },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newTurns(t, 2)
+			l.granted("web-1")
+			answer := l.facts
+			l.facts = nil
+			l.InFlight["uid-web-1"] = Post{Sent: l.Now}
+			l.replace("web-1", func(p Pod) []*Pod { change(&p); return []*Pod{&p} })
+			l.nothing(100 * time.Millisecond)
+			delete(l.InFlight, "uid-web-1")
+			l.facts = answer
+			l.nothing(100 * time.Millisecond)
+			l.leaves("web-1")
+			l.nothing(100 * time.Millisecond)
+			l.goes("web-1")
+			l.waits(time.Second)
+		})
+	}
+}
+
+// TestPaceStaleList: what was Ready in a list long ago may not be so now.
+func TestPaceStaleList(t *testing.T) {
+	l := newTurns(t, 2)
+	l.granted("web-1")
+	l.leaves("web-1")
+	from := l.Now
+	l.waits(time.Second)
+	l.goes("web-1")
+	l.waits(time.Second)
+	paused := l.Nodes[0].Annotations
+	paused[api.PausedAnnotation] = "true"
+	l.lists(Sibling{UID: "new", Created: from.Unix(), Ready: true})
+	l.nothing(time.Second)
+	l.nothing(time.Minute)
+	delete(paused, api.PausedAnnotation)
+	if n := l.waits(time.Second); n != 1 {
+		t.Errorf("%d lists are asked for, want one", n)
+	}
+	l.lists(Sibling{UID: "new", Created: from.Unix(), Ready: true})
+	l.granted("web-2")
+}
+
+// TestPaceSeenLate: of a pod that is seen to terminate only at its end, nobody knows when
+// it began to. What the last list did not have replaces it.
+func TestPaceSeenLate(t *testing.T) {
+	l := newTurns(t, 3)
+	l.granted("web-1")
+	l.leaves("web-1")
+	l.waits(time.Second)
+	l.goes("web-1")
+	l.waits(time.Second)
+	first := Sibling{UID: "new", Created: l.Now.Unix(), Ready: true}
+	l.lists(first)
+	l.granted("web-2")
+	from := l.Now
+	l.waits(time.Second)
+	l.replace("web-2", func(p Pod) []*Pod { p.Deadline, p.Grace = from.Add(2*time.Second), 0; return []*Pod{&p} })
+	l.waits(time.Second)
+	l.goes("web-2")
+	l.waits(time.Second)
+	l.lists(first)
+	l.waits(time.Second)
+	l.lists(first, Sibling{UID: "newer", Created: from.Unix(), Ready: true})
+	l.granted("web-3")
 }
 
 // TestPaceForcedEnd: the kubelet ends a pod by deleting it with a grace period of 0, which
@@ -309,8 +391,12 @@ func TestPaceBesideUrgent(t *testing.T) {
 			s.Now = s.Now.Add(10 * time.Second)
 			s.Memory.Apply(SiblingsListed{Controller: "rs-web", Siblings: []Sibling{old, {UID: "new", Ready: true, Created: s.Now.Unix()}}, Began: s.Now})
 		}
-		if got := granted(Make(s.Snapshot)); !slices.Equal(got, []string{"web-3"}) {
+		plan = Make(s.Snapshot)
+		if got := granted(plan); !slices.Equal(got, []string{"web-3"}) {
 			t.Errorf("%s stays: granted are %v after two minutes, want web-3", stays, got)
+		}
+		if at := plan.Paces["rs-web"].UnreplacedAt; !at.IsZero() {
+			t.Errorf("%s stays: the pods after that wait for two minutes, too, from %v", stays, at)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (p *planner) probeOne(b *budgetWork) {
 // may move the pod once its eviction is asked for, as KubeVirt does, so that is not
 // put off: its webhook hears of the eviction before the API server looks at the budget.
 func (p *planner) probeDue(b *budgetWork) time.Time {
-	if b.oldest.Reason == Evacuating || p.unheard(b.oldest, b) {
+	if b.oldest.Reason == Evacuating || p.unheard(b.oldest, b) && p.Memory.Budgets[b.UID].HeardAt.IsZero() {
 		return p.Now
 	}
 	due := b.oldest.Since.Add(b.oldest.stuckAfter(p.Config.StuckAfter))
@@ -101,6 +101,7 @@ func (p *planner) poll() []types.NamespacedName {
 			}
 		}
 	}
+	p.keepProbes()
 	for _, u := range p.Unconfirmed {
 		due := u.Since.Add(UnconfirmedFor)
 		p.wakeAt(due)
@@ -109,6 +110,22 @@ func (p *planner) poll() []types.NamespacedName {
 		}
 	}
 	return polls
+}
+
+// keepProbes keeps when budgets were probed, also while something else blocks the pods
+// under them.
+func (p *planner) keepProbes() {
+	for _, n := range p.nodes {
+		for i := range n.pods {
+			for _, b := range n.pods[i].budgets {
+				if was, known := p.Memory.Budgets[b.UID]; known && !was.HeardAt.IsZero() {
+					memory := p.budgets[b.UID]
+					memory.ProbedAt, memory.HeardAt = was.ProbedAt, was.HeardAt
+					p.budgets[b.UID] = memory
+				}
+			}
+		}
+	}
 }
 
 func (p *planner) pollOne(polls []types.NamespacedName, b *Budget) []types.NamespacedName {

@@ -173,6 +173,34 @@ func TestProbeManaged(t *testing.T) {
 	}
 }
 
+// TestProbeManagedOnce: whatever answers the eviction of one pod of a managed budget, the
+// others are not all asked for at once; nor are they after all have been throttled.
+func TestProbeManagedOnce(t *testing.T) {
+	for _, reason := range []Reason{Evacuating, Webhook, BudgetExhausted} {
+		s := newScene()
+		s.draining("n")
+		s.budget("vm", "web", 0, 2, 2, 2).Controller = "VMI vm"
+		for _, name := range []string{"web-1", "web-2"} {
+			s.remember(s.pod("n", name), PodMemory{FirstSeen: noon, BlockedSince: noon, BlockedBy: BudgetNeverAllows})
+		}
+		for i, want := range []int{1, 0, 0, 0} {
+			plan := Make(s.Snapshot)
+			if len(plan.Grants) != want {
+				t.Errorf("%s: plan %d grants %v, want %d", reason, i, granted(plan), want)
+			}
+			s.Memory.Keep(&plan, s.Config, s.Now)
+			if i == 0 {
+				s.Memory.Apply(Answered{Grant: plan.Grants[0], Outcome: Outcome{Code: "429", Reason: reason}, At: s.Now})
+			}
+			s.Throttled = time.Time{}
+			if i == 1 {
+				s.Throttled = s.Now.Add(time.Second)
+			}
+			s.Now = s.Now.Add(100 * time.Millisecond)
+		}
+	}
+}
+
 // evacuating is what is remembered of a pod whose eviction a webhook put off at noon.
 var evacuating = PodMemory{Refusals: 1, RetryAt: noon.Add(evacuationBackoff), Outcome: Outcome{Code: "429", Reason: Evacuating, Message: "moves"}}
 
