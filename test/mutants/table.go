@@ -17,7 +17,7 @@ func mutants() []mutant {
 		outbox, load, lookup     = "pkg/plan/outbox.go", "pkg/plan/load.go", "pkg/drain/lookup.go"
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
 		dryRun, volume           = "pkg/plan/dryrun.go", "pkg/plan/volume.go"
-		pacing                   = "pkg/plan/pacing.go"
+		pacing, sibling          = "pkg/plan/pacing.go", "pkg/plan/sibling.go"
 	)
 	return []mutant{
 		{"a waiting node counts pods that its budget can lack", "pkg/plan/foresee.go", "s.stranded > s.budgets[0].spare()", "true"},
@@ -117,16 +117,16 @@ func mutants() []mutant {
 		{"a pod is sent before the answer for another one of its controller is known", outbox, "return slices.ContainsFunc(o.answers, func(a Answered) bool { return destinationOf(a.Grant.Pod) == d })", "return false"},
 		{"the next pod leaves while another one is being sent", pacing, "	case s.send == underway:\n		w.holder = s.Pod\n", ""},
 		{"the next pod leaves before the last is gone", pacing, "return w.Gone && !still && slices", "return !still && slices"},
-		{"the next pod leaves once the last is gone", pacing, "return w.Gone && !still && slices.ContainsFunc(w.Listed, w.replaces)", "return w.Gone && !still"},
+		{"the next pod leaves once the last is gone", pacing, "return w.Gone && !still && slices.ContainsFunc(w.Listed, func(s Sibling) bool { return w.replaces(s, before[s.UID]) })", "return w.Gone && !still && len(before) >= 0"},
 		{"the next pod leaves while the last is on a node that is not watched", pacing, "return w.Gone && !still && slices", "return (w.Gone || still) && slices"},
 		{"a replacement that is not Ready counts", pacing, "return s.Ready && !s.Leaving && !known && created", "return !s.Leaving && !known && created"},
 		{"a replacement that leaves counts", pacing, "return s.Ready && !s.Leaving && !known && created", "return s.Ready && !known && created"},
 		{"a replacement counts twice", pacing, "return s.Ready && !s.Leaving && !known && created", "return s.Ready && !s.Leaving && created && (known || true)"},
 		{"a pod from before replaces the last", pacing, "return s.Ready && !s.Leaving && !known && created", "return s.Ready && !s.Leaving && !known && (created || true)"},
-		{"a list from before the last pod was evicted counts", pacing, "(memory.LeftAt.IsZero() || f.Began.Before(memory.LeftAt))", "memory.LeftAt.IsZero()"},
+		{"a list from before the last pod was evicted counts", sibling, "(memory.LeftAt.IsZero() || f.Began.Before(memory.LeftAt))", "memory.LeftAt.IsZero()"},
 		{"a pod that is not replaced holds the others forever", pacing, "	case !p.Now.Before(until):\n		return true\n", ""},
 		{"a process that has begun does not look at what the one before has evicted", pacing, "		return p.Began.Add(paceFor)\n", "		return p.Began\n"},
-		{"pods are listed at every plan", pacing, "if at := w.AskedAt.Add(interval); p.Now.Before(at) {", "if at := w.AskedAt.Add(interval); false {"},
+		{"pods are listed at every plan", sibling, "if at := w.AskedAt.Add(interval); p.Now.Before(at) {", "if at := w.AskedAt.Add(interval); false {"},
 		{"pods that are not Ready wait for each other", pacing, "return pod.Ready && len(s.budgets) == 0", "return len(s.budgets) == 0"},
 		{"a pod that has not left after all waits for itself", pacing, "			w.LeftAt = time.Time{}\n", "			_ = w\n"},
 		{"pods that somebody else deletes hold nobody", pacing, "	case w.other != nil:\n", "	case false:\n"},
