@@ -15,7 +15,8 @@ func TestToggles(t *testing.T) {
 	base := []string{
 		"ClusterRole", "ClusterRoleBinding", "ConfigMap", "Deployment", "Pod", "PodDisruptionBudget",
 		"Role", "Role", "RoleBinding", "RoleBinding", "Service", "ServiceAccount",
-		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicy",
+		"ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding",
 	}
 	for name, test := range map[string]struct {
 		values     string
