@@ -141,7 +141,7 @@ func (p *planner) followProgress(n *nodeWork) {
 		m.Volumes = Volumes{}
 	}
 	p.followVolumes(n)
-	m.OverdueSince = p.overdueSince(n)
+	p.followOverdue(n)
 	if !p.stalls(n) {
 		m.IdleSince = time.Time{}
 		return
@@ -181,27 +181,41 @@ func (p *planner) stalls(n *nodeWork) bool {
 	}
 }
 
-// overdueSince is when the last grace period of the pods that terminate ends, if the
-// drain waits only for these and for pods that are blocked; zero if it waits for others,
-// too, or if none terminates.
-func (p *planner) overdueSince(n *nodeWork) time.Time {
-	var since time.Time
+// followOverdue notes since when the drain waits only for pods that are past their grace
+// periods, and for pods that are blocked. A process that has just begun counts from then.
+func (p *planner) followOverdue(n *nodeWork) {
+	m := &n.memory
+	switch at := p.lastGraceEnd(n); {
+	case at.IsZero():
+		m.OverdueSince = time.Time{}
+		return
+	case m.OverdueSince.IsZero():
+		m.OverdueSince = latest(at, p.Now)
+	default:
+		m.OverdueSince = latest(at, m.OverdueSince)
+	}
+	if p.Config.YieldAfter > 0 {
+		p.wakeAt(m.OverdueSince.Add(p.Config.YieldAfter))
+	}
+}
+
+// lastGraceEnd is when the last grace period of the pods that terminate ends, if the drain
+// waits only for these and for pods that are blocked; zero if it waits for others, too, or
+// if none terminates.
+func (p *planner) lastGraceEnd(n *nodeWork) (last time.Time) {
 	if n.halts() || !n.listed || !n.cordoned() {
-		return since
+		return last
 	}
 	for i := range n.pods {
 		switch s := &n.pods[i]; {
 		case s.State == Ignored, s.State == UnconfirmedPod, s.State == Blocked && s.send != underway:
 		case s.State == Terminating && !s.deadline().IsZero():
-			since = latest(since, s.deadline())
+			last = latest(last, s.deadline())
 		default:
 			return time.Time{}
 		}
 	}
-	if !since.IsZero() && p.Config.YieldAfter > 0 {
-		p.wakeAt(since.Add(p.Config.YieldAfter))
-	}
-	return since
+	return last
 }
 
 // looksDrained is true if nothing but a live list is missing for Drained. What

@@ -474,7 +474,9 @@ func TestYieldOverdue(t *testing.T) {
 			x := s.draining("x")
 			test.prepare(s)
 			s.asked("a")
+			s.Now = noon.Add(-2 * time.Hour)
 			_, _ = s.planned(t, x)
+			s.Now = noon
 			plan := Make(s.Snapshot)
 			if got := begun(plan); len(got) > 0 != test.yields {
 				t.Errorf("%v begin, although x yields: %v", got, test.yields)
@@ -487,9 +489,30 @@ func TestYieldOverdue(t *testing.T) {
 	s := newScene()
 	s.Config.YieldAfter = time.Hour
 	s.draining("x")
-	s.pod("x", "web-1", overdue(59*time.Minute))
-	if wake := Make(s.Snapshot).Wake; wake.After(noon.Add(time.Minute)) {
+	s.pod("x", "web-1", overdue(-time.Minute))
+	if wake := Make(s.Snapshot).Wake; wake.After(noon.Add(time.Hour + time.Minute)) {
 		t.Errorf("the next plan is made at %v", wake)
+	}
+}
+
+// TestYieldOverdueProgress: what leaves beside a pod that is overdue is progress.
+func TestYieldOverdueProgress(t *testing.T) {
+	s := newScene()
+	s.Config.MaxDraining, s.Config.YieldAfter = shareOf("1"), time.Hour
+	s.spare(1)
+	x := s.draining("x")
+	s.pod("x", "web-1", func(p *Pod) { p.Deadline, p.Grace = noon.Add(-9*time.Hour), 30*time.Second })
+	s.pod("x", "web-2")
+	s.asked("a")
+	_, _ = s.planned(t, x)
+	s.Pods["x"] = s.Pods["x"][:1]
+	for after, yields := range []bool{0: false, 59: false, 60: true} {
+		s.Now = noon.Add(time.Duration(after) * time.Minute)
+		plan := Make(s.Snapshot)
+		if begins := !planOf(t, plan, "a").Memory.StartedAt.IsZero(); begins != yields {
+			t.Fatalf("%v after the last pod left, the next drain begins: %v", s.Now.Sub(noon), begins)
+		}
+		s.Memory.Keep(&plan, s.Config, s.Now)
 	}
 }
 

@@ -54,8 +54,8 @@ type NodeMemory struct {
 	RecordonAt time.Time
 	// IdleSince is since when nothing terminates and nothing can be sent.
 	IdleSince time.Time
-	// OverdueSince is when the last grace period of the pods that terminate ends, while
-	// nothing else happens; zero while something does.
+	// OverdueSince is since when the drain waits only for pods that are past their grace
+	// periods, or will be then; zero while something else happens.
 	OverdueSince time.Time
 	// GrantedAt is when a budget's disruption was last granted to the node.
 	GrantedAt time.Time
