@@ -93,7 +93,9 @@ func (c *candidate) serve(ctx context.Context, mayHandOver bool) (handedOver boo
 			},
 			OnStoppedLeading: func() {},
 			OnNewLeader: func(identity string) {
-				klog.FromContext(ctx).Info("Another process holds the lease", "holder", identity, "lease", c.lease.Describe())
+				if identity != c.lease.Identity() {
+					klog.FromContext(ctx).Info("Another process holds the lease", "holder", identity, "lease", c.lease.Describe())
+				}
 			},
 		},
 	})

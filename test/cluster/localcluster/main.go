@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -123,5 +124,8 @@ func status(ctx context.Context, name string) error {
 	}
 	fmt.Printf("Kubernetes %s runs at %s with %d nodes.\n\n  export KUBECONFIG=%s\n\nIts logs are in %s.\n",
 		version.GitVersion, c.URL, len(nodes.Items), c.Kubeconfig(), filepath.Join(c.Dir, "logs"))
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		fmt.Printf("kubectl is not on your PATH: use %s.\n", c.Kubectl())
+	}
 	return nil
 }
