@@ -188,7 +188,13 @@ func (p *planner) outOfTurn(n *nodeWork, s *PodState) bool {
 		p.block(n, s, Pace, replacementText(w.other))
 		return true
 	case w.holder != nil && w.holder.UID == s.Pod.UID:
-		return false
+		// It may have got its turn without waiting, when its node was urgent.
+		if w.unreplaced(p.Now).IsZero() {
+			return false
+		}
+		p.wakeAt(w.UnreplacedAt.Add(paceFor))
+		p.block(n, s, Pace, readyText(s.Pod))
+		return true
 	case w.holder != nil:
 		p.block(n, s, Pace, replacementText(w.holder))
 		return true
@@ -197,7 +203,7 @@ func (p *planner) outOfTurn(n *nodeWork, s *PodState) bool {
 	}
 	p.readSiblings(w, s.Pod)
 	if w.Pod == nil {
-		p.block(n, s, Pace, fmt.Sprintf("it waits until all pods of %s are known to be Ready, for 2m at most", s.Pod.Controller.in(s.Pod.Namespace)))
+		p.block(n, s, Pace, readyText(s.Pod))
 	} else {
 		p.block(n, s, Pace, replacementText(w.Pod))
 	}
@@ -206,6 +212,10 @@ func (p *planner) outOfTurn(n *nodeWork, s *PodState) bool {
 
 func replacementText(pod *Pod) string {
 	return fmt.Sprintf("it waits for the replacement of pod %s to be Ready, for 2m at most", pod.Key())
+}
+
+func readyText(pod *Pod) string {
+	return fmt.Sprintf("it waits until all pods of %s are known to be Ready, for 2m at most", pod.Controller.in(pod.Namespace))
 }
 
 // in is the controller for people.

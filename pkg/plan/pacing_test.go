@@ -401,6 +401,33 @@ func TestPaceBesideUrgent(t *testing.T) {
 	}
 }
 
+// TestPaceNoLongerUrgent: a pod that was granted without waiting, since its node was about to
+// disappear, waits if the node no longer is before the pod was sent.
+func TestPaceNoLongerUrgent(t *testing.T) {
+	s := pacedScene()
+	s.Memory.Paces = map[types.UID]PaceMemory{"rs-web": {
+		Pod: &Pod{Namespace: "ns", Name: "web-0", UID: "uid-web-0"}, Own: true, LeftAt: noon.Add(-10 * time.Second), LeftFrom: noon.Unix() - 10, Gone: true,
+	}}
+	s.Nodes[0].Annotations[api.DeadlineAnnotation] = clock(noon.Add(time.Hour))
+	plan := Make(s.Snapshot)
+	if got := granted(plan); !slices.Equal(got, []string{"web-1", "web-2"}) {
+		t.Fatalf("granted are %v, want web-1 and web-2", got)
+	}
+	s.Memory.Keep(&plan, s.Config, s.Now)
+	delete(s.Nodes[0].Annotations, api.DeadlineAnnotation)
+	for s.Now.Before(noon.Add(paceFor)) {
+		plan = Make(s.Snapshot)
+		if got := granted(plan); len(got) > 0 {
+			t.Fatalf("granted are %v after %v, want none", got, s.Now.Sub(noon))
+		}
+		s.Memory.Keep(&plan, s.Config, s.Now)
+		s.Now = s.Now.Add(10 * time.Second)
+	}
+	if got := granted(Make(s.Snapshot)); len(got) != 1 {
+		t.Errorf("granted are %v after two minutes, want one pod", got)
+	}
+}
+
 // TestPaceRefused: a pod that is refused does not keep the turn.
 func TestPaceRefused(t *testing.T) {
 	l := newTurns(t, 2)

@@ -57,6 +57,7 @@ func mutants() []mutant {
 		{"an old list lets the next pod leave", pacing, "	case p.Now.Sub(w.ListedAt) > max(listAge, 2*p.readInterval(w)):\n		p.wakeAt(until)\n		return false\n", ""},
 		{"a pod that was seen to terminate late is never replaced", pacing, "(w.LeftFrom == 0 || w.SeenLate) && w.Before != nil", "w.LeftFrom == 0 && w.Before != nil"},
 		{"any pod that the last list did not have replaces", pacing, "w.SeenLate = s.Pod.Grace == 0 && (w.LeftFrom == 0 || w.SeenLate)", "w.SeenLate = true"},
+		{"a pod that no longer has to hurry does not wait", pacing, "		if w.unreplaced(p.Now).IsZero() {\n", "		if true {\n"},
 		{"one node that disappears slows down a workload forever", pacing, "UnreplacedAt: w.unreplaced(p.Now)}", "UnreplacedAt: w.UnreplacedAt}"},
 		{"all pods of a managed budget are sent at once", probe, " && p.Memory.Budgets[b.UID].HeardAt.IsZero() {", " {"},
 		{"throttling makes drainer forget what it has probed", probe, "	p.keepProbes()\n", ""},
