@@ -52,7 +52,7 @@ func plantedBugs() []planted {
 		{mutant{"a pause of everything does not stop evictions", node, " && n.halted == \"\"", ""}, "I2", random},
 		{mutant{"a drain continues when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
 		{mutant{"a freeze does not stop drains that have begun", window, "n.urgent() || !n.memory.started() {", "n.urgent() || !n.memory.started() || len(n.node.Windows) == 0 {"}, "I2", random},
-		{mutant{"a pod whose answer was lost is sent again", fact, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4", random},
+		{mutant{"a pod whose answer was lost is sent again", fact, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4 I3", random},
 		{mutant{"finished pods need not leave", rule, "return p.Static || ", "return p.Static || p.Finished() || "}, "I5", random},
 		{
 			mutant{
