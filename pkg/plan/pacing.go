@@ -193,7 +193,7 @@ func (p *planner) outOfTurn(n *nodeWork, s *PodState) bool {
 			return false
 		}
 		p.wakeAt(w.UnreplacedAt.Add(paceFor))
-		p.block(n, s, Pace, readyText(s.Pod))
+		p.block(n, s, Pace, fmt.Sprintf("it waits for 2m because other pods of %s have left a node that disappears", s.Pod.Controller.in(s.Pod.Namespace)))
 		return true
 	case w.holder != nil:
 		p.block(n, s, Pace, replacementText(w.holder))
@@ -203,7 +203,7 @@ func (p *planner) outOfTurn(n *nodeWork, s *PodState) bool {
 	}
 	p.readSiblings(w, s.Pod)
 	if w.Pod == nil {
-		p.block(n, s, Pace, readyText(s.Pod))
+		p.block(n, s, Pace, fmt.Sprintf("it waits until all pods of %s are known to be Ready, for 2m at most", s.Pod.Controller.in(s.Pod.Namespace)))
 	} else {
 		p.block(n, s, Pace, replacementText(w.Pod))
 	}
@@ -212,10 +212,6 @@ func (p *planner) outOfTurn(n *nodeWork, s *PodState) bool {
 
 func replacementText(pod *Pod) string {
 	return fmt.Sprintf("it waits for the replacement of pod %s to be Ready, for 2m at most", pod.Key())
-}
-
-func readyText(pod *Pod) string {
-	return fmt.Sprintf("it waits until all pods of %s are known to be Ready, for 2m at most", pod.Controller.in(pod.Namespace))
 }
 
 // in is the controller for people.
@@ -288,7 +284,7 @@ func (p *planner) take(s *PodState) {
 		if w.holder != nil && w.holder.UID != s.Pod.UID || !p.mayFollow(w) {
 			next.UnreplacedAt = p.Now
 		}
-		w.PaceMemory, w.there, w.decided = next, true, false
+		w.PaceMemory, w.there = next, true
 	}
 	w.holder = s.Pod
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
@@ -363,71 +362,6 @@ func TestPaceForcedEnd(t *testing.T) {
 	l.granted("web-2")
 }
 
-// TestPaceBesideUrgent: pods of a node that disappears leave together. Those of other nodes
-// wait for two minutes then, whichever of them left, and whatever is Ready.
-func TestPaceBesideUrgent(t *testing.T) {
-	for _, stays := range []string{"web-1", "web-2"} {
-		s := pacedScene()
-		s.Nodes[0].Annotations[api.DeadlineAnnotation] = clock(noon.Add(time.Hour))
-		old := Sibling{UID: "uid-web-3", Ready: true}
-		s.Memory.Paces = map[types.UID]PaceMemory{"rs-web": {Listed: []Sibling{old}, AskedAt: noon}}
-		plan := Make(s.Snapshot)
-		if got := granted(plan); !slices.Equal(got, []string{"web-1", "web-2"}) {
-			t.Fatalf("granted are %v, want web-1 and web-2", got)
-		}
-		s.Memory.Keep(&plan, s.Config, s.Now)
-		left := s.Memory.Pods[types.UID("uid-"+stays)]
-		left.Memory = PodMemory{FirstSeen: noon, Refusals: 1, RetryAt: noon.Add(time.Hour), Outcome: Outcome{Code: "400", Reason: Webhook}}
-		s.Pods["n"] = []*Entry{left}
-		for s.Now.Before(noon.Add(paceFor)) {
-			plan = Make(s.Snapshot)
-			if got := granted(plan); len(got) > 0 {
-				t.Fatalf("%s stays: granted are %v after %v, want none", stays, got, s.Now.Sub(noon))
-			}
-			if plan.Wake.IsZero() || plan.Wake.After(noon.Add(paceFor)) {
-				t.Errorf("%s stays: the next plan is at %v", stays, plan.Wake)
-			}
-			s.Memory.Keep(&plan, s.Config, s.Now)
-			s.Now = s.Now.Add(10 * time.Second)
-			s.Memory.Apply(SiblingsListed{Controller: "rs-web", Siblings: []Sibling{old, {UID: "new", Ready: true, Created: s.Now.Unix()}}, Began: s.Now})
-		}
-		plan = Make(s.Snapshot)
-		if got := granted(plan); !slices.Equal(got, []string{"web-3"}) {
-			t.Errorf("%s stays: granted are %v after two minutes, want web-3", stays, got)
-		}
-		if at := plan.Paces["rs-web"].UnreplacedAt; !at.IsZero() {
-			t.Errorf("%s stays: the pods after that wait for two minutes, too, from %v", stays, at)
-		}
-	}
-}
-
-// TestPaceNoLongerUrgent: a pod that was granted without waiting, since its node was about to
-// disappear, waits if the node no longer is before the pod was sent.
-func TestPaceNoLongerUrgent(t *testing.T) {
-	s := pacedScene()
-	s.Memory.Paces = map[types.UID]PaceMemory{"rs-web": {
-		Pod: &Pod{Namespace: "ns", Name: "web-0", UID: "uid-web-0"}, Own: true, LeftAt: noon.Add(-10 * time.Second), LeftFrom: noon.Unix() - 10, Gone: true,
-	}}
-	s.Nodes[0].Annotations[api.DeadlineAnnotation] = clock(noon.Add(time.Hour))
-	plan := Make(s.Snapshot)
-	if got := granted(plan); !slices.Equal(got, []string{"web-1", "web-2"}) {
-		t.Fatalf("granted are %v, want web-1 and web-2", got)
-	}
-	s.Memory.Keep(&plan, s.Config, s.Now)
-	delete(s.Nodes[0].Annotations, api.DeadlineAnnotation)
-	for s.Now.Before(noon.Add(paceFor)) {
-		plan = Make(s.Snapshot)
-		if got := granted(plan); len(got) > 0 {
-			t.Fatalf("granted are %v after %v, want none", got, s.Now.Sub(noon))
-		}
-		s.Memory.Keep(&plan, s.Config, s.Now)
-		s.Now = s.Now.Add(10 * time.Second)
-	}
-	if got := granted(Make(s.Snapshot)); len(got) != 1 {
-		t.Errorf("granted are %v after two minutes, want one pod", got)
-	}
-}
-
 // TestPaceRefused: a pod that is refused does not keep the turn.
 func TestPaceRefused(t *testing.T) {
 	l := newTurns(t, 2)
@@ -535,64 +469,5 @@ func TestPaceOutbox(t *testing.T) {
 	o.Collect()
 	if o.Publish([]Grant{pod("web-2")}); o.Waiting() != 1 {
 		t.Error("a pod is not sent")
-	}
-}
-
-// TestUnprotected: a node names the workloads that no budget selects, and those with a
-// single replica, and not more than a few.
-func TestUnprotected(t *testing.T) {
-	s := pacedScene()
-	s.pod("n", "db-1")
-	s.budget("db", "db", 0, 1, 1, 1)
-	s.pod("n", "ok-1")
-	s.budget("ok", "ok", 1, 2, 1, 2)
-	want := []string{
-		"no PodDisruptionBudget selects the pods of ReplicaSet ns/web (2 pods here): they leave one at a time",
-		"PodDisruptionBudget ns/db covers a single pod: while the pod of ReplicaSet ns/db moves, none is Ready",
-	}
-	report := planOf(t, Make(s.Snapshot), "n").Report()
-	if !slices.Equal(report.Status.Warnings, want) || !strings.Contains(report.Message, want[0]) {
-		t.Errorf("the node warns of %q, in %q", report.Status.Warnings, report.Message)
-	}
-	for i := range 9 {
-		s.pod("n", fmt.Sprintf("more%d-1", i))
-	}
-	last := "8 more workloads here have no PodDisruptionBudget, or a single replica"
-	if got := planOf(t, Make(s.Snapshot), "n").Report().Status.Warnings; len(got) != mostUnprotected+1 || got[mostUnprotected] != last {
-		t.Errorf("the node warns of %q", got)
-	}
-	s.Config.PaceWithoutBudget = false
-	if got := planOf(t, Make(s.Snapshot), "n").Report().Status.Warnings; len(got) > 0 {
-		t.Errorf("without the setting the node warns of %q", got)
-	}
-}
-
-// TestSiblings: who the pods of a controller are, and by which labels they are found.
-func TestSiblings(t *testing.T) {
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "a", OwnerReferences: []metav1.OwnerReference{{UID: "rs", Controller: new(true)}}}}
-	pod.CreationTimestamp = metav1.NewTime(noon)
-	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-	if s, is := SiblingOf(pod, "rs"); !is || s != (Sibling{UID: "a", Created: noon.Unix(), Ready: true}) {
-		t.Errorf("the pod is %+v, %v", s, is)
-	}
-	if _, is := SiblingOf(pod, "other"); is {
-		t.Error("a pod of another controller counts")
-	}
-	pod.DeletionTimestamp, pod.Status.Conditions[0].Status = &pod.CreationTimestamp, corev1.ConditionFalse
-	if s, is := SiblingOf(pod, "rs"); !is || s != (Sibling{UID: "a", Created: noon.Unix(), Leaving: true}) {
-		t.Errorf("the leaving pod is %+v, %v", s, is)
-	}
-	pod.Status.Phase = corev1.PodFailed
-	if _, is := SiblingOf(pod, "rs"); is {
-		t.Error("a pod that has failed counts")
-	}
-	for labels, want := range map[Labels]string{
-		"": "", "app=web,pod-template-hash=6d": "app=web,pod-template-hash=6d",
-		"app=db,apps.kubernetes.io/pod-index=0,controller-revision-hash=db-1,statefulset.kubernetes.io/pod-name=db-0": "app=db",
-		"statefulset.kubernetes.io/pod-name=db-0": "",
-	} {
-		if got := commonLabels(labels); got != want {
-			t.Errorf("of %q the common labels are %q, want %q", labels, got, want)
-		}
 	}
 }
