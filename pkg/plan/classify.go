@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -58,6 +59,8 @@ type PodState struct {
 	// entry belongs to the loop: only Make and Memory.Keep read it. Reports are
 	// written while the next plan changes it.
 	entry *Entry
+	// orphan is set for a pod whose DaemonSet is missing.
+	orphan *Orphan
 	// These are together to save memory: there may be very many pods.
 
 	// AtRisk is true for a pod that is lost when its node disappears, as things stand.
@@ -146,6 +149,25 @@ func (s *PodState) Explanation() string { return s.explanation() }
 // cache before it counts as gone: the two are watched apart.
 const daemonSetGrace = 10 * time.Second
 
+// Orphan is a DaemonSet that a plan did not find for one of its pods.
+type Orphan struct {
+	DaemonSet types.UID
+	// Since is when a plan first did not find it.
+	Since time.Time
+}
+
+// orphaned is true for a pod whose DaemonSet counts as gone. A pod that another
+// DaemonSet has adopted may be seen before that one is.
+func (p *planner) orphaned(s *PodState) bool {
+	owner := s.Pod.Controller.UID
+	if s.orphan = s.entry.Memory.Orphan; s.orphan == nil || s.orphan.DaemonSet != owner {
+		s.orphan = &Orphan{DaemonSet: owner, Since: p.Now}
+	}
+	at := s.orphan.Since.Add(daemonSetGrace)
+	p.wakeAt(at)
+	return !p.Now.Before(at)
+}
+
 // classify decides about one pod, whose rule is known, without looking at any
 // other.
 func (p *planner) classify(n *nodeWork, s *PodState) {
@@ -171,8 +193,7 @@ func (p *planner) classify(n *nodeWork, s *PodState) {
 	if p.underway(n, s) {
 		return
 	}
-	if pod.OfDaemonSet() && p.Now.Sub(memory.FirstSeen) < daemonSetGrace {
-		p.wakeAt(memory.FirstSeen.Add(daemonSetGrace))
+	if pod.OfDaemonSet() && !p.orphaned(s) {
 		return
 	}
 	if reason, message := p.policy(n, s); reason != "" {

@@ -30,8 +30,17 @@ func TestClassify(t *testing.T) {
 		"of a DaemonSet just gone": {change: []func(*Pod){daemon}, state: Eligible},
 		"of a DaemonSet long gone": {change: []func(*Pod){daemon}, prepare: seenLongAgo, state: Eligible, sent: true},
 		"of a DaemonSet gone for the grace": {change: []func(*Pod){daemon}, prepare: func(s scene) {
-			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-daemonSetGrace)})
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-time.Minute), Orphan: &Orphan{"ds", noon.Add(-daemonSetGrace)}})
 		}, state: Eligible, sent: true},
+		"of a DaemonSet gone for less": {change: []func(*Pod){daemon}, prepare: func(s scene) {
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-time.Minute), Orphan: &Orphan{"ds", noon.Add(-daemonSetGrace + 1)}})
+		}, state: Eligible},
+		"of a DaemonSet not found before": {change: []func(*Pod){daemon}, prepare: func(s scene) {
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-time.Minute)})
+		}, state: Eligible},
+		"adopted by another DaemonSet": {change: []func(*Pod){daemon}, prepare: func(s scene) {
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-time.Minute), Orphan: &Orphan{"older", noon.Add(-time.Minute)}})
+		}, state: Eligible},
 		"of another kind's set":        {change: []func(*Pod){daemon, func(p *Pod) { p.Controller.APIVersion = "x.io/v1" }}, state: Eligible, sent: true},
 		"finished":                     {change: []func(*Pod){finished}, state: Eligible, sent: true},
 		"terminating":                  {change: []func(*Pod){deleted}, state: Terminating, reason: GracePeriod},
@@ -80,7 +89,7 @@ func TestClassify(t *testing.T) {
 }
 
 func seenLongAgo(s scene) {
-	s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-time.Minute)})
+	s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon.Add(-time.Minute), Orphan: &Orphan{"ds", noon.Add(-time.Minute)}})
 }
 
 // TestReturning: what keeps coming back waits longer each time; what came
@@ -103,4 +112,37 @@ func TestReturning(t *testing.T) {
 	if delays[0] != returnDelay || delays[1] != 2*returnDelay || delays[6] != returnDelayMost {
 		t.Errorf("the delays are %v", delays)
 	}
+}
+
+// TestOrphaned: a pod whose DaemonSet is deleted leaves once that has been missing
+// for a while, however long the pod has been there, and a plan comes then; a pod that
+// another DaemonSet adopts waits again, until that is seen.
+func TestOrphaned(t *testing.T) {
+	s := newScene()
+	s.node("spare")
+	s.draining("n")
+	pod := s.pod("n", "agent-1")
+	pod.Controller = Owner{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "agent", UID: "old"}
+	s.DaemonSets["old"] = true
+	l := newLoop(s)
+	step := func(after time.Duration, sent bool, wake time.Duration) {
+		t.Helper()
+		p := l.step(after)
+		if got := slices.Equal(granted(p), []string{"agent-1"}); got != sent || wake > 0 && !p.Wake.Equal(l.Now.Add(wake)) {
+			t.Errorf("%v after the start: sent %v, want %v; wakes after %v, want %v", l.Now.Sub(l.Began), got, sent, p.Wake.Sub(l.Now), wake)
+		}
+	}
+	step(0, false, 0)
+	step(time.Hour, false, 0)
+	delete(l.DaemonSets, "old")
+	step(time.Minute, false, daemonSetGrace)
+	step(daemonSetGrace-1, false, 1)
+	adopted := *pod
+	adopted.Controller.UID = "new"
+	l.pods["n"] = []*Pod{&adopted}
+	step(1, false, daemonSetGrace)
+	l.DaemonSets["new"] = true
+	step(daemonSetGrace, false, 0)
+	delete(l.DaemonSets, "new")
+	step(time.Minute, true, 0)
 }

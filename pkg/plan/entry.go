@@ -94,6 +94,8 @@ type PodMemory struct {
 	// Deletion is what there is to tell once it is known that the pod was deleted
 	// past its budgets; nil if that was not tried.
 	Deletion *PodDeleted
+	// Orphan is set once the pod's DaemonSet was missing.
+	Orphan *Orphan
 	// These are together to save memory: there may be very many pods.
 
 	// Refusals counts answers that were not an admission, in a row.

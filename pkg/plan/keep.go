@@ -110,7 +110,7 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 	if !p.Target || s.unheard() && !p.ToldIgnored || !p.ToldStuck && s.Stuck(now, config.StuckAfter) {
 		return false
 	}
-	if s.counts == p.HeldSince.IsZero() || s.paced != p.Paced {
+	if s.counts == p.HeldSince.IsZero() || s.paced != p.Paced || s.orphan != nil && s.orphan != p.Orphan {
 		return false
 	}
 	switch s.State {
@@ -127,7 +127,9 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) (PodMemory, []Event) {
 	var events []Event
 	first := !p.Target
-	p.Target, p.Paced = true, s.paced
+	if p.Target, p.Paced = true, s.paced; s.orphan != nil {
+		p.Orphan = s.orphan
+	}
 	switch {
 	case s.State == Blocked:
 		if s.Since.Before(p.TargetSince) {
