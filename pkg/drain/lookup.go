@@ -58,7 +58,9 @@ func (c *Controller) readBudget(ctx context.Context, key types.NamespacedName) e
 func (c *Controller) findReplica(ctx context.Context, t task) error {
 	list, err := c.Client.CoreV1().Pods(t.object.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return fmt.Errorf("looking for another replica of drainer in namespace %s: %w", t.object.Namespace, err)
+		err = fmt.Errorf("looking for another replica of drainer in namespace %s: %w", t.object.Namespace, err)
+		c.learned(plan.ReplicasListed{Problem: err.Error()})
+		return err
 	}
 	// A replica on a node with a request would also have to hand over soon.
 	leaving := map[string]bool{}

@@ -108,7 +108,7 @@ func testConfig() plan.Config {
 	}
 }
 
-func newTestController(t *testing.T, v *view, server *stubServer) *Controller {
+func newTestController(t *testing.T, v *view, server http.Handler) *Controller {
 	t.Helper()
 	http := httptest.NewServer(server)
 	t.Cleanup(http.Close)
@@ -388,6 +388,18 @@ func TestFindReplica(t *testing.T) {
 		if r := c.memory.Replica; over != (test.to != "") || r.Name != test.to || r.AnsweredAt.IsZero() == test.answered {
 			t.Errorf("%s: handed over %v, known %+v; want an answer: %v, to %q", name, over, r, test.answered, test.to)
 		}
+	}
+}
+
+// TestFindReplicaFails: why another replica cannot be looked for is remembered.
+func TestFindReplicaFails(t *testing.T) {
+	c := newTestController(t, draining(), http.NotFoundHandler())
+	err := c.findReplica(t.Context(), task{kind: replicaTask, object: types.NamespacedName{Namespace: "ns", Name: "own"}, pod: "uid-own"})
+	for _, f := range c.takeFacts() {
+		c.memory.Apply(f)
+	}
+	if r := c.memory.Replica; err == nil || r.Problem != err.Error() || !r.AnsweredAt.IsZero() {
+		t.Errorf("it failed with %v, known is %+v", err, r)
 	}
 }
 

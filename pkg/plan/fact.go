@@ -69,10 +69,12 @@ type NodeTrouble struct {
 }
 
 // ReplicasListed: another replica was looked for; the name is empty if there
-// is none that can take over.
+// is none that can take over. Problem is why the search failed, in which case
+// nothing else is known.
 type ReplicasListed struct {
-	Name string
-	At   time.Time
+	Name    string
+	At      time.Time
+	Problem string
 }
 
 // MarksWritten: what rules wanted changed at a marked node is written.
@@ -123,7 +125,9 @@ func (m *Memory) Apply(fact Fact) []Event {
 	case SiblingsListed:
 		m.siblingsListed(f)
 	case ReplicasListed:
-		m.Replica.AnsweredAt, m.Replica.Name = f.At, f.Name
+		if m.Replica.Problem = f.Problem; f.Problem == "" {
+			m.Replica.AnsweredAt, m.Replica.Name = f.At, f.Name
+		}
 	}
 	return nil
 }

@@ -21,7 +21,11 @@ func (p *planner) ownPod(n *nodeWork, pod *Pod) (Reason, string) {
 	case p.Config.HandsOver && p.sends(n):
 		p.askForReplica(pod)
 		if !replica.known(p.Now) {
-			return Order, last + ", and it is not known yet whether another replica can take over"
+			unknown := last + ", and it is not known yet whether another replica can take over"
+			if replica.Problem != "" {
+				unknown += ": " + cut(replica.Problem, mostWords)
+			}
+			return Order, unknown
 		}
 		if replica.Name != "" {
 			return Order, fmt.Sprintf("%s, and %s takes over first", last, replica.Name)

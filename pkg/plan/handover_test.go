@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -73,5 +74,36 @@ func TestReplicaOf(t *testing.T) {
 		if got := ReplicaOf([]*Pod{own, other}, own, map[string]bool{"n": true, "leaving": true}); got != test.want {
 			t.Errorf("%s: %q can take over, want %q", name, got, test.want)
 		}
+	}
+}
+
+// TestReplicaUnknown: while another replica cannot be looked for, drainer's own pod
+// waits and says why; an answer that is still good counts in spite of that.
+func TestReplicaUnknown(t *testing.T) {
+	s := newScene()
+	s.node("spare")
+	s.draining("n")
+	s.pod("n", "web-1")
+	s.handsOver(ReplicaMemory{})
+	says := func(want string) {
+		t.Helper()
+		state := &planOf(t, Make(s.Snapshot), "n").Pods[0]
+		if got := state.Explanation(); !strings.Contains(got, want) || (state.State == Blocked) != (want != "") {
+			t.Errorf("it is %s and says %q, want %q", state.State, got, want)
+		}
+	}
+	says("it is not known yet whether another replica can take over")
+	s.Memory.Apply(ReplicasListed{Problem: "listing the pods: forbidden"})
+	says("whether another replica can take over: listing the pods: forbidden")
+	s.Memory.Apply(ReplicasListed{At: noon})
+	says("")
+	s.Memory.Apply(ReplicasListed{Problem: "listing the pods: forbidden"})
+	says("")
+	s.Now = noon.Add(3 * lookupInterval)
+	says("whether another replica can take over: listing the pods: forbidden")
+	s.Memory.Apply(ReplicasListed{At: s.Now, Name: "ns/drainer-2"})
+	says("ns/drainer-2 takes over first")
+	if s.Memory.Replica.Problem != "" {
+		t.Errorf("after an answer the problem is still %q", s.Memory.Replica.Problem)
 	}
 }

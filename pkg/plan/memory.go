@@ -57,6 +57,8 @@ type ReplicaMemory struct {
 	AskedAt, AnsweredAt time.Time
 	// Name is a pod that can take over; empty if there is none.
 	Name string
+	// Problem is why the last search failed; empty if it did not.
+	Problem string
 }
 
 // NewMemory returns an empty memory.
