@@ -136,7 +136,7 @@ func (p *planner) recount(n *nodeWork) {
 // a target again.
 func (p *planner) followProgress(n *nodeWork) {
 	m := &n.memory
-	if n.listed && n.counts.Remaining() > 0 {
+	if n.listed && n.counts.Remaining() > p.undecided(n) {
 		*m = m.reopened(p.Now)
 		m.Volumes = Volumes{}
 	}
@@ -157,6 +157,23 @@ func (p *planner) followProgress(n *nodeWork) {
 		m.IdleSince = p.Now
 	}
 	p.wakeAt(m.IdleSince.Add(blockedAfter))
+}
+
+// undecided is how many pods of a drained node count as targets only because a process
+// that has just begun has not read the scale yet that decides about them. The one before
+// knew it.
+func (p *planner) undecided(n *nodeWork) (pods int) {
+	until := p.Began.Add(listPatience)
+	if n.memory.FinishedAt.IsZero() || !p.Now.Before(until) {
+		return 0
+	}
+	for i := range n.pods {
+		if s := &n.pods[i]; s.State != Ignored && s.rule != nil && s.rule.unseen == scaleFix {
+			pods++
+			p.wakeAt(until)
+		}
+	}
+	return pods
 }
 
 // listPatience is how long the first list of a node's pods may take before the

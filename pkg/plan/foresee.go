@@ -137,7 +137,8 @@ type NodeForeseen struct {
 func (NodeForeseen) fact() {}
 
 // Foresee keeps, of the pods of a node that is queued, those that could not leave it
-// by what the snapshot says of nodes, budgets and configuration.
+// by what the snapshot says of nodes, budgets and configuration; and those whose rule
+// looks at a scale that is not known yet, so that plans ask for it.
 func Foresee(s *Snapshot, node *Node, pods []*Pod) []*Pod {
 	var entries []*Entry
 	for _, pod := range pods {
@@ -146,8 +147,14 @@ func Foresee(s *Snapshot, node *Node, pods []*Pod) []*Pod {
 		}
 	}
 	var kept []*Pod
-	for _, state := range newPlanner(s).couldNotLeave(&nodeWork{node: node}, entries) {
+	p, n := newPlanner(s), &nodeWork{node: node}
+	for _, state := range p.couldNotLeave(n, entries) {
 		kept = append(kept, state.Pod)
+	}
+	for _, e := range entries {
+		if rule, _ := p.ruleOf(n, &PodState{Pod: e.Pod, entry: e}); rule.unseen == scaleFix {
+			kept = append(kept, e.Pod)
+		}
 	}
 	return kept
 }

@@ -89,10 +89,13 @@ func (m *PodMatch) ofScale(pod *Pod, all map[types.UID]ScaleMemory) (matches, kn
 	return scale.Problem == "" && scale.Replicas == m.Replicas, true
 }
 
+// scaleFix is how to fix that the scale of a controller is not read.
+const scaleFix = "if this lasts, let drainer's role get replicasets and statefulsets"
+
 // unknownScale holds a pod until the scale of its controller has been read, at which
 // the rule looks.
 func unknownScale(pod *Pod, r *Rule) *Rule {
-	return heldFor(pod, r.Name, "if this lasts, let drainer's role get replicasets and statefulsets", fmt.Sprintf(
+	return heldFor(pod, r.Name, scaleFix, fmt.Sprintf(
 		"%s depends on how many replicas %s %s has, which drainer has not read yet", r.title(), pod.Controller.Kind, pod.Controller.Name))
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"drainer.dev/drainer/pkg/api"
 )
 
 // ofReplicas are rules that block the pods of controllers with so many replicas.
@@ -120,5 +122,65 @@ func TestScaleReads(t *testing.T) {
 	}
 	if (*Rules)(nil).LooksAtScales() || (&Rules{List: []*Rule{{}}}).LooksAtScales() || !ofReplicas(1).LooksAtScales() {
 		t.Error("which rules look at scales is wrong")
+	}
+}
+
+// TestReplicasForeseen: a queued node's pods whose rules look at replicas are kept until
+// those are read, so that what would keep the drain from finishing is told before it
+// begins; and the replicas are read.
+func TestReplicasForeseen(t *testing.T) {
+	for replicas, blocked := range map[int32]bool{1: true, 2: false} {
+		s := newScene()
+		n := s.node("n", api.DrainAnnotation, "r", api.NotBeforeAnnotation, "2031-01-01T00:00:00Z")
+		s.Config.Rules = ofReplicas(1)
+		pods := []*Pod{s.pod("n", "web-1", under(s.Config.Rules.List...)), s.pod("n", "other-1")}
+		step := func() (Plan, bool) {
+			s.Scales = s.Memory.Scales
+			p := Make(s.Snapshot)
+			s.Memory.Keep(&p, s.Config, s.Now)
+			return p, planOf(t, p, "n").Facts.Unfinishable
+		}
+		step()
+		s.foreseen(n, pods)
+		p, unfinishable := step()
+		if len(p.ScaleReads) != 1 || p.ScaleReads[0].Controller.UID != pods[0].Controller.UID || unfinishable {
+			t.Errorf("before the replicas are read: reads %+v, cannot finish %v", p.ScaleReads, unfinishable)
+		}
+		s.Memory.Apply(ScaleAnswered{Controller: pods[0].Controller.UID, Scale: Scale{Replicas: replicas}})
+		if p, unfinishable = step(); len(p.ScaleReads) != 0 || unfinishable != blocked {
+			t.Errorf("with %d replicas: reads %+v, cannot finish %v, want %v", replicas, p.ScaleReads, unfinishable, blocked)
+		}
+	}
+}
+
+// TestReplicasOfDrained: a process that has just begun does not know yet how many
+// replicas a controller has. Until it does, which is soon, a node that says Drained goes
+// on saying it, although the pod may have to leave; a node that is not drained waits.
+func TestReplicasOfDrained(t *testing.T) {
+	done := noon.Add(-time.Minute)
+	read := map[types.UID]ScaleMemory{"rs-web": {Scale: &Scale{Replicas: 1}, AskedAt: noon}}
+	for name, test := range map[string]struct {
+		status api.Status
+		after  time.Duration
+		scales map[types.UID]ScaleMemory
+		want   api.Phase
+	}{
+		"drained, not read yet":       {status: api.Status{Phase: api.Drained, FinishedAt: &done}, want: api.Drained},
+		"drained, not read for long":  {status: api.Status{Phase: api.Drained, FinishedAt: &done}, after: listPatience, want: api.Draining},
+		"drained, just before":        {status: api.Status{Phase: api.Drained, FinishedAt: &done}, after: listPatience - 1, want: api.Drained},
+		"drained, and it is a target": {status: api.Status{Phase: api.Drained, FinishedAt: &done}, scales: read, want: api.Draining},
+		"not drained":                 {status: api.Status{Phase: api.Draining}, want: api.Draining},
+	} {
+		test.status.Request, test.status.StartedAt = "r", &done
+		s := newScene()
+		n := s.draining("n", api.StatusAnnotation, test.status.Format())
+		delete(s.Memory.Nodes, n.UID)
+		s.Config.Rules, s.Scales = ofReplicas(1), test.scales
+		s.pod("n", "web-1", under(s.Config.Rules.List...))
+		s.Began, s.Now = noon, noon.Add(test.after)
+		p := Make(s.Snapshot)
+		if got := planOf(t, p, "n").Phase; got != test.want || got == api.Drained && p.Wake.After(noon.Add(listPatience)) {
+			t.Errorf("%s: the node is %s and planned again at %v, want %s", name, got, p.Wake, test.want)
+		}
 	}
 }

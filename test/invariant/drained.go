@@ -88,10 +88,11 @@ func (c *Checker) targetOn(node string, before, at time.Time) *pod {
 }
 
 // unconfirmed is true for a pod that a drained node may have: its grace period is
-// over, and the node has been unreachable for as long as the rules say.
+// over, and the node has been unreachable for as long as the rules say. On the wire,
+// times are in whole seconds.
 func (c *Checker) unconfirmed(at time.Time, p *pod) bool {
 	n := c.nodes[p.Spec.NodeName]
-	return n != nil && p.DeletionTimestamp != nil && !p.DeletionTimestamp.After(at) && c.unreachable(n, at)
+	return n != nil && p.DeletionTimestamp != nil && !p.DeletionTimestamp.Truncate(time.Second).After(at) && c.unreachable(n, at)
 }
 
 // unreachable is true for a node that has been unreachable for as long as the rules

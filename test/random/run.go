@@ -152,7 +152,7 @@ func (r *run) fault(q forecast.Request) forecast.Fault {
 	switch q.Verb {
 	case forecast.Evict, forecast.Delete:
 		class = scenario.Evictions
-	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ListPods, forecast.ForeseePods, forecast.ListSiblings:
+	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ListPods, forecast.ForeseePods, forecast.ListSiblings, forecast.GetScale:
 		class = scenario.Reads
 	}
 	f := r.faulty.Of(r.after(), class)
@@ -200,7 +200,7 @@ func (r *run) handled(q forecast.Request, err error) {
 		r.checker.Handled(r.loop.Now(), r.eviction(q), codeOf(err))
 	case forecast.ListPods:
 		r.checker.Listed(r.loop.Now(), q.Object.Name)
-	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ForeseePods, forecast.ListSiblings:
+	case forecast.GetPod, forecast.GetBudget, forecast.GetNode, forecast.ForeseePods, forecast.ListSiblings, forecast.GetScale:
 	default:
 		if n := r.loop.Cluster().Node(q.Object.Name); n != nil && err == nil {
 			r.writer[n.ResourceVersion] = r.actor(q)

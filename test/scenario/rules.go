@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,17 +21,19 @@ type PodRule struct {
 	// Team is the value of the namespace's label team; empty for all namespaces.
 	Team string
 	// Kind is that of the pod's controller; None for pods without one.
-	Kind   string
-	Action plan.Action
-	Order  int
-	AtMost time.Duration
+	Kind string
+	// Replicas is how many the pod's controller has; 0 for any number.
+	Replicas int
+	Action   plan.Action
+	Order    int
+	AtMost   time.Duration
 	// DeleteAfter is as in drainer's rules.
 	DeleteAfter time.Duration
 }
 
 // String is for people.
 func (r PodRule) String() string {
-	return fmt.Sprintf("%s of %q, team %q, tier %q, kind %q: order %d, at most %v, delete after %v", r.Action, r.Namespace, r.Team, r.Tier, r.Kind, r.Order, r.AtMost, r.DeleteAfter)
+	return fmt.Sprintf("%s of %q, team %q, tier %q, kind %q, replicas %d: order %d, at most %v, delete after %v", r.Action, r.Namespace, r.Team, r.Tier, r.Kind, r.Replicas, r.Order, r.AtMost, r.DeleteAfter)
 }
 
 // podRules draws rules for pods: none in the simplest case.
@@ -40,7 +43,7 @@ func (g *generator) podRules() {
 	}
 	for range 1 + g.IntN("rules for pods", 3) {
 		r := PodRule{Action: pick(g, "action", plan.EvictPod, plan.EvictPod, plan.AwaitPod, plan.IgnorePod, plan.BlockPod)}
-		switch pick(g, "matches", "tier", "tier", "namespace", "kind", "team") {
+		switch pick(g, "matches", "tier", "tier", "namespace", "kind", "team", "replicas") {
 		case "tier":
 			r.Tier = fmt.Sprint(g.IntN("tier", 10))
 		case "namespace":
@@ -49,6 +52,8 @@ func (g *generator) podRules() {
 			r.Team = pick(g, "team of a rule", "red", "blue")
 		case "kind":
 			r.Kind = pick(g, "kind of a rule", "StatefulSet", "Job", "ReplicaSet", plan.NoController)
+		case "replicas":
+			r.Replicas = 1 + g.IntN("replicas of a rule", 6)
 		}
 		if r.Action != plan.IgnorePod {
 			r.Order = pick(g, "order", 0, 0, 1, -1, 2)
@@ -98,6 +103,7 @@ func (c *Config) PodRules() *plan.Rules {
 		if r.Tier != "" {
 			rule.Match.Pods = labels.SelectorFromSet(labels.Set{"tier": r.Tier})
 		}
+		rule.Match.Replicas = int32(r.Replicas)
 		switch r.Kind {
 		case "":
 		case plan.NoController:
@@ -116,7 +122,13 @@ func (r *PodRule) matches(p *corev1.Pod) bool {
 	if owner := metav1.GetControllerOf(p); owner != nil {
 		kind = owner.Kind
 	}
-	return strings.HasPrefix(p.Namespace, r.Namespace) && (r.Team == "" || teams[p.Namespace] == r.Team) && (r.Tier == "" || p.Labels["tier"] == r.Tier) && (r.Kind == "" || r.Kind == kind)
+	return strings.HasPrefix(p.Namespace, r.Namespace) && (r.Team == "" || teams[p.Namespace] == r.Team) && (r.Tier == "" || p.Labels["tier"] == r.Tier) && (r.Kind == "" || r.Kind == kind) &&
+		(r.Replicas == 0 || p.Labels[replicasLabel] == fmt.Sprint(r.Replicas))
+}
+
+// looksAtScales is true if the number of replicas decides about pods.
+func (c *Config) looksAtScales() bool {
+	return slices.ContainsFunc(c.ForPods, func(r PodRule) bool { return r.Replicas > 0 })
 }
 
 var actions = map[plan.Action]invariant.Action{

@@ -73,11 +73,15 @@ func addNode(c *sim.Cluster, name string, labels map[string]string, created time
 
 var poolA = map[string]string{"pool": "a"}
 
-// scale changes the scale of a Deployment or StatefulSet, if there is one of
-// the name.
+// scale changes the scale of a Deployment or StatefulSet, if there is one of the
+// name. Nobody does if rules look at scales: drainer reads them every few minutes
+// only, so that the checker could not say what it has to know.
 func (g *generator) scale(at time.Duration) {
 	name, to := fmt.Sprintf("%s-%d", pick(g, "scaled", "de", "st"), g.IntN("scaled", 12)), g.IntN("scale", 14)
 	g.step(at, func(h Hands) {
+		if g.looksAtScales() {
+			return
+		}
 		h.Cluster(func(c *sim.Cluster) {
 			for _, namespace := range namespaces {
 				c.Scale(namespace, name, to)
@@ -86,10 +90,14 @@ func (g *generator) scale(at time.Duration) {
 	}, "%s is scaled to %d", name, to)
 }
 
-// land puts a pod on a node past the scheduler.
+// land puts a pod on a node past the scheduler, which changes the scale of its
+// Deployment.
 func (g *generator) land(at time.Duration) {
 	name, node := fmt.Sprintf("de-%d", g.IntN("landed", 12)), g.node()
 	g.step(at, func(h Hands) {
+		if g.looksAtScales() {
+			return
+		}
 		h.Cluster(func(c *sim.Cluster) {
 			for _, namespace := range namespaces {
 				if c.Node(node) != nil {

@@ -22,6 +22,10 @@ func (a app) labels() map[string]string {
 	return map[string]string{"app": a.name, "tier": a.name[len(a.name)-1:]}
 }
 
+// replicasLabel tells the checker how many replicas the controller of a pod has whose
+// scale drainer reads.
+const replicasLabel = "replicas"
+
 // workloads adds pods of all kinds, and budgets over them.
 func (g *generator) workloads() {
 	for i := range 5 + g.IntN("workloads", 10) {
@@ -69,7 +73,9 @@ func (g *generator) run(a app, kind sim.Kind) {
 		}
 		g.Pods += len(on)
 	}
-	w.Replicas = len(on)
+	if w.Replicas = len(on); kind == sim.Deployment || kind == sim.StatefulSet {
+		w.Labels[replicasLabel] = fmt.Sprint(w.Replicas)
+	}
 	if kind == sim.Deployment && g.chance("only in a pool", 12) {
 		w.NodeSelector = map[string]string{"pool": "b"}
 	}
