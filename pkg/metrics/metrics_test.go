@@ -132,15 +132,18 @@ func TestPlans(t *testing.T) {
 		queued := plan.NodePlan{Node: &plan.Node{Name: "queued"}, Phase: api.Queued, Facts: plan.Report{Queued: plan.QueuedForSlot, Unfinishable: true}}
 		released := draining("released", 5)
 		released.Phase, released.Release = "", true
+		shut := draining("shut", 0)
+		shut.Phase, shut.Facts.Interrupted = api.Paused, plan.QueuedForWindow
 		busy := draining("busy", 70)
 		busy.Memory.Returns = map[types.UID]plan.Return{"a": {Count: 2}, "b": {Count: 7}, "c": {Count: 1}}
 		busy.Facts.Status.Volumes = &api.Volumes{Attached: 2}
 		m := New("v", "c")
 		// Of 70 pods those from the fifth minute on are stuck: 65.
-		m.RegisterPlans(plansOf(busy, done, queued, released), 5*time.Minute, false)
+		m.RegisterPlans(plansOf(busy, done, queued, released, shut), 5*time.Minute, false)
 		text := exported(t, m)
 		for _, want := range []string{
-			`drainer_nodes{phase="Blocked"} 1`, `drainer_nodes{phase="Drained"} 1`, `drainer_nodes{phase="Queued"} 1`, `drainer_nodes{phase="Paused"} 0`,
+			`drainer_nodes{phase="Blocked"} 1`, `drainer_nodes{phase="Drained"} 1`, `drainer_nodes{phase="Queued"} 1`, `drainer_nodes{phase="Paused"} 1`,
+			`drainer_interrupted_drains{reason="window"} 1`, `drainer_interrupted_drains{reason="freeze"} 0`,
 			`drainer_unfinishable_drains 1`,
 			`drainer_queued_nodes{reason="slot"} 1`, `drainer_queued_nodes{reason="not_before"} 0`,
 			`drainer_node_pods{node="busy",state="blocked"} 70`, `drainer_node_pods{node="busy",state="gone"} 2`,
@@ -204,7 +207,7 @@ func TestStandsBy(t *testing.T) {
 	m := New("v", "c")
 	m.RegisterPlans(func() map[types.UID]plan.NodePlan { return nil }, time.Minute, false)
 	text := exported(t, m)
-	for _, name := range []string{"drainer_nodes{", "drainer_queued_nodes{", "drainer_stuck_pods_omitted ", "drainer_budgets_omitted "} {
+	for _, name := range []string{"drainer_nodes{", "drainer_queued_nodes{", "drainer_interrupted_drains{", "drainer_stuck_pods_omitted ", "drainer_budgets_omitted "} {
 		if strings.Contains(text, "\n"+name) {
 			t.Errorf("%s is exported", name)
 		}

@@ -25,6 +25,8 @@ var (
 		"Nodes with a drain request, queued ones too, whose drain cannot finish until somebody acts.", nil, nil)
 	queuedNodes = prometheus.NewDesc("drainer_queued_nodes",
 		"Nodes that are queued, by what they wait for.", []string{"reason"}, nil)
+	interrupted = prometheus.NewDesc("drainer_interrupted_drains",
+		"Nodes whose drain has begun and is interrupted, by what it waits for: a window, or the end of a freeze.", []string{"reason"}, nil)
 )
 
 // RegisterPlans exports the gauges of the plans that newest returns: nil from a
@@ -36,7 +38,7 @@ func (m *Metrics) RegisterPlans(newest func() map[types.UID]plan.NodePlan, stuck
 
 // Describe implements prometheus.Collector.
 func (p plans) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range slices.Concat(p.nodes.all(), []*prometheus.Desc{nodesByPhase, unfinishable, queuedNodes}, blockerDescs) {
+	for _, d := range slices.Concat(p.nodes.all(), []*prometheus.Desc{nodesByPhase, unfinishable, queuedNodes, interrupted}, blockerDescs) {
 		ch <- d
 	}
 }
@@ -48,7 +50,7 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	now := time.Now()
-	phases, queued := map[api.Phase]int{}, map[plan.Queueing]int{}
+	phases, queued, shut := map[api.Phase]int{}, map[plan.Queueing]int{}, map[plan.Queueing]int{}
 	all, stuck := newBlockers(), 0
 	for _, n := range nodes {
 		if n.Phase == "" {
@@ -56,6 +58,7 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 		}
 		phases[n.Phase]++
 		queued[n.Facts.Queued]++
+		shut[n.Facts.Interrupted]++
 		if n.Facts.Unfinishable {
 			stuck++
 		}
@@ -71,6 +74,9 @@ func (p plans) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(unfinishable, float64(stuck))
 	for _, reason := range plan.Queueings() {
 		ch <- gauge(queuedNodes, float64(queued[reason]), string(reason))
+	}
+	for _, reason := range []plan.Queueing{plan.QueuedForWindow, plan.QueuedForFreeze} {
+		ch <- gauge(interrupted, float64(shut[reason]), string(reason))
 	}
 	all.collect(ch, p.nodes)
 }

@@ -291,6 +291,9 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 		Queued:     n.queued,
 		InProgress: corev1.ConditionFalse, Drained: corev1.ConditionFalse,
 	}
+	if phase == api.Paused && !n.paused() {
+		r.Interrupted = n.shut
+	}
 	if n.memory.working() {
 		r.Status.Volumes = n.memory.Volumes.status()
 	}

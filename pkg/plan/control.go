@@ -46,7 +46,7 @@ func (c Control) text() string {
 func (p *planner) halt(n *nodeWork) {
 	p.followDeadline(n)
 	if n.halted = p.Control.text(); n.halted == "" {
-		n.halted = p.shut(n)
+		n.shut, n.halted = p.shut(n)
 	}
 }
 

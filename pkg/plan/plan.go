@@ -232,7 +232,9 @@ type nodeWork struct {
 	queued Queueing
 	waits  bool
 	// halted is what stops the node besides its own request; empty if nothing does.
-	halted   string
+	halted string
+	// shut is what the time stops it for: a window or a freeze.
+	shut     Queueing
 	timedOut bool
 	// disappears is when the node does, zero if that is not known or no longer
 	// counts; expired is true in the last case. deadline is what the status says.

@@ -15,6 +15,9 @@ type Report struct {
 	InProgress, Drained corev1.ConditionStatus
 	// Queued is what the node waits for in the phase Queued.
 	Queued Queueing
+	// Interrupted is what a drain that has begun waits for in the phase Paused, if the
+	// time interrupts it: a window, or the end of a freeze.
+	Interrupted Queueing
 	// Unfinishable is true for a drain that cannot finish, however long it waits.
 	Unfinishable bool
 	// Message is the message of both conditions.

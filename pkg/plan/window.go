@@ -137,17 +137,17 @@ func (f *Freeze) text() string {
 
 // shut is why the time keeps pods of a drain that has begun from being evicted;
 // empty if nothing does.
-func (p *planner) shut(n *nodeWork) string {
+func (p *planner) shut(n *nodeWork) (Queueing, string) {
 	if n.request.IgnoreWindows || n.urgent() || !n.memory.started() {
-		return ""
+		return "", ""
 	}
 	if f := p.frozen(p.Now); f != nil {
-		return f.text() + p.opens(n)
+		return QueuedForFreeze, f.text() + p.opens(n)
 	}
 	if len(n.node.Windows) == 0 || p.any(n, func(w window, _ *Window) bool { return w.open }) || p.finishes(n) {
-		return ""
+		return "", ""
 	}
-	return "outside of its windows" + p.opens(n)
+	return QueuedForWindow, "outside of its windows" + p.opens(n)
 }
 
 // finishes is true for a drain that may continue after its window: it began in one

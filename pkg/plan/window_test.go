@@ -163,9 +163,25 @@ func TestAtEnd(t *testing.T) {
 			if goesOn != (test.says == "") || !strings.Contains(got.Report().Message, test.says) {
 				t.Errorf("continues %v, says %q, want %q", goesOn, got.Report().Message, test.says)
 			}
+			n.Annotations[api.PausedAnnotation] = "true"
+			if paused := planOf(t, Make(s.Snapshot), "n"); paused.Facts.Interrupted != "" {
+				t.Errorf("paused by somebody, it counts as interrupted by %q", paused.Facts.Interrupted)
+			}
+			delete(n.Annotations, api.PausedAnnotation)
 			n.Unschedulable = false
 			if again := planOf(t, Make(s.Snapshot), "n"); again.Cordon && got.Phase == api.Paused {
 				t.Error("a node is cordoned outside of its windows")
+			}
+			interrupted := Queueing("")
+			switch {
+			case goesOn || name == "given up":
+			case strings.HasPrefix(test.says, "frozen"):
+				interrupted = QueuedForFreeze
+			default:
+				interrupted = QueuedForWindow
+			}
+			if got.Facts.Interrupted != interrupted {
+				t.Errorf("interrupted by %q, want %q", got.Facts.Interrupted, interrupted)
 			}
 			switch {
 			case goesOn || name == "given up":

@@ -96,8 +96,9 @@ func drainsNodes() []Panel {
 		graph("Time in drain by node", "The 15 nodes of the time shown whose drains began first.", "s",
 			query(inDrain+` and on (cluster, node) bottomk(15, `+
 				`min by (cluster, node) (min_over_time(drainer_node_drain_start_timestamp_seconds{$target}[$__range] @ end())))`, "{{cluster}} {{node}}")).runbooks("DrainerDrainTimedOut"),
-		graph("Queued nodes", "Nodes that are queued, by reason: their time, a slot of --max-draining, their group, or other nodes.", "short",
-			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_queued_nodes{$target}))`, "{{reason}}")).stacked().size(16, 6).runbooks("DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode"),
+		graph("Queued nodes", "Nodes that are queued, by reason: their time, a slot of --max-draining, their group, or other nodes; and drains that the end of a window or a freeze interrupts.", "short",
+			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_queued_nodes{$target}))`, "{{reason}}"),
+			query(`sum by (reason) (max by (cluster, namespace, job, reason) (drainer_interrupted_drains{$target}))`, "interrupted: {{reason}}")).stacked().size(16, 6).runbooks("DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode", "DrainerDrainInterrupted"),
 		table("Rules for marked nodes", "The nodes that each rule of the configuration finds marked, holds a request of, and leaves alone because somebody removed its request; and whether it is latched. Empty without rules.", "short", "Marked",
 			[]named{{"rule", "Rule"}, {"Value #Marked", "Marked"}, {"Value #Requested", "Requested"}, {"Value #Silent", "Silent"}, {"Value #Latched", "Latched"}},
 			column("Marked", byRule("marked")), column("Requested", byRule("requested")), column("Silent", byRule("silent")),
