@@ -300,6 +300,24 @@ func TestPaceFinished(t *testing.T) {
 	}
 }
 
+// TestPaceSomebodyElse: a pod that somebody else deletes holds the others, although it is
+// no longer Ready by the time that it is seen to terminate; one that was not Ready before
+// does not.
+func TestPaceSomebodyElse(t *testing.T) {
+	for ready, want := range map[bool][]string{true: nil, false: {"web-3"}} {
+		s := pacedScene()
+		web1 := s.Memory.Pods["uid-web-1"].Pod
+		web1.Ready, s.Control = ready, Control{Paused: "x"}
+		p := Make(s.Snapshot)
+		s.Memory.Keep(&p, s.Config, s.Now)
+		web1.Ready, s.Control = false, Control{}
+		leave(web1)
+		if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
+			t.Errorf("it was Ready %v: granted are %v, want %v", ready, got, want)
+		}
+	}
+}
+
 // TestPaceStaleList: what was Ready in a list long ago may not be so now.
 func TestPaceStaleList(t *testing.T) {
 	l := newTurns(t, 2)

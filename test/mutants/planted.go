@@ -96,6 +96,8 @@ func plantedBugs() []planted {
 		{mutant{"unconfirmed pods are waited for", unreachable, "		case c.Unconfirmed(pod, node, now):", "		case false:"}, "I6", random},
 		{mutant{"what is foreseen is not judged again", "pkg/plan/foresee.go", "	for _, s := range p.couldNotLeave(n, n.memory.Foreseen) {", "	for _, e := range n.memory.Foreseen {\n		s := PodState{Pod: e.Pod, entry: e, State: Blocked, Since: e.Memory.FirstSeen, Reason: MultipleBudgets}"}, "I6", random},
 		{mutant{"the pods of queued nodes are not listed", "pkg/plan/foresee.go", "	if at.IsZero() {\n		return true\n	}", "	if at.IsZero() {\n		return false\n	}"}, "I6", random},
+		{mutant{"a rule for few replicas matches more", "pkg/plan/scale.go", "scale.Replicas == m.Replicas, true", "scale.Replicas >= m.Replicas, true"}, "I1 I5 I6", random},
+		{mutant{"pods leave before their replicas are known", "pkg/plan/decide.go", "		if matches && !known {\n			return unknownScale(pod, r), obeyed\n		}\n", ""}, "I1", random},
 		{mutant{"the last node is cordoned", queue, "p.schedulable <= 1 &&", "p.schedulable <= 0 &&"}, "I9", random},
 	}
 }

@@ -17,6 +17,7 @@ func mutants() []mutant {
 		outbox, load, lookup     = "pkg/plan/outbox.go", "pkg/plan/load.go", "pkg/drain/lookup.go"
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
 		dryRun, volume           = "pkg/plan/dryrun.go", "pkg/plan/volume.go"
+		classify                 = "pkg/plan/classify.go"
 		pacing, sibling          = "pkg/plan/pacing.go", "pkg/plan/sibling.go"
 	)
 	return []mutant{
@@ -135,6 +136,17 @@ func mutants() []mutant {
 		{"pods under a budget wait for each other", pacing, "return pod.Ready && len(s.budgets) == 0", "return pod.Ready"},
 		{"what was Ready is forgotten once it leaves", keep, "p.Target, p.Paced = true, s.paced", "p.Target = true"},
 		{"a pod that nobody saw leave holds nobody", pacing, "			w.LeftAt = p.Now\n", ""},
+		{"a pod that another DaemonSet has adopted leaves at once", classify, "s.orphan == nil || s.orphan.DaemonSet != owner", "s.orphan == nil"},
+		{"a DaemonSet is missing since its pod was seen", classify, "&Orphan{DaemonSet: owner, Since: p.Now}", "&Orphan{DaemonSet: owner, Since: s.entry.Memory.FirstSeen}"},
+		{"a DaemonSet is missing for the first time at every plan", keep, "s.paced; s.orphan != nil {", "s.paced; false {"},
+		{"why no other replica is found is not said", fact, "if m.Replica.Problem = f.Problem; f.Problem == \"\" {", "if f.Problem == \"\" {"},
+		{"a search for a replica that failed counts as an answer", fact, "if m.Replica.Problem = f.Problem; f.Problem == \"\" {", "if m.Replica.Problem = f.Problem; true {"},
+		{"nobody is told of a search for a replica that failed", lookup, "		c.learned(plan.ReplicasListed{Problem: err.Error()})\n", ""},
+		{"an interrupted drain is not counted", conclude, "		r.Interrupted = n.shut\n", ""},
+		{"a drain that somebody has paused counts as interrupted", conclude, "phase == api.Paused && !n.paused()", "phase == api.Paused"},
+		{"a queued node does not ask for replicas", "pkg/plan/foresee.go", "rule.unseen == scaleFix {\n			kept", "rule == nil {\n			kept"},
+		{"a pod whose replicas are not known reopens a drain", conclude, "n.counts.Remaining() > p.undecided(n)", "n.counts.Remaining() > 0"},
+		{"a pod stays undecided", conclude, "n.memory.FinishedAt.IsZero() || !p.Now.Before(until)", "n.memory.FinishedAt.IsZero()"},
 		{"a node is drained with its volumes", volume, "!v.Since.IsZero() && c.ignoresUnreachable(node, now)", "!v.Since.IsZero()"},
 		{"a list of volumes from before counts", volume, "	case f.Began.Before(v.GoneAt):\n		return n\n", ""},
 		{"volumes found detached stay so", fact, "n.RetryConfirmAt, n.Volumes = f.At.Add(confirmInterval), Volumes{}", "n.RetryConfirmAt = f.At.Add(confirmInterval)"},
