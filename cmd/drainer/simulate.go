@@ -33,6 +33,7 @@ type simulateOptions struct {
 	output   string
 
 	startTime, stopTime        time.Duration
+	removalDelay               time.Duration
 	startTimes                 map[string]string
 	apiLatency, controllerLags time.Duration
 	limit                      time.Duration
@@ -85,6 +86,7 @@ func (o *simulateOptions) addForecast(f *pflag.FlagSet) {
 	f.DurationVar(&o.startTime, "start-time", o.startTime, "how long pods take from their creation until they are Ready; 0 to take it from their history")
 	f.StringToStringVar(&o.startTimes, "start-time-of", o.startTimes, "the same for the pods of a namespace or a controller, such as shop=20s,shop/web=5s")
 	f.DurationVar(&o.stopTime, "stop-time", o.stopTime, "how long pods take to stop, at most their grace period; 0 for the whole of it")
+	f.DurationVar(&o.removalDelay, "removal-delay", o.removalDelay, "how much longer than that pods take until they are gone: what kubelets and the API server add")
 	f.DurationVar(&o.apiLatency, "api-latency", o.apiLatency, "how long the API server takes to answer")
 	f.DurationVar(&o.controllerLags, "controller-delay", o.controllerLags, "how long each controller and the scheduler take to react")
 	f.DurationVar(&o.limit, "limit", o.limit, "how far ahead to forecast")
@@ -115,6 +117,7 @@ func (o *simulateOptions) complete() error {
 	}{
 		{"start-time", o.startTime},
 		{"stop-time", o.stopTime},
+		{"removal-delay", o.removalDelay},
 		{"api-latency", o.apiLatency},
 		{"controller-delay", o.controllerLags},
 	} {
@@ -179,7 +182,7 @@ func (o *simulateOptions) simulation() simulate.Options {
 			Config: config, Selectors: o.Selectors(),
 			QPS: o.Eviction.QPS, Burst: o.Eviction.Burst, Workers: o.Eviction.Workers, EvictionTimeout: o.Eviction.Timeout.Duration,
 		},
-		StartTime: o.startTime, StartTimes: times, StopTime: o.stopTime,
+		StartTime: o.startTime, StartTimes: times, StopTime: o.stopTime, RemovalDelay: o.removalDelay,
 		Latency: o.apiLatency, ControllerDelay: o.controllerLags, Limit: o.limit,
 	}
 	if o.selector != "" {

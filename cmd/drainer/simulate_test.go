@@ -75,6 +75,7 @@ func TestSimulateErrors(t *testing.T) {
 		"--selector=,: expected a label selector":             {"-f=-", "-l=,"},
 		"--start-time-of=shop=soon: expected a duration":      {"-f=-", "--drain=a", "--start-time-of=shop=soon"},
 		"--stop-time=-1s: expected a duration":                {"-f=-", "--drain=a", "--stop-time=-1s"},
+		"--removal-delay=-1s: expected a duration":            {"-f=-", "--drain=a", "--removal-delay=-1s"},
 		"--limit=0s: expected a duration above 0":             {"-f=-", "--drain=a", "--limit=0"},
 		"--max-draining=\"0\": expected a number of at least": {"-f=-", "--drain=a", "--max-draining=0"},
 		"opening the dump":                                    {"-f=/does/not/exist", "--drain=a"},

@@ -39,7 +39,7 @@ func (s *shared) why() *cobra.Command {
 	c.Flags().BoolVar(&ask, "verdict", ask, "ask the API server for a verdict; needs the permission to create pods/eviction")
 	daemon.Add(c.Flags())
 	// Only what drainer's own rules need is of interest here.
-	for _, name := range []string{"start-time", "start-time-of", "stop-time", "api-latency", "controller-delay", "limit"} {
+	for _, name := range []string{"start-time", "start-time-of", "stop-time", "removal-delay", "api-latency", "controller-delay", "limit"} {
 		_ = c.Flags().MarkHidden(name)
 	}
 	c.Flags().SortFlags = false

@@ -17,6 +17,9 @@ type Behaviour struct {
 	// StopsIn is how long a pod takes from its deletion until it is gone; the
 	// grace period bounds it.
 	StopsIn time.Duration
+	// Lingers is how much longer than that the pod is there: what its kubelet and the
+	// API server add. The grace period does not bound it.
+	Lingers time.Duration
 }
 
 // AddPod adds a pod. A pod without a node waits for the scheduler; a pod that
@@ -144,10 +147,12 @@ func (c *Cluster) resumePod(pod *corev1.Pod) {
 	}
 }
 
-// stopsAt is when the containers of a terminating pod have stopped.
+// stopsAt is when the containers of a terminating pod have stopped, and its kubelet
+// has reported it.
 func (c *Cluster) stopsAt(pod *corev1.Pod) time.Time {
 	grace := time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second
-	return pod.DeletionTimestamp.Add(-grace).Add(min(grace, c.behaviours[pod.UID].StopsIn))
+	b := c.behaviours[pod.UID]
+	return pod.DeletionTimestamp.Add(-grace).Add(min(grace, b.StopsIn) + b.Lingers)
 }
 
 // at is the pod of a step, or nil if it has gone or its kubelet is away.

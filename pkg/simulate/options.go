@@ -28,6 +28,8 @@ type Options struct {
 	// StopTime is how long pods take to stop, at most their grace period; 0 for
 	// the whole of it.
 	StopTime time.Duration
+	// RemovalDelay is how much longer than that pods take until they are gone.
+	RemovalDelay time.Duration
 	// Latency is that of the API server, ControllerDelay how long each
 	// controller and the scheduler take to react.
 	Latency, ControllerDelay time.Duration

@@ -68,7 +68,7 @@ func newScene(objects *Objects, o *Options, chosen []string) *scene {
 				b = known
 			}
 		}
-		b.StopsIn = o.stopOf(graceOf(&pod.Spec))
+		b.StopsIn, b.Lingers = o.stopOf(graceOf(&pod.Spec)), o.RemovalDelay
 		s.cluster.AddPod(pod, b)
 	}
 	return s
@@ -108,7 +108,7 @@ func (s *scene) adopt(w *owner, o *Options, start time.Duration, source string) 
 	}
 	grace := graceOf(&w.template.Spec)
 	// A new pod is created and bound before it starts.
-	b := sim.Behaviour{StartsIn: max(0, start-o.ControllerDelay), StopsIn: o.stopOf(grace)}
+	b := sim.Behaviour{StartsIn: max(0, start-o.ControllerDelay), StopsIn: o.stopOf(grace), Lingers: o.RemovalDelay}
 	s.cluster.Adopt(sim.Workload{
 		Kind: sim.Kind(w.kind), Namespace: w.namespace, Name: w.name, Replicas: w.replicas,
 		Labels: w.template.Labels, NodeSelector: w.template.Spec.NodeSelector, Grace: grace, Behaviour: b,

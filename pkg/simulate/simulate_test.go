@@ -89,6 +89,21 @@ func TestForecast(t *testing.T) {
 	}
 }
 
+// TestRemovalDelay: pods are gone later by the delay, which their grace period does not
+// bound; what waits for a replacement does not wait for that.
+func TestRemovalDelay(t *testing.T) {
+	o := options("a", "b")
+	without := run(t, shop(), o)
+	o.RemovalDelay = time.Minute
+	with := run(t, shop(), o)
+	if later := with.EmptySeconds - without.EmptySeconds; later < 59.9 || later > 60.1 {
+		t.Errorf("the last pod is gone %v s later, want a minute", later)
+	}
+	if out := text(t, with); !strings.Contains(out, "* each pod stops 1s after its eviction, or after its grace period if that is shorter, and is gone 1m0s later") {
+		t.Errorf("the text does not say what is assumed:\n%s", out)
+	}
+}
+
 // TestText: the text for people has the results for programs.
 func TestText(t *testing.T) {
 	out := text(t, run(t, shop(), options("a", "b")))

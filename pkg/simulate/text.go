@@ -14,6 +14,9 @@ func (r *run) assumptions() []string {
 	if o.StopTime > 0 {
 		stop = fmt.Sprintf("each pod stops %v after its eviction, or after its grace period if that is shorter", o.StopTime)
 	}
+	if o.RemovalDelay > 0 {
+		stop += fmt.Sprintf(", and is gone %v later", o.RemovalDelay)
+	}
 	list := []string{
 		stop,
 		fmt.Sprintf("the API server answers within %v, each controller and the scheduler react after %v", o.Latency, o.ControllerDelay),

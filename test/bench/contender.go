@@ -53,6 +53,9 @@ type Usage struct {
 	Plans, PlanMean, PlanP99 float64 `json:",omitempty"`
 	// Answer is how long an eviction took to be answered in the mean, in seconds.
 	Answer float64 `json:",omitempty"`
+	// Termination is how long a pod took from then until it was gone in the mean, in
+	// seconds.
+	Termination float64 `json:",omitempty"`
 }
 
 func nothing(context.Context) (Usage, error) { return Usage{}, nil }

@@ -54,6 +54,7 @@ func usageOf(ctx context.Context, p *daemon.Process) (Usage, error) {
 	u := Usage{RSS: m.Sum("process_resident_memory_bytes"), CPU: m.Sum("process_cpu_seconds_total")}
 	u.Plans, u.PlanMean, u.PlanP99 = m.Histogram("drainer_plan_duration_seconds", .99)
 	_, u.Answer, _ = m.Histogram("drainer_eviction_request_duration_seconds", .99)
+	_, u.Termination, _ = m.Histogram("drainer_pod_termination_duration_seconds", .99)
 	return u, nil
 }
 

@@ -28,8 +28,9 @@ type Forecast struct {
 	// Told has the start times of the scenario.
 	Told Foreseen
 	// Learned has start times from the history of the pods that replaced others in
-	// this run, as those of a cluster have that has been running for a while, and the
-	// latency of the API server from drainer's own metrics, as a drain before it shows.
+	// this run, as those of a cluster have that has been running for a while, and from
+	// drainer's own metrics, as a drain before it shows, the latency of the API server
+	// and how long pods take until they are gone.
 	Learned Foreseen
 
 	dump string
@@ -107,7 +108,10 @@ func (r *run1) compare(ctx context.Context, f *Forecast, o *observer, used Usage
 	pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.CreationTimestamp.Time.Before(o.begun.Truncate(time.Second)) })
 	took := simulate.History(pods.Items)
 	apps := map[string]bool{}
-	flags := []string{fmt.Sprintf("--api-latency=%.0fms", 1000*used.Answer)}
+	flags := []string{
+		fmt.Sprintf("--api-latency=%.0fms", 1000*used.Answer),
+		fmt.Sprintf("--removal-delay=%.0fms", max(0, 1000*(used.Termination-r.Stop.Seconds()))),
+	}
 	for _, p := range pods.Items {
 		app := p.Labels[workload.AppLabel]
 		if d, known := took[metav1.GetControllerOf(&p).UID]; known && !apps[app] {
@@ -149,5 +153,5 @@ func (f *Forecast) line(measured *Result) string {
 			100*(seen.Makespan/measured.Makespan-1), 100*seen.Concordant)
 	}
 	return fmt.Sprintf("%s, round %d: forecast of the makespan %.1fs: %s; %s; %s", measured.Scenario, measured.Round, measured.Makespan,
-		text("from the scenario's times", f.Told), text("from the history of the new pods and the latency of the run", f.Learned), text("from that of the old ones", f.History))
+		text("from the scenario's times", f.Told), text("from the history of the new pods and the metrics of the run", f.Learned), text("from that of the old ones", f.History))
 }

@@ -23,6 +23,9 @@ type Neighbour struct {
 	// Alone is while nobody evicts anything, Loop beside a bare loop that sends the
 	// same evictions at the same rate as drainer, Drainer beside drainer.
 	Alone, Loop, Drainer Spread
+	// Later is of those beside drainer that are sent after neighbourStart: by then all
+	// nodes are cordoned and watched.
+	Later Spread
 }
 
 // Spread is of the times that requests took, in seconds.
@@ -31,8 +34,21 @@ type Spread struct {
 	P50, P95, P99 float64
 }
 
-// spreadOf sorts the times.
-func spreadOf(all latencies) Spread {
+// sample is a request: how long after the first it was sent, and how long it took, in
+// seconds.
+type sample struct {
+	after time.Duration
+	took  float64
+}
+
+// spreadOf is of the requests that were sent so long after the first, or later.
+func spreadOf(samples []sample, from time.Duration) Spread {
+	var all latencies
+	for _, s := range samples {
+		if s.after >= from {
+			all = append(all, s.took)
+		}
+	}
 	slices.Sort(all)
 	return Spread{len(all), all.quantile(.5), all.quantile(.95), all.quantile(.99)}
 }
@@ -42,8 +58,12 @@ func (n *Neighbour) line() string {
 	of := func(s Spread) string {
 		return fmt.Sprintf("p99 %.0f ms (p95 %.0f ms, p50 %.1f ms, %d requests)", 1000*s.P99, 1000*s.P95, 1000*s.P50, s.Requests)
 	}
-	return fmt.Sprintf("its requests take %s beside drainer, %s beside a bare loop that sends the same evictions at the same rate, and %s beside neither.",
-		of(n.Drainer), of(n.Loop), of(n.Alone))
+	later := ""
+	if n.Later.Requests > 0 {
+		later = fmt.Sprintf(" (%s of those that are sent after the first %v)", of(n.Later), neighbourStart)
+	}
+	return fmt.Sprintf("its requests take %s beside drainer%s, %s beside a bare loop that sends the same evictions at the same rate, and %s beside neither.",
+		of(n.Drainer), later, of(n.Loop), of(n.Alone))
 }
 
 const (
@@ -55,6 +75,8 @@ const (
 	// measured while nobody evicts: about as long as the evictions take.
 	neighbourPace  = 50 * time.Millisecond
 	neighbourAlone = 40 * time.Second
+	// neighbourStart is how long the nodes are cordoned and their pods listed, at most.
+	neighbourStart = 5 * time.Second
 	// These are drainer's defaults.
 	evictionQPS, evictionBurst, evictionWorkers = 50, 100, 10
 )
@@ -68,8 +90,8 @@ func (s *stage) probeNeighbour(ctx context.Context, p *Probes) (err error) {
 	if err := b.fill(ctx, neighbourEach); err != nil {
 		return err
 	}
-	sides := []func(context.Context) (latencies, error){b.besideNobody, b.besideLoop, b.besideDrainer}
-	times := make([]latencies, len(sides))
+	sides := []func(context.Context) ([]sample, error){b.besideNobody, b.besideLoop, b.besideDrainer}
+	times := make([][]sample, len(sides))
 	for range neighbourRounds {
 		for i, measure := range sides {
 			took, err := measure(ctx)
@@ -79,12 +101,14 @@ func (s *stage) probeNeighbour(ctx context.Context, p *Probes) (err error) {
 			times[i] = append(times[i], took...)
 		}
 	}
-	p.Neighbour = &Neighbour{Alone: spreadOf(times[0]), Loop: spreadOf(times[1]), Drainer: spreadOf(times[2])}
+	p.Neighbour = &Neighbour{
+		Alone: spreadOf(times[0], 0), Loop: spreadOf(times[1], 0), Drainer: spreadOf(times[2], 0), Later: spreadOf(times[2], neighbourStart),
+	}
 	return nil
 }
 
 // beside measures the neighbour's requests while something else is done.
-func (b *bareScene) beside(ctx context.Context, busy func() error) (latencies, error) {
+func (b *bareScene) beside(ctx context.Context, busy func() error) ([]sample, error) {
 	config := b.Cluster.Config()
 	// A connection of its own.
 	config.Dial = (&net.Dialer{}).DialContext
@@ -114,11 +138,12 @@ func (b *bareScene) beside(ctx context.Context, busy func() error) (latencies, e
 
 // timed sends the requests one after the other, at their pace, however long each takes, until
 // done says how that ended.
-func timed(requests []func() error, done <-chan error) (latencies, error) {
+func timed(requests []func() error, done <-chan error) ([]sample, error) {
 	var mu sync.Mutex
-	var all latencies
+	var all []sample
 	var failed error
 	var underWay sync.WaitGroup
+	first := time.Now()
 	pace := time.NewTicker(neighbourPace)
 	defer pace.Stop()
 	for i := 0; ; i++ {
@@ -134,12 +159,12 @@ func timed(requests []func() error, done <-chan error) (latencies, error) {
 			took := time.Since(begun).Seconds()
 			mu.Lock()
 			defer mu.Unlock()
-			all, failed = append(all, took), errors.Join(failed, err)
+			all, failed = append(all, sample{begun.Sub(first), took}), errors.Join(failed, err)
 		})
 	}
 }
 
-func (b *bareScene) besideNobody(ctx context.Context) (latencies, error) {
+func (b *bareScene) besideNobody(ctx context.Context) ([]sample, error) {
 	return b.beside(ctx, func() error {
 		select {
 		case <-ctx.Done():
@@ -151,7 +176,7 @@ func (b *bareScene) besideNobody(ctx context.Context) (latencies, error) {
 }
 
 // besideLoop evicts the pods of the nodes as fast as drainer does by default.
-func (b *bareScene) besideLoop(ctx context.Context) (latencies, error) {
+func (b *bareScene) besideLoop(ctx context.Context) ([]sample, error) {
 	pods, err := b.podsOfAsked(ctx)
 	if err != nil {
 		return nil, err
@@ -172,7 +197,7 @@ func (b *bareScene) besideLoop(ctx context.Context) (latencies, error) {
 }
 
 // besideDrainer lets drainer evict them, with its default limits to the evictions.
-func (b *bareScene) besideDrainer(ctx context.Context) (latencies, error) {
+func (b *bareScene) besideDrainer(ctx context.Context) ([]sample, error) {
 	p, _, err := b.startDrainer(ctx, b.namespace, "--bare-pods=Evict", "--node-selector=scenario="+b.name, "--max-draining=100%")
 	if err != nil {
 		return nil, err

@@ -20,7 +20,8 @@ func TestTimed(t *testing.T) {
 		done := make(chan error, 1)
 		time.AfterFunc(100*neighbourPace+neighbourPace/2, func() { done <- nil })
 		all, err := timed(requests, done)
-		if s := spreadOf(all); err != nil || s.Requests != 100 || s.P99 != (10*neighbourPace).Seconds() || all[0] != 0 {
+		s, later := spreadOf(all, 0), spreadOf(all, 60*neighbourPace)
+		if err != nil || s.Requests != 100 || s.P99 != (10*neighbourPace).Seconds() || s.P50 != (10*neighbourPace).Seconds() || later.Requests != 41 {
 			t.Errorf("measured %+v, %v; want 100 requests of which half take %v", s, err, 10*neighbourPace)
 		}
 		requests[1] = func() error { return refused }
