@@ -30,7 +30,7 @@ func TestStoryLoad(t *testing.T) {
 	tell(t, func(s *story) {
 		all := *loadSize
 		requested, atOnce := s.fill(all), all/10
-		s.flags.planning = 25 * time.Millisecond
+		s.flags.planning = max(25*time.Millisecond, time.Duration(all)*time.Millisecond/50)
 		d := s.start()
 		s.wait(10 * time.Second)
 		l := s.observeNodes()

@@ -143,3 +143,30 @@ func TestStarved(t *testing.T) {
 		}
 	}
 }
+
+// TestOlderDrainsFirst: where --eviction-qps is the limit, the pods of drains that began
+// minutes before come first, whatever their budgets; else their nodes would keep their
+// slots for as long as others begin.
+func TestOlderDrainsFirst(t *testing.T) {
+	for earlier, want := range map[time.Duration][]string{
+		0:                {"long-a0", "short-b", "free-b"},
+		2 * starvedAfter: {"short-b", "free-b", "long-a0"},
+	} {
+		s := newScene()
+		s.draining("a")
+		for i := range 3 {
+			s.pod("a", fmt.Sprintf("long-a%d", i))
+		}
+		b := s.draining("b")
+		s.pod("b", "short-b")
+		s.pod("b", "free-b")
+		s.budget("long", "long", 1, 8, 7, 8)
+		s.budget("short", "short", 1, 8, 7, 8)
+		m := s.Memory.Nodes[b.UID]
+		m.StartedAt = m.StartedAt.Add(-earlier)
+		s.Memory.Nodes[b.UID] = m
+		if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
+			t.Errorf("b began %v earlier: granted %v, want %v", earlier, got, want)
+		}
+	}
+}

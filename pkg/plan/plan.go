@@ -132,6 +132,8 @@ type Grant struct {
 	// rounds is how often the budget has to recover until all pods under it
 	// have been sent; 0 without one.
 	rounds int
+	// generation is when the drain began, in steps of starvedAfter.
+	generation int64
 }
 
 // blockedAfter is how long nothing may terminate or be sendable before a drain

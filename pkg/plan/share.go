@@ -7,7 +7,7 @@ import (
 )
 
 // starvedAfter is how long a node may get nothing of the budgets it shares
-// before it goes by age.
+// before it goes by age, and how long after others a drain begins that comes after them.
 const starvedAfter = 2 * time.Minute
 
 // share grants every budget's free disruptions to the pods that can use them:
@@ -41,10 +41,10 @@ func (p *planner) share() {
 		}
 	}
 	// Those that were refused before may hang again: they do not hold up the
-	// first tries. Where --eviction-qps is the limit, what takes longest begins
-	// first.
+	// first tries. Where --eviction-qps is the limit, older drains come first, and
+	// of those that began together what takes longest.
 	slices.SortStableFunc(p.grants, func(a, b Grant) int {
-		return cmp.Or(falseFirst(a.Repeated, b.Repeated), cmp.Compare(b.rounds, a.rounds))
+		return cmp.Or(falseFirst(a.Repeated, b.Repeated), cmp.Compare(a.generation, b.generation), cmp.Compare(b.rounds, a.rounds))
 	})
 }
 
@@ -121,6 +121,7 @@ func (p *planner) grantOf(n *nodeWork, s *PodState) Grant {
 		Pod: s.Pod, GracePeriod: p.grace(n, s), Request: n.request.ID, urgent: n.urgent(), paced: s.paced && !n.urgent(),
 		Repeated: memory.Refusals > 0 && !memory.Outcome.Reason.byBudget(),
 		Budgets:  setOf(s.budgets), Versions: versionsOf(s.budgets),
+		generation: n.memory.StartedAt.Unix() / int64(starvedAfter/time.Second),
 	}
 }
 

@@ -136,6 +136,7 @@ func mutants() []mutant {
 		{"pods under a budget wait for each other", pacing, "return pod.Ready && len(s.budgets) == 0", "return pod.Ready"},
 		{"what was Ready is forgotten once it leaves", keep, "p.Target, p.Paced = true, s.paced", "p.Target = true"},
 		{"a pod that nobody saw leave holds nobody", pacing, "			w.LeftAt = p.Now\n", ""},
+		{"drains that begin later come first", "pkg/plan/share.go", "cmp.Compare(a.generation, b.generation), ", ""},
 		{"a pod that another DaemonSet has adopted leaves at once", classify, "s.orphan == nil || s.orphan.DaemonSet != owner", "s.orphan == nil"},
 		{"a DaemonSet is missing since its pod was seen", classify, "&Orphan{DaemonSet: owner, Since: p.Now}", "&Orphan{DaemonSet: owner, Since: s.entry.Memory.FirstSeen}"},
 		{"a DaemonSet is missing for the first time at every plan", keep, "s.paced; s.orphan != nil {", "s.paced; false {"},
