@@ -27,6 +27,11 @@ func (c *Controller) mark(ctx context.Context, t task) (progress, error) {
 	switch {
 	case apierrors.IsNotFound(err):
 		return done, nil
+	case apierrors.IsConflict(err):
+		// The node has changed since the plan. A plan that finds nothing else changed
+		// takes its new version.
+		c.Wake()
+		return done, err
 	case err != nil:
 		return done, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
@@ -188,4 +189,39 @@ func TestStoryMarkOverruled(t *testing.T) {
 		}
 		s.await("it is drained", 5*time.Minute, s.drained("CHG-1", "a"))
 	})
+}
+
+// TestStoryMarkConflict: a heartbeat of the kubelet between the plan and the request
+// of a drain does not let the request wait for something else to happen.
+func TestStoryMarkConflict(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("a")
+		s.spares(2)
+		s.flags.requests = []plan.MarkRule{broken}
+		s.start()
+		s.server.Add(apiserver.Rule{
+			Match:  func(r apiserver.Request) bool { return r.Verb == "patch" && r.Resource == sim.Nodes },
+			Before: 2 * time.Second, Times: 1,
+		})
+		s.detect(corev1.ConditionTrue, "a")
+		s.wait(broken.For + time.Second)
+		if s.request("a") != "" {
+			t.Fatal("the drain is requested before the heartbeat")
+		}
+		s.heartbeat("a")
+		s.await("requested", time.Minute, func() bool { return s.request("a") != "" })
+	})
+}
+
+// heartbeat writes a node's status, as its kubelet does, and changes nothing else.
+func (s *story) heartbeat(node string) {
+	s.Helper()
+	err := s.server.EditNodeStatus(node, "kubelet", func(n *corev1.Node) {
+		for i := range n.Status.Conditions {
+			n.Status.Conditions[i].LastHeartbeatTime = metav1.Now()
+		}
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
 }

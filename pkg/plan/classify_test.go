@@ -6,6 +6,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"drainer.dev/drainer/pkg/api"
 )
 
 // TestClassify: §3 of the design, line by line.
@@ -145,4 +148,37 @@ func TestOrphaned(t *testing.T) {
 	step(daemonSetGrace, false, 0)
 	delete(l.DaemonSets, "new")
 	step(time.Minute, true, 0)
+}
+
+// TestUndecidedOfDrained: a pod whose DaemonSet is missing, or about which something else
+// is not known yet, does not reopen the drain of a drained node before it is decided.
+func TestUndecidedOfDrained(t *testing.T) {
+	daemon := func(p *Pod) { p.Controller = Owner{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "ds", UID: "ds"} }
+	unseen := func(p *Pod) {
+		p.Rules = []*Rule{{Name: "team", Match: PodMatch{NamespaceLabels: labels.Everything()}, Action: IgnorePod}}
+	}
+	for name, test := range map[string]struct {
+		change func(*Pod)
+		memory PodMemory
+		want   api.Phase
+	}{
+		"just missing":     {daemon, PodMemory{FirstSeen: noon.Add(-time.Hour)}, api.Drained},
+		"missing for less": {daemon, PodMemory{FirstSeen: noon, Orphan: &Orphan{"ds", noon.Add(1 - daemonSetGrace)}}, api.Drained},
+		"gone":             {daemon, PodMemory{FirstSeen: noon, Orphan: &Orphan{"ds", noon.Add(-daemonSetGrace)}}, api.Draining},
+		"unknown":          {unseen, PodMemory{FirstSeen: noon.Add(1 - listPatience)}, api.Drained},
+		"unknown for long": {unseen, PodMemory{FirstSeen: noon.Add(-listPatience)}, api.Draining},
+		"known":            {func(*Pod) {}, PodMemory{FirstSeen: noon}, api.Draining},
+	} {
+		s := newScene()
+		n := s.draining("n", api.DrainedAnnotation, "r")
+		m := s.Memory.Nodes[n.UID]
+		m.FinishedAt = noon.Add(-30 * time.Second)
+		s.Memory.Nodes[n.UID] = m
+		s.NamespaceLabels = map[string]labels.Set{}
+		s.remember(s.pod("n", "web-1", test.change), test.memory)
+		p := Make(s.Snapshot)
+		if got := planOf(t, p, "n").Phase; got != test.want || got == api.Drained && p.Wake.After(noon.Add(listPatience)) {
+			t.Errorf("%s: the node is %s, planned again at %v, want %s", name, got, p.Wake, test.want)
+		}
+	}
 }

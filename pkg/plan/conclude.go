@@ -136,7 +136,9 @@ func (p *planner) recount(n *nodeWork) {
 // a target again.
 func (p *planner) followProgress(n *nodeWork) {
 	m := &n.memory
-	if n.listed && n.counts.Remaining() > p.undecided(n) {
+	// A node whose request is invalid does not say Drained. Once it is corrected, the
+	// API server is asked again.
+	if n.invalid != nil || n.listed && n.counts.Remaining() > p.undecided(n) {
 		*m = m.reopened(p.Now)
 		m.Volumes = Volumes{}
 	}
@@ -159,18 +161,26 @@ func (p *planner) followProgress(n *nodeWork) {
 	p.wakeAt(m.IdleSince.Add(blockedAfter))
 }
 
-// undecided is how many pods of a drained node count as targets only because a process
-// that has just begun has not read the scale yet that decides about them. The one before
-// knew it.
+// undecided is how many pods of a drained node count as targets only because something
+// that decides about them has not been seen yet: their DaemonSet, or what their rule looks
+// at. They are not evicted before that, and the node stays drained for as long as that
+// usually takes.
 func (p *planner) undecided(n *nodeWork) (pods int) {
-	until := p.Began.Add(listPatience)
-	if n.memory.FinishedAt.IsZero() || !p.Now.Before(until) {
+	if n.memory.FinishedAt.IsZero() {
 		return 0
 	}
 	for i := range n.pods {
-		if s := &n.pods[i]; s.State != Ignored && s.rule != nil && s.rule.unseen == scaleFix {
-			pods++
+		s := &n.pods[i]
+		until := time.Time{}
+		switch {
+		case s.orphan != nil:
+			until = s.orphan.Since.Add(daemonSetGrace)
+		case s.State == Blocked && s.rule.unseen != "":
+			until = s.entry.Memory.FirstSeen.Add(listPatience)
+		}
+		if p.Now.Before(until) {
 			p.wakeAt(until)
+			pods++
 		}
 	}
 	return pods
@@ -194,7 +204,7 @@ func (p *planner) stalls(n *nodeWork) bool {
 		p.wakeAt(unread)
 		return !p.Now.Before(unread)
 	default:
-		return !n.active && n.counts.Remaining() > 0 || p.volumesStall(n)
+		return !n.active && n.counts.Remaining() > 0 || n.counts.Remaining() == 0 && n.memory.Trouble != "" || p.volumesStall(n)
 	}
 }
 

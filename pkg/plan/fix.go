@@ -1,6 +1,11 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"drainer.dev/drainer/pkg/api"
+)
 
 // seeMessage is the fix where the explanation says what to do, or where there is
 // nothing to do but wait.
@@ -14,6 +19,8 @@ func (s *PodState) Fix() string {
 		fix = s.nowhere.fix()
 	case s.rule != nil && s.rule.unseen != "":
 		fix = s.rule.unseen
+	case strings.HasPrefix(s.Rule(), api.Prefix):
+		fix = fmt.Sprintf("correct or remove the annotation %s of the pod, or what it waits for", s.Rule())
 	}
 	if s.leavesUnready() {
 		fix += ", or set unhealthyPodEvictionPolicy: AlwaysAllow in the PDB, because the pod itself is not Ready"

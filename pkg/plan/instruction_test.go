@@ -61,6 +61,11 @@ func TestOwnOrder(t *testing.T) {
 	if got := granted(plan); len(got) > 0 {
 		t.Errorf("sent are %v", got)
 	}
+	for i, want := range []string{"pod-order", "pod-action"} {
+		if fix := planOf(t, plan, "n").Pods[i].Fix(); fix != "correct or remove the annotation drainer.dev/"+want+" of the pod, or what it waits for" {
+			t.Errorf("the fix is %q", fix)
+		}
+	}
 	message := planOf(t, plan, "n").Report().Message
 	for _, want := range []string{
 		"ns/a-1 because its annotation drainer.dev/pod-order gives it order 9, and ns/b-1 with order 0 must leave first",

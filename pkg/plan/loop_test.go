@@ -375,7 +375,7 @@ func TestTrouble(t *testing.T) {
 	for range 20 {
 		plan = planOf(t, l.step(time.Second), "n")
 	}
-	if r := plan.Report(); plan.Phase != api.Blocked || !strings.Contains(r.Message, "cannot write to the node: admission says no") {
+	if r := plan.Report(); plan.Phase != api.Blocked || !strings.Contains(r.Message, "cannot continue: admission says no") {
 		t.Errorf("the node is %s and says %q", plan.Phase, r.Message)
 	}
 	l.denied = ""

@@ -197,7 +197,7 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 	}
 	switch {
 	case w.trouble != "":
-		parts = append(parts, "cannot write to the node: "+w.trouble)
+		parts = append(parts, "cannot continue: "+w.trouble)
 	case w.released:
 	case !w.cordoned && w.uncordoned:
 		parts = append(parts, "somebody uncordoned the node: no pod is evicted until it is cordoned again")

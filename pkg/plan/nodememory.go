@@ -61,7 +61,7 @@ type NodeMemory struct {
 	GrantedAt time.Time
 	// RetryConfirmAt is when the last check before Drained may be repeated.
 	RetryConfirmAt time.Time
-	// Trouble is why the node could not be written to; empty once nothing is
+	// Trouble is why a step at the node failed; empty once nothing is
 	// left to be done at it.
 	Trouble string
 	// Returns counts, by controller, the pods that came back and were evicted.

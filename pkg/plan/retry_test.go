@@ -116,3 +116,50 @@ func TestPauseClock(t *testing.T) {
 		t.Error("the clock of a drained node was stopped")
 	}
 }
+
+// TestInvalidWhileDrained: a drained node whose request becomes invalid does not say
+// Drained, and does not say it again from the cache once the request is corrected.
+func TestInvalidWhileDrained(t *testing.T) {
+	s := newScene()
+	n := s.draining("n", api.DrainedAnnotation, "r")
+	m := s.Memory.Nodes[n.UID]
+	m.FinishedAt = noon.Add(-30 * time.Second)
+	s.Memory.Nodes[n.UID] = m
+	n.Annotations["drainer.dev/typo"] = "x"
+	if plan, _ := s.planned(t, n); plan.Phase != api.InvalidRequest || n.Annotations[api.DrainedAnnotation] != "" {
+		t.Fatalf("the node is %s, and says %q", plan.Phase, n.Annotations[api.DrainedAnnotation])
+	}
+	delete(n.Annotations, "drainer.dev/typo")
+	s.Now = noon.Add(time.Second)
+	plan, _ := s.planned(t, n)
+	if plan.Phase != api.Draining || plan.Report().Drained == corev1.ConditionTrue || n.Annotations[api.DrainedAnnotation] != "" {
+		t.Errorf("corrected, the node is %s, Drained %s", plan.Phase, plan.Report().Drained)
+	}
+	s.Now = noon.Add(3 * time.Second)
+	if plan, _ = s.planned(t, n); !plan.Confirm {
+		t.Errorf("the API server is not asked: the node is %s", plan.Phase)
+	}
+}
+
+// TestEmptyInTrouble: an empty node that cannot be confirmed makes no progress, says
+// why, and gives its slot to others after a while.
+func TestEmptyInTrouble(t *testing.T) {
+	s := newScene()
+	n := s.draining("n")
+	step := func(after time.Duration) *NodePlan {
+		s.Now = s.Now.Add(after)
+		m := s.Memory.Nodes[n.UID]
+		m.Trouble = "listing its pods: forbidden"
+		s.Memory.Nodes[n.UID] = m
+		plan, _ := s.planned(t, n)
+		return plan
+	}
+	s.Config.YieldAfter = time.Hour
+	step(0)
+	if plan := step(blockedAfter); plan.Phase != api.Blocked || !strings.Contains(plan.Report().Message, "listing its pods: forbidden") {
+		t.Errorf("the node is %s and says %q", plan.Phase, plan.Report().Message)
+	}
+	if plan := step(time.Hour); plan.Memory.HeldSlot {
+		t.Error("after an hour it holds its slot")
+	}
+}
