@@ -95,7 +95,7 @@ func TestStoryControlFirst(t *testing.T) {
 			t.Error("something was done before the ConfigMap was read")
 		}
 		unreadable()
-		s.await("the node says why nothing is done", 5*time.Minute, func() bool { return strings.Contains(s.message("a"), "INC-42") })
+		s.await("the node says why nothing is done", 12*time.Second, func() bool { return strings.Contains(s.message("a"), "INC-42") })
 		s.wait(time.Minute)
 		if s.node("a").Spec.Unschedulable || len(s.evictions("")) > 0 {
 			t.Error("something was done while everything was paused")

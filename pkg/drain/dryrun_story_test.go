@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
@@ -49,6 +50,28 @@ func TestStoryDryRun(t *testing.T) {
 		s.limit("db", "maxUnavailable 1")
 		s.drain("real", "n")
 		s.await("drained", 5*time.Minute, s.drained("real", "n"))
+	})
+}
+
+// TestStoryDryRunReplicas: a dry run reads the replicas that rules look at.
+func TestStoryDryRunReplicas(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n")
+		s.spares(2)
+		s.deployment("web", "n", "n")
+		s.deployment("db", "n")
+		s.flags.rules = &plan.Rules{List: []*plan.Rule{{Name: "single", Match: plan.PodMatch{Replicas: 1}, Action: plan.BlockPod}}}
+		s.wait(5 * time.Second)
+		s.start()
+		s.annotate("n", api.DryRunAnnotation, "true")
+		s.drain("look", "n")
+		s.await("it has its verdicts", time.Minute, func() bool {
+			v := s.status("n").Verdicts
+			return v != nil && v.At != nil
+		})
+		if v := s.status("n").Verdicts; v.Admitted != 2 || v.Held != 1 {
+			t.Errorf("the verdicts are %+v", v)
+		}
 	})
 }
 

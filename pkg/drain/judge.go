@@ -26,7 +26,11 @@ func (c *Controller) judge(ctx context.Context, t task) (progress, error) {
 	if err != nil {
 		return done, err
 	}
-	j := plan.NewJudgement(pods, c.around(n.Node), &c.Config, time.Now())
+	around := c.around(n.Node)
+	if around.Scales, err = c.scalesOf(ctx, pods); err != nil {
+		return done, err
+	}
+	j := plan.NewJudgement(pods, around, &c.Config, time.Now())
 	for _, pod := range j.Ask {
 		if ctx.Err() != nil {
 			break

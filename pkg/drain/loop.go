@@ -91,8 +91,9 @@ func (c *Controller) step(ctx context.Context) time.Time {
 	}
 	p, events := c.memory.Plan(s, c.View.Pods())
 	c.tell(ctx, events)
-	c.publish(&p)
+	// The evictor's grants come first: once a node says Paused, none of it is left.
 	c.evictor.publish(p.Grants)
+	c.publish(&p)
 	c.sendTasks(&p)
 	if p.Wake.IsZero() && len(p.Nodes) > 0 {
 		return now.Add(plan.LongestSleep)

@@ -20,6 +20,8 @@ type lease struct {
 	ending  context.Context
 	now     func() time.Time
 	renewed atomic.Pointer[renewal]
+	// lost is true once another process was seen to hold the lease since.
+	lost atomic.Bool
 }
 
 // renewal is a write by which this process holds the lease.
@@ -33,7 +35,11 @@ type renewal struct {
 func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
-	return l.Interface.Get(ctx)
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
+		l.lost.Store(true)
+	}
+	return record, raw, err
 }
 
 // Create implements resourcelock.Interface.
@@ -62,6 +68,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 	err := send(ctx, record)
 	if err == nil && record.HolderIdentity == l.Identity() {
 		l.renewed.Store(&renewal{at: begun, term: record.LeaderTransitions})
+		l.lost.Store(false)
 	}
 	return err
 }
@@ -81,7 +88,8 @@ func (l *lease) acquired() bool { return l.renewed.Load() != nil }
 // fence says until when this process may act. It checks the monotonic clock, so
 // that the time of a stopped process is over when it resumes. It also checks
 // the wall clock, because the monotonic clock does not advance while a machine
-// is suspended.
+// is suspended. It is over at once when another process is seen to hold the lease,
+// which may be so if somebody has deleted it.
 func (l *lease) fence() (time.Time, bool) {
 	renewed := l.renewed.Load()
 	if renewed == nil {
@@ -89,5 +97,5 @@ func (l *lease) fence() (time.Time, bool) {
 	}
 	until := renewed.at.Add(l.renewDeadline)
 	now := l.now()
-	return until, now.Before(until) && now.Round(0).Before(until.Round(0))
+	return until, !l.lost.Load() && now.Before(until) && now.Round(0).Before(until.Round(0))
 }

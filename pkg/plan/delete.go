@@ -190,8 +190,20 @@ func (p *planner) followForced() {
 }
 
 // occupy notes under which budgets a pod is on its way out, whatever its node and
-// whoever sent it.
+// whoever sent it. A node of which a pod is being deleted may no longer have a request.
 func (p *planner) occupy() {
+	for _, post := range p.InFlight {
+		if len(post.Budgets) == 0 {
+			continue
+		}
+		for _, ns := range p.namespaces {
+			for i := range ns.budgets {
+				if b := &ns.budgets[i]; slices.Contains(post.Budgets, b.UID) {
+					b.occupied = true
+				}
+			}
+		}
+	}
 	for _, n := range p.nodes {
 		for i := range n.pods {
 			s := &n.pods[i]

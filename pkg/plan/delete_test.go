@@ -8,6 +8,7 @@ import (
 
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -239,6 +240,12 @@ func TestDeletePace(t *testing.T) {
 			b.Forced.Node = "other"
 			s.Memory.Budgets["uid-web"] = b
 		}, nil},
+		"being deleted, of a node without a request": {func(s scene) {
+			s.InFlight["uid-gone"] = Post{Sent: noon, Budgets: []types.UID{"uid-web"}}
+		}, nil},
+		"being deleted, of another budget": {func(s scene) {
+			s.InFlight["uid-gone"] = Post{Sent: noon, Budgets: []types.UID{"uid-db"}}
+		}, []string{"web-1"}},
 		"a process that has just begun":     {func(s scene) { s.Began = noon.Add(-59 * time.Second) }, nil},
 		"a process that has begun long ago": {func(s scene) { s.Began = noon.Add(-60 * time.Second) }, []string{"web-1"}},
 	} {
@@ -441,4 +448,22 @@ func started(s scene, n *Node, at time.Time) {
 	m := s.Memory.Nodes[n.UID]
 	m.StartedAt = at
 	s.Memory.Nodes[n.UID] = m
+}
+
+// TestOutboxDeletion: a deletion under way says which budgets it goes past, an eviction
+// does not.
+func TestOutboxDeletion(t *testing.T) {
+	budgets := []types.UID{"uid-a", "uid-b"}
+	o := NewOutbox(10)
+	o.Publish([]Grant{
+		{Pod: &Pod{UID: "deleted"}, Deletion: &PodDeleted{}, budgetUIDs: budgets},
+		{Pod: &Pod{UID: "probed"}, Probe: true, budgetUIDs: budgets},
+	})
+	for range 2 {
+		o.Take(noon, nil)
+	}
+	under := o.Collect().InFlight
+	if len(under) != 2 || !slices.Equal(under["deleted"].Budgets, budgets) || under["probed"].Budgets != nil {
+		t.Errorf("under way are %+v", under)
+	}
 }

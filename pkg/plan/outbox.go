@@ -123,7 +123,11 @@ func (o *Outbox) Take(now time.Time, reserve func(types.NamespacedName, *Pod) bo
 		if sent || g.Budget.Name != "" && !reserve(g.Budget, g.Pod) {
 			continue
 		}
-		o.inFlight[g.Pod.UID] = posted{Post: Post{Sent: now, Probe: g.Probe}, destination: d}
+		post := Post{Sent: now, Probe: g.Probe}
+		if g.Deletion != nil {
+			post.Budgets = g.budgetUIDs
+		}
+		o.inFlight[g.Pod.UID] = posted{Post: post, destination: d}
 		return g, true
 	}
 	return Grant{}, false

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +72,12 @@ func (r *Rules) LooksAtScales() bool {
 // Scales is true for a controller whose scale drainer reads.
 func (o *Owner) Scales() bool {
 	return strings.HasPrefix(o.APIVersion, "apps/") && (o.Kind == "ReplicaSet" || o.Kind == "StatefulSet")
+}
+
+// LooksAtScale is true if a rule for the pod looks at the scale of its controller, which
+// drainer can read.
+func (p *Pod) LooksAtScale() bool {
+	return p.Controller.Scales() && slices.ContainsFunc(p.Rules, func(r *Rule) bool { return r.Match.Replicas > 0 })
 }
 
 // ofScale says whether the pod's controller has as many replicas as the PodMatch

@@ -59,6 +59,8 @@ type Post struct {
 	Sent time.Time
 	// Probe is true if it is expected to be refused.
 	Probe bool
+	// Budgets are those that a deletion goes past; none for an eviction.
+	Budgets []types.UID
 	// Slow is true once it has taken so long that others are sent beside it.
 	Slow bool
 }

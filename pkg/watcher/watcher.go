@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -184,11 +186,18 @@ func once() (<-chan struct{}, func()) {
 	return ch, sync.OnceFunc(func() { close(ch) })
 }
 
+// backoff is how long a watch that fails waits before it is tried again: less than 10 s.
+// client-go's own half minute to minute would be too long for a pause of everything, and
+// for the end of the process, which waits for it.
+func backoff() *wait.Backoff {
+	return &wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 10, Cap: 5 * time.Second}
+}
+
 // start runs a reflector until ctx ends. It returns listed.
 func start[O metav1.Object, T any](w *Watcher, ctx context.Context, name string, listed <-chan struct{}, lw *cache.ListWatch, kind O, to sink[O, T]) <-chan struct{} {
 	logger := klog.FromContext(ctx).WithValues("watching", name)
 	r := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, w.client), kind, to,
-		cache.ReflectorOptions{Logger: &logger, Name: name})
+		cache.ReflectorOptions{Logger: &logger, Name: name, Backoff: backoff()})
 	w.running.Go(func() { r.RunWithContext(ctx) })
 	return listed
 }
