@@ -11,7 +11,11 @@ import (
 
 // configuration is about the configuration file and does not start drainer.
 func configuration() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Check or print the configuration", Args: cobra.NoArgs}
+	c := &cobra.Command{
+		Use: "config", Short: "Check or print the configuration", Args: cobra.NoArgs,
+		// Without it, cobra shows the help for a mistyped subcommand, and succeeds.
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	c.AddCommand(configValidate(), configPrint())
 	return c
 }

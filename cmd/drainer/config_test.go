@@ -212,3 +212,11 @@ func TestConfigDefaults(t *testing.T) {
 		t.Errorf("without a namespace: %v", problems)
 	}
 }
+
+// TestConfigTypo: a subcommand that does not exist is an error, so that a script that
+// checks a file stops.
+func TestConfigTypo(t *testing.T) {
+	if out, err := drainer(t, header, "config", "valdiate", "FILE"); err == nil || !strings.Contains(err.Error(), `unknown command "valdiate"`) {
+		t.Errorf("the error is %v, the output %q", err, out)
+	}
+}

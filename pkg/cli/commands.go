@@ -29,6 +29,9 @@ func (s *shared) simple(of simple) (*cobra.Command, *simpleFlags) {
 		Use: of.use, Short: of.short, Long: of.long, Example: of.example,
 		ValidArgsFunction: s.completeNodes(of.interesting),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := noneEmpty(c.Flags()); err != nil {
+				return err
+			}
 			if err := o.take(args); err != nil {
 				return err
 			}

@@ -83,6 +83,12 @@ func (s *shared) drain() *cobra.Command {
 		),
 		ValidArgsFunction: s.completeNodes(func(n *corev1.Node) bool { _, asked := requestOf(n); return !asked }),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := noneEmpty(c.Flags()); err != nil {
+				return err
+			}
+			if d.timeout < 0 || d.timeout > 0 && !d.wait {
+				return usagef("--timeout=%v: expected how long --wait waits, which has to be given, too", d.timeout)
+			}
 			if err := d.take(args); err != nil {
 				return err
 			}

@@ -87,6 +87,9 @@ func (s *shared) runPlan(ctx context.Context, o *planFlags, simulation simulate.
 		return err
 	}
 	p := planned{Pods: s.verdicts(ctx, objects, &simulation, judge)}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if p.Forecast, err = simulate.Run(objects, simulation); err != nil {
 		return fmt.Errorf("forecasting the drain: %w", err)
 	}

@@ -102,6 +102,11 @@ func TestDrainUsage(t *testing.T) {
 		"pause na --all --reason=x":                 "use it without names",
 		"pause na --reason=x":                       "--reason and --overwrite are for --all",
 		"resume na --all":                           "use it without names",
+		"cancel -l pool=x --id=":                    "--id is empty",
+		"release na --id=":                          "--id is empty",
+		"drain na --not-before=":                    "--not-before is empty",
+		"drain na --timeout=1h":                     "--timeout=1h0m0s: expected how long --wait waits",
+		"drain na --wait --timeout=-1s":             "--timeout=-1s",
 		"frobnicate":                                `unknown command "frobnicate" for "kubectl drainer"`,
 	} {
 		client := fake.NewClientset(fleet(3)...)

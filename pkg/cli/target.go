@@ -24,6 +24,17 @@ func (t *target) add(f *pflag.FlagSet) {
 	f.StringVarP(&t.selector, "selector", "l", t.selector, "label selector of the nodes, such as pool=workers")
 }
 
+// noneEmpty is an error for a flag that is given without a value, usually by a variable
+// that is empty: to do as if it were not there would mean more than was asked for.
+func noneEmpty(f *pflag.FlagSet) (err error) {
+	f.Visit(func(flag *pflag.Flag) {
+		if err == nil && flag.Value.Type() == "string" && flag.Value.String() == "" {
+			err = usagef("--%s is empty: give it a value, or leave it out", flag.Name)
+		}
+	})
+	return err
+}
+
 // take takes the arguments for names of nodes, which kubectl prints as
 // node/NAME. Either they or a selector are needed.
 func (t *target) take(args []string) error {

@@ -43,8 +43,10 @@ type Rule struct {
 	// deleteAfter is how long budgets may hold a pod until it is deleted past them,
 	// as with onTimeout Delete, one pod of a budget at a time. It needs
 	// allowDelete, and the action Evict or WaitCompleted. Time counts only while nothing
-	// but a budget holds the pod and drainer would evict it; a new process counts again
-	// from the start. Without it a rule deletes nothing.
+	// but a budget holds the pod and drainer would evict it. A pause, a closed window, a
+	// freeze, an uncordoned node, a budget that the disruption controller has not
+	// processed, and a new process let it count again from the start. Without it a rule
+	// deletes nothing.
 	DeleteAfter *metav1.Duration `json:"deleteAfter,omitempty"`
 }
 

@@ -133,6 +133,9 @@ func (s *PodState) Budgets() []*Budget {
 // leaves is true for a pod that terminates, whoever waits for it.
 func (s *PodState) leaves() bool { return s.State == Terminating || s.State == UnconfirmedPod }
 
+// throttled is true for a pod that waits because the API server throttles evictions.
+func (s *PodState) throttled() bool { return s.State == Blocked && s.Reason == Throttled }
+
 // BlockedBy are the budgets that block the pod, sorted by name; none if
 // something else does, or nothing.
 func (s *PodState) BlockedBy() []*Budget {

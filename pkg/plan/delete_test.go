@@ -415,6 +415,7 @@ func TestDeleteAfter(t *testing.T) {
 			s.Budgets["ns"].List[0].Free = 1
 		}, nil, 0, true},
 		"a drain that has just begun": {func(s scene, n *Node, _ *PodMemory, _ *Rule) { started(s, n, noon.Add(-time.Minute)) }, nil, 9 * time.Minute, true},
+		"throttled":                   {func(s scene, _ *Node, _ *PodMemory, _ *Rule) { s.Throttled = noon.Add(time.Minute) }, nil, time.Minute, true},
 		"a budget unprocessed":        {func(s scene, _ *Node, _ *PodMemory, _ *Rule) { s.Budgets["ns"].List[0].Observed = false }, nil, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {

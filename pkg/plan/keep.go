@@ -110,7 +110,7 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 	if !p.Target || s.unheard() && !p.ToldIgnored || !p.ToldStuck && s.Stuck(now, config.StuckAfter) {
 		return false
 	}
-	if s.counts == p.HeldSince.IsZero() || s.paced != p.Paced || s.orphan != nil && s.orphan != p.Orphan {
+	if s.counts == p.HeldSince.IsZero() && !s.throttled() || s.paced != p.Paced || s.orphan != nil && s.orphan != p.Orphan {
 		return false
 	}
 	switch s.State {
@@ -141,6 +141,8 @@ func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) 
 		p.BlockedSince = time.Time{}
 	}
 	switch {
+	case s.throttled():
+		// That holds everything, for minutes at most.
 	case !s.counts:
 		p.HeldSince = time.Time{}
 	case p.HeldSince.IsZero():

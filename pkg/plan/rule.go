@@ -193,6 +193,7 @@ func (p *planner) ruled(n *nodeWork, s *PodState) (Reason, string) {
 	case reason == Completion && n.urgent():
 		return "", ""
 	case reason != "":
+		s.Until = until
 		p.wakeAt(until)
 		return reason, message
 	case n.turn.order < s.order:

@@ -59,6 +59,8 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 		b.Fix = "correct the annotations of the node"
 	case n.Phase == api.DryRun:
 		b.Fix = "set " + api.DrainAnnotation + " to another ID and remove " + api.DryRunAnnotation
+	case n.Facts.Interrupted != "":
+		b.Reason, b.Fix = string(n.Facts.Interrupted), "raise --limit to forecast beyond the next window or the end of the freeze"
 	case n.Phase == api.Paused:
 		b.Fix = "remove the annotation " + api.PausedAnnotation
 	case n.Phase == api.TimedOut:
@@ -73,8 +75,8 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 		b.Reason, b.Fix = string(plan.QueuedForAvailability), "release the nodes that are drained, or raise --max-unavailable"
 	case n.Facts.Queued == plan.QueuedForRemoval:
 		b.Reason, b.Fix = string(plan.QueuedForRemoval), "let the node be removed"
-	case n.Facts.Queued == plan.QueuedForTime:
-		b.Reason, b.Fix = string(plan.QueuedForTime), "raise --limit to forecast beyond the time"
+	case n.Facts.Queued == plan.QueuedForTime, n.Facts.Queued == plan.QueuedForWindow, n.Facts.Queued == plan.QueuedForFreeze:
+		b.Reason, b.Fix = string(n.Facts.Queued), "raise --limit to forecast beyond the time"
 	default:
 		b.Fix = "raise --limit to forecast a longer time"
 	}

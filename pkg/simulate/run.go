@@ -116,13 +116,27 @@ func (r *run) planned(s *plan.Snapshot, p *plan.Plan) {
 		if times == nil {
 			continue
 		}
-		if n.Facts.Queued == plan.QueuedForTime {
-			r.moved = s.Now // It waits for the time that its request names.
+		if waitsForTime(n, s.Now) {
+			r.moved = s.Now
 		}
 		times.started = cmp.Or(times.started, n.Memory.StartedAt)
 		counts := n.Facts.Status.Pods
 		times.pods = max(times.pods, counts.Gone+counts.Remaining())
 	}
+}
+
+// waitsForTime is true for a node that only has to wait: for the time that its request
+// names, a window or the end of a freeze, the grace period of a pod, or the end of what a
+// rule waits for.
+func waitsForTime(n *plan.NodePlan, now time.Time) bool {
+	switch n.Facts.Queued {
+	case plan.QueuedForTime, plan.QueuedForWindow, plan.QueuedForFreeze:
+		return true
+	}
+	return n.Facts.Interrupted != "" || slices.ContainsFunc(n.Pods, func(s plan.PodState) bool {
+		return s.State == plan.Terminating && s.Reason == plan.GracePeriod ||
+			s.State == plan.Blocked && s.Reason == plan.Completion && now.Before(s.Until)
+	})
 }
 
 // count adds the time since the newest plan to what blocks pods or nodes in it.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/forecast"
@@ -275,4 +276,39 @@ func TestExistingRequest(t *testing.T) {
 	if !r.Complete || r.EmptySeconds < 7100 || r.EmptySeconds > 7300 {
 		t.Errorf("complete: %v, the last pod leaves after %v s", r.Complete, r.EmptySeconds)
 	}
+}
+
+// TestPatience: what only has to wait can finish, however long it waits: for a grace
+// period, a rule's atMost, or a window.
+func TestPatience(t *testing.T) {
+	for name, change := range map[string]func(*simulate.Options){
+		"a pod that waits to complete": func(o *simulate.Options) {
+			o.Daemon.Config.Rules = &plan.Rules{List: []*plan.Rule{{Name: "all", Action: plan.AwaitPod, AtMost: 40 * time.Minute}}}
+			o.Daemon.Selectors.Rules = o.Daemon.Config.Rules
+		},
+		"a pod that stops slowly": func(o *simulate.Options) { o.StopTime = 0 },
+		"a window": func(o *simulate.Options) {
+			o.Daemon.Config.Windows = []plan.Window{{Schedule: hourly{}, Duration: time.Minute, LatestStart: time.Minute, Nodes: labels.Everything()}}
+			o.Daemon.Selectors.Windows = o.Daemon.Config.Windows
+		},
+	} {
+		c := newCluster("a", "b")
+		c.deployment("web", time.Second, "a", "b")
+		for i := range c.Pods {
+			c.Pods[i].Spec.TerminationGracePeriodSeconds = new(int64(3000))
+		}
+		o := options("a")
+		change(&o)
+		if r := run(t, c, o); !r.Complete || r.MakespanSeconds < 15*60 {
+			t.Errorf("%s: complete %v after %v s, %+v", name, r.Complete, r.MakespanSeconds, r.Blockers)
+		}
+	}
+}
+
+// hourly opens half an hour after each full hour.
+type hourly struct{}
+
+// Next implements plan.Schedule.
+func (hourly) Next(at time.Time) time.Time {
+	return at.Add(time.Hour / 2).Truncate(time.Hour).Add(time.Hour / 2)
 }

@@ -152,6 +152,7 @@ func mutants() []mutant {
 		{"a request for a marked node is not planned again after a conflict", "pkg/drain/marks.go", "		c.Wake()\n		return done, err", "		return done, err"},
 		{"a watch that fails waits for a minute", "pkg/watcher/watcher.go", ", Backoff: backoff()", ""},
 		{"a lease that another process holds does not end the time of a leader", "pkg/leader/lease.go", "!l.lost.Load() && ", ""},
+		{"throttling restarts the time until a rule deletes", "pkg/plan/keep.go", "	case s.throttled():\n", "	case false:\n"},
 		{"a dry run does not read replicas", "pkg/drain/judge.go", "	if around.Scales, err = c.scalesOf(ctx, pods); err != nil {\n		return done, err\n	}\n", ""},
 		{"a deletion under way from a node without a request is forgotten", "pkg/plan/delete.go", "slices.Contains(post.Budgets, b.UID)", "false"},
 		{"a deletion under way does not say its budgets", "pkg/plan/outbox.go", "			post.Budgets = g.budgetUIDs\n", "			_ = post\n"},

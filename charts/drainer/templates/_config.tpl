@@ -15,24 +15,24 @@ maxDraining: {{ toJson $v.drain.maxDraining }}
 {{- with $v.drain.maxUnavailable }}
 maxUnavailable: {{ toJson . }}
 {{- end }}
-yieldAfter: {{ $v.drain.yieldAfter }}
+yieldAfter: {{ $v.drain.yieldAfter | quote }}
 allowLastNode: {{ $v.drain.allowLastNode }}
 barePods: {{ $v.drain.barePods }}
 emptyDir: {{ $v.drain.emptyDir }}
-drainTimeout: {{ $v.drain.timeout }}
+drainTimeout: {{ $v.drain.timeout | quote }}
 onTimeout: {{ $v.drain.onTimeout }}
 allowDelete: {{ $v.drain.allowDelete }}
 neverDelete:
   namespaces: {{ toJson $v.drain.neverDeleteNamespaces }}
-stuckAfter: {{ $v.drain.stuckAfter }}
-settle: {{ $v.drain.settle }}
+stuckAfter: {{ $v.drain.stuckAfter | quote }}
+settle: {{ $v.drain.settle | quote }}
 waitForVolumeDetach: {{ $v.drain.waitForVolumeDetach }}
 paceWithoutBudget: {{ $v.drain.paceWithoutBudget }}
 eviction:
   qps: {{ $v.eviction.qps }}
   burst: {{ int64 $v.eviction.burst }}
   workers: {{ int64 $v.eviction.workers }}
-  timeout: {{ $v.eviction.timeout }}
+  timeout: {{ $v.eviction.timeout | quote }}
 {{- if $v.metrics.tls.secretName }}
 metricsTLS:
   certFile: /etc/drainer-metrics-tls/tls.crt
