@@ -63,7 +63,7 @@ func (s *shared) cancel() *cobra.Command {
 	c, _ := s.simple(simple{
 		use: "cancel {NODE... | -l SELECTOR}", short: "Cancel the drain of nodes",
 		long: "cancel removes the request of nodes that are not drained yet, with its settings. drainer stops, and uncordons the\n" +
-			"nodes unless somebody else cordoned them. Pods that were evicted do not come back.",
+			"nodes unless somebody else cordoned them. Pods that were already evicted are not moved back.",
 		example: example(
 			"# Cancel a drain", "cancel n1",
 			"# Cancel it only if it is still that of a change", "cancel n1 --id=CHG-1234",

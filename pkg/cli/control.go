@@ -36,7 +36,7 @@ func (s *shared) withAll(c *cobra.Command, nodes *simpleFlags, pauses bool) {
 	var o allFlags
 	c.Flags().BoolVar(&o.all, "all", false, "everything, in the whole cluster; --namespace is where drainer runs, without it "+defaultNamespace)
 	if pauses {
-		c.Flags().StringVar(&o.reason, "reason", "", "why everything is paused, for all who wait; needed with --all")
+		c.Flags().StringVar(&o.reason, "reason", "", "reason that everyone whose drain waits is shown; needed with --all")
 		c.Flags().BoolVar(&o.overwrite, "overwrite", false, "with --all: replace the reason of another pause")
 	}
 	ofNodes := c.RunE
@@ -98,6 +98,11 @@ func (s *shared) runAll(ctx context.Context, o *allFlags, try dryRun, pauses boo
 		says = "everything is paused: " + reason
 		write = func() error { return s.writeControl(ctx, client, namespace, was, &reason, try) }
 	} else if paused(was) == nil {
+		if was == nil {
+			if err := s.drainerAt(ctx, client, namespace, "everything may still be paused there"); err != nil {
+				return fmt.Errorf("nothing is paused in the namespace %q, but %w", namespace, err)
+			}
+		}
 		says = "nothing is paused"
 		write = func() error { return nil }
 	}
@@ -154,19 +159,25 @@ func (s *shared) writeControl(ctx context.Context, client kubernetes.Interface, 
 	return nil
 }
 
+// drainerAt is an error if drainer does not seem to run in the namespace: it says what
+// follows if it runs in another one.
+func (s *shared) drainerAt(ctx context.Context, client kubernetes.Interface, namespace, otherwise string) error {
+	_, err := client.CoordinationV1().Leases(namespace).Get(ctx, leaseName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("there is no Lease %q in the namespace %q: if drainer runs in another namespace, %s: repeat the command with --namespace=NAMESPACE. "+
+			"If it runs in this one, with another Lease or none, all is well", leaseName, namespace, otherwise)
+	}
+	if err != nil {
+		s.notef("Warning: it could not be checked whether drainer runs in the namespace %s: %v\n", namespace, err)
+	}
+	return nil
+}
+
 // checkControl looks whether the ConfigMap does what it is for: that it is in the
 // namespace of a drainer, and that nothing else in it pauses.
 func (s *shared) checkControl(ctx context.Context, client kubernetes.Interface, namespace string, try dryRun, pauses bool) error {
 	if pauses {
-		_, err := client.CoordinationV1().Leases(namespace).Get(ctx, leaseName, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return fmt.Errorf("there is no Lease %q in the namespace %q: if drainer runs in another namespace, NOTHING IS PAUSED: repeat the command with --namespace=NAMESPACE",
-				leaseName, namespace)
-		}
-		if err != nil {
-			s.notef("Warning: it could not be checked whether drainer runs in the namespace %s: %v\n", namespace, err)
-		}
-		return nil
+		return s.drainerAt(ctx, client, namespace, "NOTHING IS PAUSED")
 	}
 	if try != noDryRun {
 		return nil

@@ -44,7 +44,7 @@ func newDrainFlags() *drainFlags {
 		{flag: "drain-timeout", annotation: api.TimeoutAnnotation, usage: "how long the drain of a node may take, such as 90m, counted from its start; without it the daemon's"},
 		{flag: "on-timeout", annotation: api.OnTimeoutAnnotation, usage: "what happens then: Wait, Stop, Release or Delete; without it the daemon's"},
 		{flag: "grace-period", annotation: api.GracePeriodAnnotation, usage: "grace period of the pods in seconds, at least 1; without it their own"},
-		{flag: "not-before", annotation: api.NotBeforeAnnotation, usage: "when to start at the earliest: a time such as 2030-01-31T22:00:00Z, or how long from now, such as 2h"},
+		{flag: "not-before", annotation: api.NotBeforeAnnotation, usage: "earliest start: a time such as 2030-01-31T22:00:00Z, or how long from now, such as 2h"},
 		{flag: "deadline", annotation: api.DeadlineAnnotation, usage: "when the nodes disappear, a time or how long from now, such as 2m: their drains start at once, past all limits"},
 		{flag: "priority", annotation: api.PriorityAnnotation, usage: "an integer: nodes with a higher one start first; without it 0"},
 		{flag: "ignore-windows", annotation: api.IgnoreWindowsAnnotation, usage: "true to drain outside of maintenance windows, too, for emergencies"},

@@ -72,7 +72,7 @@ func (s *shared) write(ctx context.Context, client kubernetes.Interface, nodes [
 			}
 			continue
 		}
-		s.printf("node/%s %s%s\n", node.Name, c.says, try.mark())
+		s.printf("node/%s %s%s\n", node.Name, visible(c.says), try.mark())
 	}
 	return errors.Join(problems...)
 }

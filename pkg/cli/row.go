@@ -41,7 +41,9 @@ func rowOf(node *corev1.Node) (row, bool) {
 		return row{}, false
 	}
 	s := statusOfNode(node)
-	if !asked || s == nil {
+	if held, err := api.ParseStatus(node.Annotations[api.StatusAnnotation]); !asked && err == nil && held.Phase == api.Held {
+		s = &held
+	} else if !asked || s == nil {
 		return r, true
 	}
 	r.Status, r.Phase = s, s.Phase
@@ -59,7 +61,7 @@ func rowOf(node *corev1.Node) (row, bool) {
 // phase is the phase, for people.
 func (r *row) phase() string {
 	switch {
-	case r.Request == "":
+	case r.Request == "" && r.Phase != api.Held:
 		return "Releasing"
 	case r.Phase == "":
 		return "Requested"
@@ -71,7 +73,7 @@ func (r *row) phase() string {
 // message says what a node waits for, for people.
 func (r *row) message() string {
 	switch {
-	case r.Request == "":
+	case r.Request == "" && r.Phase != api.Held:
 		return "the request is removed, and drainer has not released the node yet"
 	case r.Phase == "":
 		return unanswered

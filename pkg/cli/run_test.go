@@ -205,10 +205,11 @@ func TestAll(t *testing.T) {
 		"only tried":                {[]runtime.Object{lease}, "pause --all --reason=INC-42 --dry-run=client", 0, "INC-42 (dry run)", "-"},
 		"no drainer there":          {nil, "pause --all --reason=INC-42", ExitFailure, "NOTHING IS PAUSED", "INC-42"},
 		"resume":                    {[]runtime.Object{control("paused", "INC-42")}, "resume --all", 0, "everything is resumed", ""},
-		"resume nothing":            {nil, "resume --all", 0, "nothing is paused", "-"},
+		"resume nothing":            {[]runtime.Object{lease}, "resume --all", 0, "nothing is paused", "-"},
+		"resume, no drainer there":  {nil, "resume --all", ExitFailure, "everything may still be paused there: repeat the command with --namespace", "-"},
 		"resume in spite of a typo": {[]runtime.Object{control("paused", "INC-42", "pause", "x")}, "resume --all", ExitFailure, `because of a mistake in the ConfigMap drainer/drainer-control: "pause"`, ""},
 		"resume in another, a typo": {[]runtime.Object{control("pause", "x")}, "resume --all", ExitFailure, "because of a mistake", ""},
-		"resume in another's place": {[]runtime.Object{control("paused", "INC-42")}, "resume --all -n other", 0, "nothing is paused", "INC-42"},
+		"resume in another's place": {[]runtime.Object{control("paused", "INC-42")}, "resume --all -n other", ExitFailure, "nothing is paused in the namespace \"other\", but there is no Lease", "INC-42"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := fake.NewClientset(test.objects...)

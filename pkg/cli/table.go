@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -77,8 +79,27 @@ func line(cells []string, widths, shown []int, width int) string {
 	return fit(strings.TrimRight(b.String(), " "), width)
 }
 
+// visible is a text that Nodes name, without characters that control a terminal: they are
+// shown as Go writes them. Whoever may write to a Node must not write to the terminals of
+// those who look at it.
+func visible(text string) string {
+	if !strings.ContainsFunc(text, unicode.IsControl) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsControl(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // fit cuts a line to a width; 0 is no limit.
 func fit(text string, width int) string {
+	text = visible(text)
 	if width <= 0 || utf8.RuneCountInString(text) <= width {
 		return text
 	}
@@ -93,12 +114,13 @@ func fit(text string, width int) string {
 // indent. 0 is no limit.
 func wrap(text, indent string, width int) []string {
 	if width <= 0 {
-		return []string{indent + text}
+		return []string{indent + visible(text)}
 	}
 	room := max(20, width-len(indent))
 	var lines []string
 	now := ""
 	for _, word := range strings.Fields(text) {
+		word = visible(word)
 		switch {
 		case now == "":
 			now = word

@@ -27,7 +27,7 @@ func (s *shared) version() *cobra.Command {
 			return s.printDaemonVersion(c)
 		},
 	}
-	c.Flags().BoolVar(&client, "client", client, "only that of the plugin")
+	c.Flags().BoolVar(&client, "client", client, "show only the version of the plugin")
 	return c
 }
 

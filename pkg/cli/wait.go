@@ -36,7 +36,7 @@ func (s *shared) wait(ctx context.Context, client kubernetes.Interface, nodes []
 		return s.interrupted(waiting, nodes, err)
 	}
 	defer watch.stop()
-	w := &waiter{shared: s, id: id, screen: newScreen(s.Out), begun: s.Now()}
+	w := &waiter{shared: s, id: id, screen: newScreen(s.Out), begun: s.Now(), drained: map[string]bool{}}
 	for _, n := range nodes {
 		w.names = append(w.names, n.Name)
 	}
@@ -79,6 +79,9 @@ type waiter struct {
 	warned bool
 	// ended is how the request has ended, by node.
 	ended map[string]ending
+	// drained are the nodes that were drained at any time: whoever asked may release or
+	// delete one before the others are.
+	drained map[string]bool
 }
 
 // look shows how far the nodes are, and is true once the request has ended on
@@ -91,7 +94,7 @@ func (w *waiter) look(watch *nodeWatch) bool {
 		node := watch.get(name)
 		e, over := endingOf(name, node, w.id)
 		if over {
-			w.ended[name] = e
+			w.ended[name] = w.remembered(name, e)
 		}
 		r := row{Node: name}
 		if node != nil {
@@ -116,6 +119,18 @@ func (w *waiter) look(watch *nodeWatch) bool {
 		w.notef("drainer has not answered for %d of %d nodes: does it run? kubectl get pods -n %s\n", silent, len(w.names), w.controlNamespace())
 	}
 	return len(w.ended) == len(w.names)
+}
+
+// remembered is how a node has ended, which was drained although it is gone or its
+// request is by now.
+func (w *waiter) remembered(name string, e ending) ending {
+	switch {
+	case e.status == 0:
+		w.drained[name] = true
+	case e.status == ExitEnded && w.drained[name]:
+		e.status = 0
+	}
+	return e
 }
 
 // result says how each node ended. The worst counts.

@@ -117,3 +117,45 @@ func TestWorst(t *testing.T) {
 		t.Errorf("the error is %v with %d", err, statusOf(t.Context(), err))
 	}
 }
+
+// TestWaitForOthers: a node that was drained counts as such, although it is deleted, or its
+// request is removed, while others are still being drained; one that drains again does not.
+func TestWaitForOthers(t *testing.T) {
+	w := &waiter{shared: &shared{}, drained: map[string]bool{}}
+	drained, gone := ending{0, "drained"}, ending{ExitEnded, "deleted"}
+	if e := w.remembered("b", gone); e.status != ExitEnded {
+		t.Errorf("a node that was never drained ends with %d", e.status)
+	}
+	w.remembered("a", drained)
+	if e := w.remembered("a", gone); e.status != 0 {
+		t.Errorf("a node that was drained ends with %d", e.status)
+	}
+	if e := w.remembered("a", ending{ExitTimedOut, "late"}); e.status != ExitTimedOut {
+		t.Errorf("a node that timed out after all ends with %d", e.status)
+	}
+}
+
+// TestVisible: what Nodes say cannot control the terminal of those who look.
+func TestVisible(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain, ümlaut …":   "plain, ümlaut …",
+		"\x1b[2J\x07gone\n": `\x1b[2J\agone\n`,
+	} {
+		if got := visible(text); got != want || fit(text, 0) != want {
+			t.Errorf("%q is shown as %q and %q, want %q", text, got, fit(text, 0), want)
+		}
+	}
+	if got := wrap("a \x1b[2J b", "", 80); len(got) != 1 || got[0] != `a \x1b[2J b` {
+		t.Errorf("it is wrapped as %q", got)
+	}
+}
+
+// TestHeldRow: a node whose request was removed and that others hold says so.
+func TestHeldRow(t *testing.T) {
+	node := nodeWith("status", api.Status{Request: "r", Phase: api.Held}.Format())
+	node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeDrainInProgress, Message: "held by backup"})
+	r, known := rowOf(node)
+	if !known || r.phase() != "Held" || r.message() != "held by backup" || r.Status == nil || r.Request != "" {
+		t.Errorf("the row is %+v, phase %s, message %q", r, r.phase(), r.message())
+	}
+}
