@@ -121,7 +121,18 @@ type PodMemory struct {
 // staysBlocked is true for a pod that counts as blocked while it is sent once
 // more: it was refused before, or is expected to be.
 func (m *PodMemory) staysBlocked(probe bool) bool {
-	return !m.BlockedSince.IsZero() && (probe || m.Outcome.Reason != "")
+	return !m.BlockedSince.IsZero() && (probe || m.Outcome.Reason != "" || m.restoredRefusal())
+}
+
+// restoredRefusal is true for a pod that the API server has refused to a process before,
+// for a reason that only its next answer can confirm, and that this process has not had yet.
+func (m *PodMemory) restoredRefusal() bool {
+	switch m.BlockedBy {
+	case Webhook, Evacuating, Forbidden, NamespaceTerminating, ServerError, MultipleBudgets:
+		return !m.BlockedSince.IsZero() && m.SentAt.IsZero()
+	default:
+		return false
+	}
 }
 
 // BudgetMemory is what is remembered of a budget that blocks.

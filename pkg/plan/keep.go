@@ -119,7 +119,7 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 	case Terminating, UnconfirmedPod:
 		return p.BlockedSince.IsZero() && (!p.AdmittedAt.IsZero() || !p.Uncertain)
 	default:
-		return p.BlockedSince.IsZero()
+		return p.BlockedSince.IsZero() || p.Outcome.Reason == "" && p.restoredRefusal()
 	}
 }
 
@@ -137,7 +137,7 @@ func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) 
 			p.TargetSince, p.ToldBlocked = s.Since, true
 		}
 		p.BlockedSince, p.BlockedBy = s.Since, s.Reason
-	case s.leaves() || p.Outcome.Reason == "":
+	case s.leaves() || p.Outcome.Reason == "" && !p.restoredRefusal():
 		p.BlockedSince = time.Time{}
 	}
 	switch {

@@ -408,3 +408,41 @@ func TestProbeRemembered(t *testing.T) {
 		t.Errorf("granted %v after the interval, want one probe", granted(again))
 	}
 }
+
+// TestRestartKeepsRefused: a pod that only the API server blocks, such as by a webhook, is
+// as stuck after a restart as before, while it is sent again and after it is refused again.
+func TestRestartKeepsRefused(t *testing.T) {
+	s := newScene()
+	s.node("n", api.DrainAnnotation, "r")
+	s.node("spare")
+	s.pod("n", "web-1")
+	l := newLoop(s)
+	refuse := func(p Plan) {
+		for _, g := range p.Grants {
+			l.facts = append(l.facts, Answered{Grant: g, Outcome: Outcome{Reason: Webhook, Code: "403", Message: "no"}, At: l.Now})
+		}
+	}
+	for range 100 {
+		refuse(l.step(10 * time.Second))
+	}
+	before := planOf(t, l.step(10*time.Second), "n")
+	if before.Phase != api.Blocked || len(eventsOf[PodStuck](l)) != 1 {
+		t.Fatalf("the node is %s, %d pods are told to be stuck", before.Phase, len(eventsOf[PodStuck](l)))
+	}
+	l.restart()
+	l.step(0)
+	for range 5 {
+		p := l.step(time.Second)
+		n := planOf(t, p, "n")
+		if pod := n.Pods[0]; pod.State != Blocked || pod.Reason != Webhook || !pod.Since.Truncate(time.Second).Equal(before.Pods[0].Since.Truncate(time.Second)) {
+			t.Errorf("the pod is %s by %q since %v, was since %v", pod.State, pod.Reason, pod.Since, before.Pods[0].Since)
+		}
+		if n.Memory.IdleSince.IsZero() || l.Now.Sub(n.Memory.IdleSince) < 10*time.Minute {
+			t.Errorf("the drain is idle since %v", n.Memory.IdleSince)
+		}
+		refuse(p)
+	}
+	if told := len(eventsOf[PodStuck](l)) + len(eventsOf[PodBlocked](l)); told > 0 {
+		t.Errorf("%d events are written again", told)
+	}
+}

@@ -174,8 +174,8 @@ func sameList(a, b []*Pod) bool {
 // know when they came.
 func firstSeen(pod *Pod, node NodeMemory, listed bool, now time.Time) PodMemory {
 	p := PodMemory{FirstSeen: now, TargetSince: now, Late: listed && !node.CordonSeen.IsZero()}
-	if since, known := node.restored.blocked[pod.Key()]; known && !listed {
-		p.BlockedSince, p.TargetSince, p.ToldBlocked = since, since, true
+	if b, known := node.restored.blocked[pod.Key()]; known && !listed {
+		p.BlockedSince, p.TargetSince, p.ToldBlocked, p.BlockedBy = b.since, b.since, true, b.reason
 	}
 	return p
 }

@@ -87,10 +87,16 @@ type NodeMemory struct {
 	restored restored
 }
 
+// restoredBlock is what the process before wrote about a blocked pod.
+type restoredBlock struct {
+	since  time.Time
+	reason Reason
+}
+
 // restored is what a process wrote about the pods of a node, for the next one.
 type restored struct {
-	// blocked is since when pods were blocked, by key.
-	blocked map[string]time.Time
+	// blocked is since when pods were blocked, and by what, by key.
+	blocked map[string]restoredBlock
 	// more are the blocked pods that were only counted, by reason.
 	more map[Reason]api.MoreBlockers
 	// idleSince is since when the drain made no progress.
@@ -175,11 +181,11 @@ func (m NodeMemory) superseded(id string, done bool, now time.Time) NodeMemory {
 // restore is the memory of a request that another process wrote down.
 func restore(node *Node, status api.Status) NodeMemory {
 	r := restored{
-		blocked: map[string]time.Time{}, more: map[Reason]api.MoreBlockers{}, idleSince: timeOf(status.IdleSince), remaining: status.Pods.Present(),
+		blocked: map[string]restoredBlock{}, more: map[Reason]api.MoreBlockers{}, idleSince: timeOf(status.IdleSince), remaining: status.Pods.Present(),
 	}
 	for _, b := range status.Blockers {
 		if b.State == api.BlockedState {
-			r.blocked[b.Pod] = b.Since
+			r.blocked[b.Pod] = restoredBlock{b.Since, Reason(b.Reason)}
 		}
 	}
 	for _, more := range status.MoreBlockers {
