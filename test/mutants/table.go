@@ -154,7 +154,7 @@ func mutants() []mutant {
 		{"a lease that another process holds does not end the time of a leader", "pkg/leader/lease.go", "!l.lost.Load() && ", ""},
 		{"throttling restarts the time until a rule deletes", "pkg/plan/keep.go", "	case s.throttled():\n", "	case false:\n"},
 		{"a pod that was refused before a restart makes progress", "pkg/plan/entry.go", " || m.restoredRefusal())", ")"},
-		{"a pod that was refused before a restart is blocked anew", keep, "p.Outcome.Reason == \"\" && !p.restoredRefusal():", "p.Outcome.Reason == \"\":"},
+		{"a pod that was refused before a restart is blocked since now", keep, "p.Outcome.Reason == \"\" && !p.restoredRefusal():", "p.Outcome.Reason == \"\":"},
 		{"a dry run does not read replicas", "pkg/drain/judge.go", "	if around.Scales, err = c.scalesOf(ctx, pods); err != nil {\n		return done, err\n	}\n", ""},
 		{"a deletion under way from a node without a request is forgotten", "pkg/plan/delete.go", "slices.Contains(post.Budgets, b.UID)", "false"},
 		{"a deletion under way does not say its budgets", "pkg/plan/outbox.go", "			post.Budgets = g.budgetUIDs\n", "			_ = post\n"},
