@@ -138,7 +138,7 @@ func (p *planner) followProgress(n *nodeWork) {
 	m := &n.memory
 	// A node whose request is invalid does not say Drained. Once it is corrected, the
 	// API server is asked again.
-	if n.invalid != nil || n.listed && n.counts.Remaining() > p.undecided(n) {
+	if n.invalid != nil && !m.FinishedAt.IsZero() || n.listed && n.counts.Remaining() > p.undecided(n) {
 		*m = m.reopened(p.Now)
 		m.Volumes = Volumes{}
 	}

@@ -315,3 +315,18 @@ func TestAttachmentOf(t *testing.T) {
 		t.Errorf("an inline volume is called %q", got.Volume)
 	}
 }
+
+// TestVolumesInvalid: a request that is invalid for a while does not forget since when its
+// drain has waited for volumes.
+func TestVolumesInvalid(t *testing.T) {
+	s := newScene()
+	s.Config.WaitForVolumeDetach = true
+	n := s.draining("n")
+	m := s.Memory.Nodes[n.UID]
+	m.Volumes = Volumes{Since: noon.Add(-time.Hour), Attached: 1}
+	s.Memory.Nodes[n.UID] = m
+	n.Annotations["drainer.dev/typo"] = "x"
+	if got := planOf(t, Make(s.Snapshot), "n").Memory.Volumes; !got.Since.Equal(noon.Add(-time.Hour)) {
+		t.Errorf("it has waited since %v", got.Since)
+	}
+}

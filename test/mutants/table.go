@@ -147,7 +147,7 @@ func mutants() []mutant {
 		{"a drain that somebody has paused counts as interrupted", conclude, "phase == api.Paused && !n.paused()", "phase == api.Paused"},
 		{"a queued node does not ask for replicas", "pkg/plan/foresee.go", "rule.unseen == scaleFix {\n			kept", "rule == nil {\n			kept"},
 		{"a pod whose DaemonSet is just missing reopens a drain", conclude, "until = s.orphan.Since.Add(daemonSetGrace)", "_ = s"},
-		{"a drained node whose request was invalid is drained by the cache", conclude, "if n.invalid != nil || n.listed", "if n.listed"},
+		{"a drained node whose request was invalid is drained by the cache", conclude, "if n.invalid != nil && !m.FinishedAt.IsZero() || n.listed", "if n.listed"},
 		{"an empty node that cannot be confirmed is never idle", conclude, " || n.counts.Remaining() == 0 && n.memory.Trouble != \"\"", ""},
 		{"a request for a marked node is not planned again after a conflict", "pkg/drain/marks.go", "		c.Wake()\n		return done, err", "		return done, err"},
 		{"a watch that fails waits for a minute", "pkg/watcher/watcher.go", ", Backoff: backoff()", ""},
