@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -17,6 +18,15 @@ type change struct {
 	annotations map[string]*string
 	// says is what happened to the node, for people.
 	says string
+}
+
+// inapplicable is the error of a command that does not apply to the state that the
+// node is in. A node that is named is expected to be in it; one that is selected is
+// left alone.
+type inapplicable struct{ error }
+
+func inapplicablef(format string, args ...any) error {
+	return inapplicable{fmt.Errorf(format, args...)}
 }
 
 // set adds an annotation to set, unless the node has it.
@@ -40,13 +50,41 @@ func (c *change) put(key string, value *string) {
 	c.annotations[key] = value
 }
 
-// ask asks for the drain of a node: want are the annotations to write, among them
-// that of the request. Another request is replaced, and settings without a
-// request are removed, only with overwrite. A node that has the request already
-// gets the settings that are given, and keeps the others.
-func ask(node *corev1.Node, want map[string]string, overwrite bool) (change, error) {
-	id := want[api.DrainAnnotation]
+// wanted is what to ask for.
+type wanted struct {
+	// annotations are those to write, among them that of the request.
+	annotations map[string]string
+	// initial are the keys of those that only a new request gets: times that were given
+	// from now on, which would move whenever the command is repeated, and defaults.
+	initial map[string]bool
+	// overwrite lets another request be replaced, settings without a request be
+	// removed, and initial settings be written again.
+	overwrite bool
+}
+
+func (w *wanted) id() string { return w.annotations[api.DrainAnnotation] }
+
+// keeps is true if a node that has the request already keeps its own value of the
+// annotation. A time may come earlier, which repeating a command never makes it.
+func (w *wanted) keeps(node *corev1.Node, key string) bool {
+	if !w.initial[key] || w.overwrite {
+		return false
+	}
+	has, is := node.Annotations[key]
+	if key == api.RequestedByAnnotation {
+		return true
+	}
+	at, err := time.Parse(time.RFC3339, has)
+	sooner, wrong := time.Parse(time.RFC3339, w.annotations[key])
+	return is && err == nil && wrong == nil && !sooner.Before(at)
+}
+
+// ask asks for the drain of a node. A node that has the request already gets the
+// settings that are given, and keeps the others.
+func ask(node *corev1.Node, want *wanted) (change, error) {
+	id, overwrite := want.id(), want.overwrite
 	var c change
+	var kept []string
 	live, asked := requestOf(node)
 	same := asked && live == id
 	left := settingsOf(node)
@@ -59,9 +97,15 @@ func ask(node *corev1.Node, want map[string]string, overwrite bool) (change, err
 			node.Name, strings.Join(left, ", "))
 	}
 	for _, key := range api.UserAnnotations() {
-		if value, given := want[key]; given {
+		value, given := want.annotations[key]
+		switch {
+		case given && same && want.keeps(node, key):
+			if has := node.Annotations[key]; has != value && key != api.RequestedByAnnotation {
+				kept = append(kept, strings.TrimPrefix(key, api.Prefix)+"="+has)
+			}
+		case given:
 			c.set(node, key, value)
-		} else if !same {
+		case !same:
 			c.remove(node, key)
 		}
 	}
@@ -75,6 +119,9 @@ func ask(node *corev1.Node, want map[string]string, overwrite bool) (change, err
 	default:
 		c.says = "drain requested: " + id
 	}
+	if len(kept) > 0 {
+		c.says += fmt.Sprintf("; it keeps %s (--overwrite changes that)", strings.Join(kept, " "))
+	}
 	return c, nil
 }
 
@@ -85,7 +132,7 @@ func cancel(node *corev1.Node, id string) (change, error) {
 		return change{}, err
 	}
 	if asked && isDrained(node) {
-		return change{}, fmt.Errorf("node %s is drained, and cancelling would uncordon it: use kubectl drainer release %s if you want that", node.Name, node.Name)
+		return change{}, inapplicablef("node %s is drained, and cancelling would uncordon it: use kubectl drainer release %s if you want that", node.Name, node.Name)
 	}
 	c := withdraw(node)
 	switch {
@@ -109,7 +156,7 @@ func release(node *corev1.Node, id string) (change, error) {
 		return change{says: "has no request"}, nil
 	}
 	if !isDrained(node) {
-		return change{}, fmt.Errorf("node %s is not drained (%s): wait for it, or use kubectl drainer cancel %s", node.Name, phaseOf(node), node.Name)
+		return change{}, inapplicablef("node %s is not drained (%s): wait for it, or use kubectl drainer cancel %s", node.Name, phaseOf(node), node.Name)
 	}
 	c := withdraw(node)
 	c.says = "released: " + live
@@ -133,7 +180,7 @@ func pause(node *corev1.Node, id string) (change, error) {
 	}
 	switch {
 	case !asked:
-		return change{}, fmt.Errorf("node %s has no request to pause: kubectl drainer status lists the nodes that have one", node.Name)
+		return change{}, inapplicablef("node %s has no request to pause: kubectl drainer status lists the nodes that have one", node.Name)
 	case isDrained(node):
 		return change{says: "is drained already"}, nil
 	case disappears(node):
@@ -169,9 +216,9 @@ func expected(node *corev1.Node, live string, asked bool, id string) error {
 	case id == "" || asked && live == id:
 		return nil
 	case !asked:
-		return fmt.Errorf("node %s has no request, expected %q", node.Name, id)
+		return inapplicablef("node %s has no request, expected %q", node.Name, id)
 	default:
-		return fmt.Errorf("node %s has the request %q, expected %q", node.Name, live, id)
+		return inapplicablef("node %s has the request %q, expected %q", node.Name, live, id)
 	}
 }
 
@@ -208,7 +255,8 @@ func disappears(node *corev1.Node) bool {
 // said anything about it yet.
 func statusOfNode(node *corev1.Node) *api.Status {
 	s, err := api.ParseStatus(node.Annotations[api.StatusAnnotation])
-	if id, _ := requestOf(node); err != nil || s.Request != id {
+	// drainer shortens an ID that is too long, in its answer that it is.
+	if r, _, _ := api.RequestOf(node.Annotations); err != nil || s.Request != r.ID {
 		return nil
 	}
 	return &s

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -68,10 +67,45 @@ func TestAsk(t *testing.T) {
 		"an annotation of somebody else":        {nodeWith("status", "x"), want("drain", "r"), true, "drain=r", "drain requested"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := ask(test.node, test.want, test.overwrite)
+			c, err := ask(test.node, &wanted{annotations: test.want, overwrite: test.overwrite})
 			checkChange(t, c, err, test.changes, test.says)
 		})
 	}
+}
+
+// TestAskAgain: a command that is repeated does not move the times that it gave from now
+// on, nor who asked. Only a deadline may come earlier.
+func TestAskAgain(t *testing.T) {
+	const early, late = "2030-01-31T12:02:00Z", "2030-01-31T12:04:00Z"
+	for name, test := range map[string]struct {
+		key, has, want string
+		overwrite      bool
+		changes, says  string
+	}{
+		"a later deadline":      {"deadline", early, late, false, "", "has this request already: no answer from drainer yet; it keeps deadline=" + early},
+		"an earlier deadline":   {"deadline", late, early, false, "deadline=" + early, "request changed"},
+		"no deadline yet":       {"deadline", "", late, false, "deadline=" + late, "request changed"},
+		"an invalid deadline":   {"deadline", "soon", late, false, "deadline=" + late, "request changed"},
+		"a later deadline wins": {"deadline", early, late, true, "deadline=" + late, "request changed"},
+		"a later start":         {"not-before", early, late, false, "", "it keeps not-before=" + early},
+		"an earlier start":      {"not-before", late, early, false, "not-before=" + early, "request changed"},
+		"somebody else":         {"requested-by", "alice", "bob", false, "", "has this request already"},
+		"nobody has said":       {"requested-by", "", "bob", false, "", "has this request already"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := nodeWith("drain", "r")
+			if test.has != "" {
+				node.Annotations[api.Prefix+test.key] = test.has
+			}
+			c, err := ask(node, &wanted{
+				annotations: nodeWith("drain", "r", test.key, test.want).Annotations,
+				initial:     map[string]bool{api.Prefix + test.key: true}, overwrite: test.overwrite,
+			})
+			checkChange(t, c, err, test.changes, test.says)
+		})
+	}
+	c, err := ask(nodeWith(), &wanted{annotations: nodeWith("drain", "r", "requested-by", "bob").Annotations, initial: map[string]bool{api.RequestedByAnnotation: true}})
+	checkChange(t, c, err, "drain=r requested-by=bob", "drain requested: r")
 }
 
 func checkChange(t *testing.T, c change, err error, changes, says string) {
@@ -162,8 +196,8 @@ func TestPatchOf(t *testing.T) {
 func TestEndingOf(t *testing.T) {
 	blocked := func(counts api.PodCounts, reasons ...string) *corev1.Node {
 		s := api.Status{Request: "r", Phase: api.Blocked, Pods: counts}
-		for i, r := range reasons {
-			s.Blockers = append(s.Blockers, api.Blocker{Pod: fmt.Sprint("shop/web-", i), State: api.BlockedState, Reason: r})
+		for _, r := range reasons {
+			s.CannotFinish = append(s.CannotFinish, api.Obstacle{Pod: "shop/web", Pods: 1, Reason: r})
 		}
 		return nodeWith("drain", "r", "status", s.Format())
 	}
@@ -187,11 +221,12 @@ func TestEndingOf(t *testing.T) {
 		"replaced":                      {nodeWith("drain", "x"), ExitEnded},
 		"deleted":                       {nil, ExitEnded},
 		"a budget that never allows":    {blocked(api.PodCounts{Blocked: 2}, "budget_never_allows", "bare_pod"), ExitCannotFinish},
-		"one of them may yet leave":     {blocked(api.PodCounts{Blocked: 2}, "budget_never_allows", "budget_exhausted"), going},
+		"one of them may yet leave":     {blocked(api.PodCounts{Blocked: 2}, "budget_never_allows"), going},
+		"more causes than are listed":   {blocked(api.PodCounts{Blocked: 9}, "budget_never_allows", "bare_pod", "policy"), ExitCannotFinish},
+		"a dry run":                     {in(api.DryRun, "dry-run", "true"), ExitFailure},
 		"one of them is terminating":    {blocked(api.PodCounts{Blocked: 1, Terminating: 1}, "budget_never_allows"), going},
 		"one of them is being sent":     {blocked(api.PodCounts{Blocked: 1, Eligible: 1}, "budget_never_allows"), going},
-		"blocked, nobody says by what":  {blocked(api.PodCounts{Blocked: 1}), going},
-		"blocked by throttling":         {blocked(api.PodCounts{Blocked: 1}, "throttled"), going},
+		"blocked, and may yet leave":    {blocked(api.PodCounts{Blocked: 1}), going},
 	} {
 		e, ended := endingOf("n1", test.node, "r")
 		if got := e.status; ended != (test.status != going) || ended && (got != test.status || !strings.Contains(e.says, "n1")) {

@@ -46,7 +46,14 @@ func (s *shared) simple(of simple) (*cobra.Command, *simpleFlags) {
 			if err != nil {
 				return err
 			}
-			return s.write(c.Context(), client, nodes, dryRun(o.dryRun), func(n *corev1.Node) (change, error) { return of.decide(n, o.id) })
+			decide := func(n *corev1.Node) (change, error) { return of.decide(n, o.id) }
+			if o.selector != "" {
+				if nodes, err = s.applicable(nodes, decide); err != nil {
+					return err
+				}
+			}
+			_, err = s.write(c.Context(), client, nodes, dryRun(o.dryRun), decide)
+			return err
 		},
 	}
 	o.add(c.Flags())

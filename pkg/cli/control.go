@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -162,15 +164,39 @@ func (s *shared) writeControl(ctx context.Context, client kubernetes.Interface, 
 // drainerAt is an error if drainer does not seem to run in the namespace: it says what
 // follows if it runs in another one.
 func (s *shared) drainerAt(ctx context.Context, client kubernetes.Interface, namespace, otherwise string) error {
-	_, err := client.CoordinationV1().Leases(namespace).Get(ctx, leaseName, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("there is no Lease %q in the namespace %q: if drainer runs in another namespace, %s: repeat the command with --namespace=NAMESPACE. "+
-			"If it runs in this one, with another Lease or none, all is well", leaseName, namespace, otherwise)
-	}
-	if err != nil {
+	lease, err := client.CoordinationV1().Leases(namespace).Get(ctx, leaseName, metav1.GetOptions{})
+	var problem string
+	switch {
+	case apierrors.IsNotFound(err):
+		problem = fmt.Sprintf("there is no Lease %q in the namespace %q", leaseName, namespace)
+	case err != nil:
 		s.notef("Warning: it could not be checked whether drainer runs in the namespace %s: %v\n", namespace, err)
+		return nil
+	default:
+		problem = abandoned(lease, s.Now())
 	}
-	return nil
+	if problem == "" {
+		return nil
+	}
+	return fmt.Errorf("%s: if drainer runs in another namespace, %s: repeat the command with --namespace=NAMESPACE. "+
+		"If it runs in this one, with another Lease or none, all is well", problem, otherwise)
+}
+
+// abandonedAfter is how long nobody has renewed a lease that nobody holds. It is
+// longer than a lease lasts, than an upgrade takes, and than clocks differ.
+const abandonedAfter = 10 * time.Minute
+
+// abandoned says that nobody renews the lease; empty if somebody does.
+func abandoned(lease *coordinationv1.Lease, now time.Time) string {
+	when := "never"
+	if renewed := lease.Spec.RenewTime; renewed != nil {
+		if now.Sub(renewed.Time) <= abandonedAfter {
+			return ""
+		}
+		when = renewed.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("drainer does not renew its Lease %q in the namespace %q, so it does not run there (last renewed: %s)",
+		lease.Name, lease.Namespace, when)
 }
 
 // checkControl looks whether the ConfigMap does what it is for: that it is in the

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,16 @@ func span(t *time.Time, now time.Time) string {
 	if t == nil {
 		return ""
 	}
-	return "for " + age(t, now)
+	return strings.TrimSpace(lasting(*t, now))
+}
+
+// lasting says how long something has lasted, to be added to what it is; empty if it has
+// just begun.
+func lasting(since, now time.Time) string {
+	if now.Sub(since) < time.Second {
+		return ""
+	}
+	return " for " + age(&since, now)
 }
 
 // deadlineText says when the node disappears, and what that means for its pods; empty
@@ -110,9 +120,9 @@ func (r *row) volumes(now time.Time) string {
 	case v == nil:
 		return ""
 	case v.Attached == 0:
-		return "not known, for " + age(&v.Since, now)
+		return "not known" + lasting(v.Since, now)
 	default:
-		return fmt.Sprintf("%d still attached, for %s", v.Attached, age(&v.Since, now))
+		return fmt.Sprintf("%d still attached%s", v.Attached, lasting(v.Since, now))
 	}
 }
 
@@ -141,7 +151,7 @@ func blockers(s *api.Status, now time.Time, width int) []string {
 		if b.AtRisk {
 			risk = ", lost at the deadline"
 		}
-		lines = append(lines, fit(fmt.Sprintf("  %s: %s for %s (%s)%s", b.Pod, b.State, age(&b.Since, now), b.Reason, risk), width))
+		lines = append(lines, fit(fmt.Sprintf("  %s: %s (%s)%s", b.Pod, b.State+lasting(b.Since, now), b.Reason, risk), width))
 		if i == 0 || !sameCause(&s.Blockers[i-1], b) {
 			fix = fixOf(s, b)
 		}
@@ -164,6 +174,33 @@ func blockers(s *api.Status, now time.Time, width int) []string {
 		lines = append(lines, wrap("Warning: "+w, "  ", width)...)
 	}
 	return lines
+}
+
+// otherPods are the pods that have still to leave and that the status does not list, by
+// namespace and name. A rule of the configuration may let some of them stay.
+func otherPods(s *api.Status, pods []corev1.Pod, now time.Time, width int) []string {
+	state := string(plan.Eligible)
+	if len(s.MoreBlockers) > 0 {
+		state += " or " + string(api.BlockedState)
+	}
+	var lines []string
+	for i := range pods {
+		pod := plan.PodOf(&pods[i])
+		if pod.OfDaemonSet() || pod.Static || blockerOf(s, pod.Key()) != nil {
+			continue
+		}
+		is := state
+		if at := pods[i].DeletionTimestamp; at != nil {
+			is = "terminating; " + terminating(&pods[i], now)
+		}
+		lines = append(lines, fit(fmt.Sprintf("  %s: %s", pod.Key(), is), width))
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	slices.Sort(lines)
+	head := []string{"", "Other pods on the node; kubectl drainer why NAMESPACE/POD says more of one:"}
+	return append(head, lines...)
 }
 
 // sameCause is true for two pods that the same thing holds up.

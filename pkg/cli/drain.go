@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os/user"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +42,7 @@ type setting struct {
 func newDrainFlags() *drainFlags {
 	return &drainFlags{dryRun: string(noDryRun), settings: []setting{
 		{flag: "reason", annotation: api.ReasonAnnotation, usage: "why you ask, for others to read"},
-		{flag: "requested-by", annotation: api.RequestedByAnnotation, usage: "who asks, for others to read, such as a team"},
+		{flag: "requested-by", annotation: api.RequestedByAnnotation, usage: "who asks, for others to read, such as a team; without it your user name"},
 		{flag: "drain-timeout", annotation: api.TimeoutAnnotation, usage: "how long the drain of a node may take, such as 90m, counted from its start; without it the daemon's"},
 		{flag: "on-timeout", annotation: api.OnTimeoutAnnotation, usage: "what happens then: Wait, Stop, Release or Delete; without it the daemon's"},
 		{flag: "grace-period", annotation: api.GracePeriodAnnotation, usage: "grace period of the pods in seconds, at least 1; without it their own"},
@@ -102,7 +104,7 @@ func (s *shared) drain() *cobra.Command {
 
 func (s *shared) runDrain(ctx context.Context, d *drainFlags) error {
 	try := dryRun(d.dryRun)
-	want, err := d.annotations(s.Now(), s.newID)
+	want, err := d.wanted(s.Now(), s.asker(), s.newID)
 	if err == nil {
 		err = try.check()
 	}
@@ -123,56 +125,97 @@ func (s *shared) runDrain(ctx context.Context, d *drainFlags) error {
 	if err := d.enough(ctx, client, nodes, want); err != nil {
 		return err
 	}
-	if err := s.write(ctx, client, nodes, try, func(n *corev1.Node) (change, error) { return ask(n, want, d.overwrite) }); err != nil {
+	stale, err := s.request(ctx, client, nodes, try, want)
+	if err != nil || !d.wait {
 		return err
 	}
-	if d.wait {
-		return s.wait(ctx, client, nodes, want[api.DrainAnnotation], d.timeout)
-	}
-	return nil
+	return s.wait(ctx, client, nodes, want.id(), d.timeout, stale)
 }
 
-// annotations are those that the flags ask for. They are checked as drainer does.
-func (d *drainFlags) annotations(now time.Time, newID func() string) (map[string]string, error) {
-	want := map[string]string{api.DrainAnnotation: d.id}
+// request asks for the drain of all the nodes, or of none if one of them is not to
+// be asked for. A failure to write may still leave some nodes with the request: the
+// error says which, and how to request the others under the same ID. It returns the
+// status of the nodes whose request it changed, by name: drainer's answer to what that
+// was before.
+func (s *shared) request(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, try dryRun, want *wanted) (stale map[string]string, err error) {
+	decide := func(n *corev1.Node) (change, error) { return ask(n, want) }
+	stale = map[string]string{}
+	var refused []error
+	for _, node := range nodes {
+		c, err := decide(node)
+		if err != nil {
+			refused = append(refused, err)
+		}
+		if len(c.annotations) > 0 {
+			stale[node.Name] = node.Annotations[api.StatusAnnotation]
+		}
+	}
+	if len(refused) > 0 {
+		return nil, errors.Join(append(refused, errors.New("no drain was requested"))...)
+	}
+	done, err := s.write(ctx, client, nodes, try, decide)
+	if err == nil || len(done) == 0 || try != noDryRun {
+		return stale, err
+	}
+	missing := slices.DeleteFunc(namesOf(nodes), func(name string) bool { return slices.Contains(done, name) })
+	return nil, fmt.Errorf("%w\ndrain requested: %s; not confirmed: %s. Repeat the command with --id=%s to request the rest",
+		err, strings.Join(done, ", "), strings.Join(missing, ", "), shellWord(want.id()))
+}
+
+// shellWord is a text as a shell takes it for one word.
+func shellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+var plainWord = regexp.MustCompile(`^[\w.,:@/+-]+$`)
+
+// wanted is what the flags ask for. It is checked as drainer does. The user is who asks,
+// if no flag says so.
+func (d *drainFlags) wanted(now time.Time, user string, newID func() string) (*wanted, error) {
+	want := map[string]string{api.DrainAnnotation: d.id, api.RequestedByAnnotation: user}
 	if d.id == "" {
 		want[api.DrainAnnotation] = newID()
 	}
 	if !api.IsRequestID(want[api.DrainAnnotation]) {
 		return nil, usagef("--id=%q means that there is no request: use another ID", d.id)
 	}
+	initial := map[string]bool{api.RequestedByAnnotation: true}
 	flags := []string{api.DrainAnnotation, "--id"}
 	for _, one := range d.settings {
 		flags = append(flags, one.annotation+"=", "--"+one.flag+"=")
 		if one.value == "" {
 			continue
 		}
+		initial[one.annotation] = false
 		if one.annotation == api.NotBeforeAnnotation || one.annotation == api.DeadlineAnnotation {
-			one.value = fromNow(one.value, now)
+			one.value, initial[one.annotation] = fromNow(one.value, now)
 		}
 		want[one.annotation] = one.value
 	}
 	if _, _, err := api.RequestOf(want); err != nil {
 		return nil, usagef("%s", strings.NewReplacer(flags...).Replace(err.Error()))
 	}
-	return want, nil
+	return &wanted{annotations: want, initial: initial, overwrite: d.overwrite}, nil
 }
 
-// fromNow is the time that a duration from now means. Any other text is returned
-// as it is.
-func fromNow(text string, now time.Time) string {
+// fromNow is the time that a duration from now means, and true. Any other text is
+// returned as it is.
+func fromNow(text string, now time.Time) (string, bool) {
 	if d, err := time.ParseDuration(text); err == nil {
-		return now.Add(d).UTC().Format(time.RFC3339)
+		return now.Add(d).UTC().Format(time.RFC3339), true
 	}
-	return text
+	return text, false
 }
 
 // enough is an error if more nodes are asked for than drainer drains at once by
 // default, unless that is what the user wants.
-func (d *drainFlags) enough(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, want map[string]string) error {
+func (d *drainFlags) enough(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, want *wanted) error {
 	asked := 0
 	for _, node := range nodes {
-		if id, _ := requestOf(node); id != want[api.DrainAnnotation] {
+		if id, _ := requestOf(node); id != want.id() {
 			asked++
 		}
 	}
@@ -189,7 +232,7 @@ func (d *drainFlags) enough(ctx context.Context, client kubernetes.Interface, no
 		return fmt.Errorf("reading the default of --max-draining: %w", err)
 	}
 	if most := share.Of(all); asked > most {
-		if want[api.DeadlineAnnotation] != "" {
+		if want.annotations[api.DeadlineAnnotation] != "" {
 			return usagef("%d nodes are asked for, and with --deadline all of them are drained at once; by default drainer drains %d of %d at once (--max-draining=%s). Add --yes if you want that",
 				asked, most, all, limit)
 		}
@@ -201,6 +244,12 @@ func (d *drainFlags) enough(ctx context.Context, client kubernetes.Interface, no
 
 // newID is an ID that says who asked, and when.
 func (s *shared) newID() string {
+	const random = 4
+	return fmt.Sprintf("%s-%s-%0*x", s.asker(), s.Now().UTC().Format("20060102-150405"), random, rand.IntN(1<<(4*random)))
+}
+
+// asker names the user by characters that may stand in an ID.
+func (s *shared) asker() string {
 	name := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '.', r == '_', r == '@':
@@ -209,8 +258,7 @@ func (s *shared) newID() string {
 			return '-'
 		}
 	}, s.user())
-	const random = 4
-	return fmt.Sprintf("%s-%s-%0*x", name[:min(len(name), 64)], s.Now().UTC().Format("20060102-150405"), random, rand.IntN(1<<(4*random)))
+	return name[:min(len(name), 64)]
 }
 
 // user names who runs the program.

@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/plan"
 )
 
 // ending is how a request has ended for whoever waits for it.
@@ -40,30 +39,23 @@ func endingOf(name string, node *corev1.Node, id string) (e ending, ok bool) {
 		return ending{ExitCannotFinish, fmt.Sprintf("node %s: the request is invalid: %s", name, r.Message)}, true
 	case s.Phase == api.TimedOut && node.Annotations[api.OnTimeoutAnnotation] != string(api.Delete):
 		return ending{ExitTimedOut, fmt.Sprintf("node %s: %s", name, r.Message)}, true
-	case s.Phase == api.Blocked && hopeless(s):
+	case s.Phase == api.DryRun:
+		return ending{ExitFailure, fmt.Sprintf("node %s: the request %s is a dry run, so its pods are not evicted: remove the annotation %s to drain the node", name, id, api.DryRunAnnotation)}, true
+	case hopeless(s):
 		return ending{ExitCannotFinish, fmt.Sprintf("node %s cannot be drained by waiting: %s", name, r.Message)}, true
 	}
 	return ending{}, false
 }
 
-// hopeless is true if every pod that has still to leave is blocked by something
-// that waiting alone does not end. A deadline ends what holds the pods that it deletes.
+// hopeless is true if drainer says of every pod that has still to leave that waiting
+// alone does not let it leave.
 func hopeless(s *api.Status) bool {
-	if s.Pods.Eligible+s.Pods.Terminating > 0 || s.Pods.Blocked == 0 || s.Deadline != nil && s.Deadline.ToDelete > 0 {
+	if s.Phase != api.Blocked || s.Pods.Eligible+s.Pods.Terminating > 0 || s.Pods.Blocked == 0 {
 		return false
 	}
-	listed := 0
-	for _, b := range s.Blockers {
-		if !plan.Reason(b.Reason).Lasting() {
-			return false
-		}
-		listed++
+	stuck := 0
+	for _, o := range s.CannotFinish {
+		stuck += o.Pods
 	}
-	for _, m := range s.MoreBlockers {
-		if !plan.Reason(m.Reason).Lasting() {
-			return false
-		}
-		listed += m.Count
-	}
-	return listed > 0
+	return stuck >= s.Pods.Blocked || len(s.CannotFinish) == api.MaxObstacles
 }

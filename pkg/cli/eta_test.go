@@ -52,9 +52,9 @@ func TestRemaining(t *testing.T) {
 // TestDetailVolumes: a node's details say how many volumes its drain waits for.
 func TestDetailVolumes(t *testing.T) {
 	for want, v := range map[string]*api.Volumes{
-		"":                                    nil,
-		"Volumes:   2 still attached, for 3m": {Attached: 2, Since: *before(3 * time.Minute)},
-		"Volumes:   not known, for 10s":       {Since: *before(10 * time.Second)},
+		"":                                   nil,
+		"Volumes:   2 still attached for 3m": {Attached: 2, Since: *before(3 * time.Minute)},
+		"Volumes:   not known for 10s":       {Since: *before(10 * time.Second)},
 	} {
 		r := &row{Node: "n", Status: &api.Status{Phase: api.Draining, Volumes: v}}
 		said := ""

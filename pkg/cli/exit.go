@@ -19,7 +19,7 @@ const (
 	ExitTimedOut = 3
 	// ExitCannotFinish: a node cannot be drained by waiting alone.
 	ExitCannotFinish = 4
-	// ExitWaited: --timeout is over. The drain continues.
+	// ExitWaited: --timeout expired. The drain continues.
 	ExitWaited = 5
 	// ExitEnded: the request was removed or replaced, or the node was deleted.
 	ExitEnded = 6
@@ -37,7 +37,7 @@ var exitStatuses = []struct {
 	{ExitUsage, "The command line is wrong. Nothing was done."},
 	{ExitTimedOut, "With --wait: a request took longer than its timeout (--drain-timeout, or the daemon's)."},
 	{ExitCannotFinish, "With --wait, and of plan: a node cannot be drained until somebody fixes what blocks it."},
-	{ExitWaited, "With --wait: --timeout is over. The drain continues."},
+	{ExitWaited, "With --wait: --timeout expired. The drain continues."},
 	{ExitEnded, "With --wait: a request was removed or replaced, or a node was deleted."},
 	{ExitInterrupted, "Interrupted by Ctrl-C. A drain continues."},
 }

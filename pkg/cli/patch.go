@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -58,26 +59,60 @@ func (d dryRun) options() metav1.PatchOptions {
 // between our reading and our writing.
 const conflicts = 20
 
+// decideFunc says what to change on a node.
+type decideFunc func(*corev1.Node) (change, error)
+
 // write decides about each node and writes that, one after the other. A node that
-// has changed since it was read is read and decided about again. All are tried;
-// the error names those that failed.
-func (s *shared) write(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, try dryRun, decide func(*corev1.Node) (change, error)) error {
+// has changed since it was read is read and decided about again. A failure does not
+// keep the other nodes from being written to; only the end of ctx does. It returns
+// the names of the nodes that it succeeded for, and an error that names the others.
+func (s *shared) write(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, try dryRun, decide decideFunc) (done []string, err error) {
 	var problems []error
-	for _, node := range nodes {
+	for i, node := range nodes {
 		c, err := s.writeOne(ctx, client, node, try, decide)
 		if err != nil {
 			problems = append(problems, err)
+			if rest := nodes[i+1:]; ctx.Err() != nil && len(rest) > 0 {
+				problems = append(problems, fmt.Errorf("interrupted before anything was written to: %s", strings.Join(namesOf(rest), ", ")))
+			}
 			if ctx.Err() != nil {
 				break
 			}
 			continue
 		}
+		done = append(done, node.Name)
 		s.printf("node/%s %s%s\n", node.Name, visible(c.says), try.mark())
 	}
-	return errors.Join(problems...)
+	return done, errors.Join(problems...)
 }
 
-func (s *shared) writeOne(ctx context.Context, client kubernetes.Interface, node *corev1.Node, try dryRun, decide func(*corev1.Node) (change, error)) (change, error) {
+// applicable are the selected nodes that the command applies to; the others are noted.
+// It is an error if there is none: then the selector or the ID is probably wrong.
+func (s *shared) applicable(nodes []*corev1.Node, decide decideFunc) ([]*corev1.Node, error) {
+	var list []*corev1.Node
+	for _, node := range nodes {
+		var no inapplicable
+		if _, err := decide(node); errors.As(err, &no) {
+			s.notef("Skipped: %s\n", visible(err.Error()))
+			continue
+		}
+		list = append(list, node)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("nothing was done: the command applies to none of the selected nodes")
+	}
+	return list, nil
+}
+
+func namesOf(nodes []*corev1.Node) []string {
+	names := make([]string, len(nodes))
+	for i, node := range nodes {
+		names[i] = node.Name
+	}
+	return names
+}
+
+func (s *shared) writeOne(ctx context.Context, client kubernetes.Interface, node *corev1.Node, try dryRun, decide decideFunc) (change, error) {
 	for attempt := 0; ; attempt++ {
 		c, err := decide(node)
 		if err != nil || len(c.annotations) == 0 || try == clientDryRun {

@@ -32,7 +32,8 @@ func (s *shared) plan() *cobra.Command {
 		Long: "plan shows which pods would leave the nodes, which stay and which block, by drainer's rules and by the API\n" +
 			"server's own verdicts on their evictions (dry runs, one at a time: budgets that several pods share admit fewer).\n" +
 			"Then it forecasts the drain: how long it takes, which budgets bound the time, and what cannot finish and how to\n" +
-			"fix it. It writes nothing, and needs no drainer in the cluster: flags and --config say how it is configured.\n\n" +
+			"fix it. It writes nothing, and needs no drainer in the cluster: flags and --config say how it is configured.\n" +
+			"It fails if the API server gives no verdict on a pod, for example because you may not evict it.\n\n" +
 			"Exit statuses:\n" + statusText(0, ExitFailure, ExitUsage, ExitCannotFinish),
 		Example: example(
 			"# See what a drain of two nodes would do", "plan n1 n2",
@@ -96,8 +97,22 @@ func (s *shared) runPlan(ctx context.Context, o *planFlags, simulation simulate.
 	if err := s.printPlan(&p, o); err != nil {
 		return err
 	}
+	return p.result()
+}
+
+// result is the error with the exit status: whether the drain would finish.
+func (p *planned) result() error {
 	if bad := slices.ContainsFunc(p.Pods, func(v verdict) bool { return v.bad() }); bad || !p.Forecast.Complete {
 		return exit{ExitCannotFinish, nil}
+	}
+	silent := 0
+	for i := range p.Pods {
+		if p.Pods[i].Verdict == unknown {
+			silent++
+		}
+	}
+	if silent > 0 {
+		return fmt.Errorf("the API server gave no verdict on %d of %d pods, so it is not known whether their evictions would be admitted; --verdicts=false plans without asking it", silent, len(p.Pods))
 	}
 	return nil
 }

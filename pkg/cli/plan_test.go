@@ -121,6 +121,17 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestByRule: a pod that a rule waits for until it completes does not keep its node from
+// being drained; one that drainer may not evict does.
+func TestByRule(t *testing.T) {
+	for reason, want := range map[plan.Reason]string{plan.Completion: waits, plan.BarePod: blocked, plan.Policy: blocked} {
+		kept := plan.DryRun{Kept: []api.Blocker{{Pod: "shop/web", Reason: string(reason), Message: "held: it is so"}}}
+		if v := (verdict{}).byRule(plan.PodOf(pod("web")), kept); v.Verdict != want || v.Message != "it is so" {
+			t.Errorf("%s: %+v, want %s", reason, v, want)
+		}
+	}
+}
+
 func responding(p *corev1.Pod) {
 	p.Spec.EvictionResponders = []corev1.EvictionResponder{{Name: "example.com/backup"}}
 }
@@ -142,9 +153,9 @@ func TestPlanResponders(t *testing.T) {
 }
 
 // TestPlanStatus: what the API server refuses for another reason than a budget
-// cannot finish; what a budget refuses now, or nobody says, may.
+// cannot finish; what a budget refuses now may. Without a verdict nobody knows.
 func TestPlanStatus(t *testing.T) {
-	for name, want := range map[string]int{"web": 0, "full-1": 0, "secret-1": 0, "vm-1": 0, "hook-1": ExitCannotFinish} {
+	for name, want := range map[string]int{"web": 0, "full-1": 0, "secret-1": ExitFailure, "vm-1": 0, "hook-1": ExitCannotFinish} {
 		if got := run(t, fake.NewClientset(small(pod(name))...), "plan", "na"); got.status != want {
 			t.Errorf("%s: exit status %d, want %d\n%s%s", name, got.status, want, got.out, got.err)
 		}

@@ -86,7 +86,12 @@ func Run(ctx context.Context, o Options, args []string) int {
 	ran, err := c.ExecuteContextC(ctx)
 	status := statusOf(ctx, err)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(o.ErrOut, "Error:", err)
+		for i, line := range strings.Split(err.Error(), "\n") {
+			if i == 0 {
+				line = "Error: " + line
+			}
+			fmt.Fprintln(o.ErrOut, visible(line))
+		}
 	}
 	if status == ExitUsage {
 		fmt.Fprintf(o.ErrOut, "See '%s --help'.\n", ran.CommandPath())

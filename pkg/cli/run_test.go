@@ -10,11 +10,13 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
+	clienttesting "k8s.io/client-go/testing"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -167,12 +169,189 @@ func TestDrainDryRun(t *testing.T) {
 	}
 }
 
-// TestDrainSome: one node that cannot be asked for does not keep the others from
-// it, and is an error.
+// TestDrainNone: if one node is not to be asked for, none is.
+func TestDrainNone(t *testing.T) {
+	for name, test := range map[string]struct {
+		node *corev1.Node
+		says string
+	}{
+		"another request": {in(api.Draining), `node nx has the request "r" already`},
+		"old settings":    {nodeWith("dry-run", "true"), "node nx has settings without a request"},
+	} {
+		client := fake.NewClientset(append(fleet(3), named("nx", test.node))...)
+		got := run(t, client, "drain", "na", "nx", "--id=x", "--yes", "--wait")
+		if got.status != ExitFailure || got.out != "" || !strings.Contains(got.err, test.says) || !strings.HasSuffix(got.err, "\nno drain was requested\n") {
+			t.Errorf("%s: it says %+v", name, got)
+		}
+		if id := annotation(t, client, "na", api.DrainAnnotation); id != "" {
+			t.Errorf("%s: na has the request %q", name, id)
+		}
+	}
+}
+
+// TestDrainSome: if the API server refuses one of the writes, the error says which nodes
+// have the request, and how to request the others under the same ID.
 func TestDrainSome(t *testing.T) {
-	client := fake.NewClientset(append(fleet(3), named("nx", in(api.Draining)))...)
-	got := run(t, client, "drain", "na", "nx", "--id=x", "--yes", "--wait")
-	if got.status != ExitFailure || got.out != "node/na drain requested: x\n" || !strings.Contains(got.err, `node nx has the request "r" already`) {
+	client := fake.NewClientset(fleet(3)...)
+	client.PrependReactor("patch", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if a.(clienttesting.PatchAction).GetName() != "nb" {
+			return false, nil, nil
+		}
+		return true, nil, apierrors.NewForbidden(corev1.Resource("nodes"), "nb", nil)
+	})
+	got := run(t, client, "drain", "na", "nb", "nc", "--id=x", "--yes", "--wait")
+	if got.status != ExitFailure || got.out != "node/na drain requested: x\nnode/nc drain requested: x\n" ||
+		!strings.Contains(got.err, "writing to node nb: ") || !strings.Contains(got.err, "drain requested: na, nc; not confirmed: nb. Repeat the command with --id=x to request the rest") {
+		t.Errorf("it says %+v", got)
+	}
+}
+
+// TestShellWord: an ID that is printed in a command can be pasted into a shell.
+func TestShellWord(t *testing.T) {
+	for id, want := range map[string]string{"CHG-1_a.b@c": "CHG-1_a.b@c", "two words": "'two words'", "$(x)": "'$(x)'", "it's": `'it'\''s'`} {
+		if got := shellWord(id); got != want {
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
+	}
+}
+
+// TestInterruptedWrite: Ctrl-C between two nodes ends the command, and the error names
+// those that were not written to.
+func TestInterruptedWrite(t *testing.T) {
+	client := fake.NewClientset(fleet(4)...)
+	ctx, interrupt := context.WithCancel(t.Context())
+	client.PrependReactor("patch", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if a.(clienttesting.PatchAction).GetName() != "nb" {
+			return false, nil, nil
+		}
+		interrupt()
+		return true, nil, ctx.Err()
+	})
+	got := runIn(ctx, client, "drain", "na", "nb", "nc", "nd", "--id=x", "--yes")
+	if got.status != ExitInterrupted || got.out != "node/na drain requested: x\n" ||
+		!strings.Contains(got.err, "interrupted before anything was written to: nc, nd\n") || !strings.Contains(got.err, "not confirmed: nb, nc, nd. ") {
+		t.Errorf("it says %+v", got)
+	}
+	for _, node := range []string{"nc", "nd"} {
+		if id := annotation(t, client, node, api.DrainAnnotation); id != "" {
+			t.Errorf("%s has the request %q", node, id)
+		}
+	}
+}
+
+// TestSelected: a selected node in another state than the command is for is noted, and
+// is an error only if the command applies to none, or if it would be told too little.
+func TestSelected(t *testing.T) {
+	pool := func(name string, n *corev1.Node) *corev1.Node {
+		n = named(name, n)
+		n.Labels = map[string]string{"pool": "x"}
+		return n
+	}
+	nodes := func() []runtime.Object {
+		return []runtime.Object{
+			pool("busy", in(api.Draining)), pool("done", in(api.Drained, "drained", "r")), pool("free", nodeWith()),
+			pool("other", nodeWith("drain", "q", "status", api.Status{Request: "q", Phase: api.Queued}.Format())),
+		}
+	}
+	for line, want := range map[string]struct {
+		status   int
+		out, err string
+	}{
+		"release -l pool=x":          {0, "node/done released: r\nnode/free has no request\n", "Skipped: node busy is not drained (Draining)"},
+		"cancel -l pool=x":           {0, "node/busy drain cancelled: r\nnode/free has no request\nnode/other drain cancelled: q\n", "Skipped: node done is drained"},
+		"cancel -l pool=x --id=q":    {0, "node/other drain cancelled: q\n", `Skipped: node busy has the request "r", expected "q"`},
+		"cancel -l pool=x --id=typo": {ExitFailure, "", "nothing was done: the command applies to none of the selected nodes"},
+		"pause -l pool=x":            {0, "node/busy paused: r\nnode/done is drained already\nnode/other paused: q\n", "Skipped: node free has no request to pause"},
+		"release busy done":          {ExitFailure, "node/done released: r\n", "Error: node busy is not drained"},
+	} {
+		got := run(t, fake.NewClientset(nodes()...), strings.Fields(line)...)
+		if got.status != want.status || got.out != want.out || !strings.Contains(got.err, want.err) {
+			t.Errorf("%s: it says %+v, want %+v", line, got, want)
+		}
+	}
+	until := until(api.Deadline{At: noon})
+	if got := run(t, fake.NewClientset(nodes()...), "status", "-l", "pool=none", "-w"); got.status != ExitFailure || !strings.Contains(got.err, "matches no node") {
+		t.Errorf("a watch of a selector that matches no node: %+v", got)
+	}
+	idle := fake.NewClientset(pool("free", nodeWith()), named("busy", in(api.Draining)))
+	if got := run(t, idle, "status", "-l", "pool=x"); got.status != 0 || got.out != "No node with the labels pool=x has a request.\n" {
+		t.Errorf("a pool without requests: %+v", got)
+	}
+	if got := run(t, fake.NewClientset(append(nodes(), pool("spot", until))...), "pause", "-l", "pool=x"); got.status != ExitFailure || !strings.Contains(got.err, "its drain does not pause") {
+		t.Errorf("a selected node that does not pause: %+v", got)
+	}
+}
+
+// TestWatchNothing: a name without a node is an error, also of status that follows it.
+func TestWatchNothing(t *testing.T) {
+	got := run(t, fake.NewClientset(fleet(1)...), "status", "typo", "-w")
+	if got.status != ExitFailure || !strings.Contains(got.err, "reading node typo") {
+		t.Errorf("it says %+v", got)
+	}
+}
+
+// TestEndedWatch: whoever follows drains in a pipe is told how one ends.
+func TestEndedWatch(t *testing.T) {
+	var out bytes.Buffer
+	s := &shared{Options: Options{Out: &out, Now: clock()}}
+	screen := newScreen(&out)
+	a, b := named("na", in(api.Draining)), named("nb", in(api.Draining))
+	s.tellStatus(screen, []*corev1.Node{a, b})
+	out.Reset()
+	s.tellStatus(screen, []*corev1.Node{named("na", nodeWith())})
+	if got := out.String(); !strings.Contains(got, "node/na released\n") || !strings.Contains(got, "node/nb deleted, or no longer selected\n") {
+		t.Errorf("it says %q", got)
+	}
+}
+
+// TestControlCharacters: a Node's texts do not control the terminal, in errors and lines of
+// a pipe as little as in tables.
+func TestControlCharacters(t *testing.T) {
+	const evil = "\x1b[2J"
+	client := fake.NewClientset(named("na", nodeWith("reason", evil)), named("nb", in(api.InvalidRequest)))
+	if got := run(t, client, "drain", "na", "--id=r"); got.status != ExitFailure || strings.Contains(got.err, evil) || !strings.Contains(got.err, `\x1b[2J`) {
+		t.Errorf("an error: %+v", got)
+	}
+	var out bytes.Buffer
+	newScreen(&out).tell("na", evil)
+	if got := out.String(); got != "\\x1b[2J\n" {
+		t.Errorf("a line: %q", got)
+	}
+}
+
+// TestOtherPods: status of one node shows the pods that have still to leave and that its
+// status does not list, and says so if it may not read them.
+func TestOtherPods(t *testing.T) {
+	status := api.Status{
+		Request: "r", Phase: api.Blocked, Pods: api.PodCounts{Blocked: 3, Terminating: 1},
+		Blockers:     []api.Blocker{{Pod: "shop/web-1", State: api.BlockedState, Reason: "budget_exhausted", Budget: "shop/web", Since: noon}},
+		MoreBlockers: []api.MoreBlockers{{Reason: "budget_exhausted", Count: 2}},
+	}
+	deleted := metav1.NewTime(noon.Add(20 * time.Second))
+	objects := []runtime.Object{
+		named("na", nodeWith("drain", "r", "status", status.Format())),
+		pod("web-1"), pod("web-2"), pod("agent-1", ofDaemonSet),
+		pod("old", func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = &deleted, []string{"example.com/wait"} }),
+	}
+	client := fake.NewClientset(objects...)
+	got := run(t, client, "status", "na")
+	golden(t, "status-others", got.out)
+	if got.status != 0 || got.err != "" {
+		t.Errorf("%+v", got)
+	}
+	client.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(corev1.Resource("pods"), "", nil)
+	})
+	if got := run(t, client, "status", "na"); got.status != 0 || !strings.Contains(got.err, "Warning: the pods of node na cannot be listed") || !strings.Contains(got.out, "shop/web-1") {
+		t.Errorf("without permission: %+v", got)
+	}
+}
+
+// TestLongID: drainer's answer to an ID that is too long is shown.
+func TestLongID(t *testing.T) {
+	long := strings.Repeat("x", 129)
+	client := fake.NewClientset(named("na", nodeWith("drain", long, "status", api.Status{Request: long[:128], Phase: api.InvalidRequest}.Format())))
+	if got := run(t, client, "status"); got.status != 0 || !strings.Contains(got.out, string(api.InvalidRequest)) {
 		t.Errorf("it says %+v", got)
 	}
 }
@@ -189,7 +368,13 @@ func control(pairs ...string) *corev1.ConfigMap {
 // TestAll: the pause of everything is written where drainer reads it, belongs to
 // whoever made it, and its end is certain.
 func TestAll(t *testing.T) {
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "drainer", Name: "drainer"}}
+	renewed := func(at time.Time) *coordinationv1.Lease {
+		return &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "drainer", Name: "drainer"},
+			Spec:       coordinationv1.LeaseSpec{RenewTime: &metav1.MicroTime{Time: at}},
+		}
+	}
+	lease := renewed(noon.Add(-2 * time.Second))
 	for name, test := range map[string]struct {
 		objects []runtime.Object
 		args    string
@@ -204,6 +389,8 @@ func TestAll(t *testing.T) {
 		"another's, overwritten":    {[]runtime.Object{lease, control("paused", "INC-1")}, "pause --all --reason=INC-42 --overwrite", 0, "everything is paused: INC-42", "INC-42"},
 		"only tried":                {[]runtime.Object{lease}, "pause --all --reason=INC-42 --dry-run=client", 0, "INC-42 (dry run)", "-"},
 		"no drainer there":          {nil, "pause --all --reason=INC-42", ExitFailure, "NOTHING IS PAUSED", "INC-42"},
+		"an old Lease there":        {[]runtime.Object{renewed(noon.Add(-time.Hour))}, "pause --all --reason=INC-42", ExitFailure, "does not run there (last renewed: 2030-01-31T11:00:00Z): if drainer runs in another namespace, NOTHING IS PAUSED", "INC-42"},
+		"a Lease of nobody":         {[]runtime.Object{&coordinationv1.Lease{ObjectMeta: lease.ObjectMeta}}, "pause --all --reason=INC-42", ExitFailure, "(last renewed: never)", "INC-42"},
 		"resume":                    {[]runtime.Object{control("paused", "INC-42")}, "resume --all", 0, "everything is resumed", ""},
 		"resume nothing":            {[]runtime.Object{lease}, "resume --all", 0, "nothing is paused", "-"},
 		"resume, no drainer there":  {nil, "resume --all", ExitFailure, "everything may still be paused there: repeat the command with --namespace", "-"},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
 )
@@ -13,6 +14,8 @@ import (
 // line.
 type screen struct {
 	out io.Writer
+	// mu lets other goroutines write between two drawings.
+	mu sync.Mutex
 	// live is true on a terminal.
 	live bool
 	// color is true if words may be coloured.
@@ -54,18 +57,36 @@ func (s *screen) width() int {
 func (s *screen) tell(about, line string) {
 	if s.said[about] != line {
 		s.said[about] = line
-		fmt.Fprintln(s.out, line)
+		fmt.Fprintln(s.out, visible(line))
+	}
+}
+
+// interject lets something else be written to the terminal: what is drawn next goes below
+// it.
+func (s *screen) interject(write func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drawn = 0
+	write()
+}
+
+// warner tells of watches that fail, above what the screen shows.
+func (s *shared) warner(screen *screen) func(error) {
+	return func(err error) {
+		screen.interject(func() { s.notef("Warning: watching nodes: %v; trying again\n", err) })
 	}
 }
 
 const (
-	clearLine = "\x1b[K"
+	clearLine = "\x1b[2K"
 	clearDown = "\x1b[J"
 )
 
 // draw shows lines in place of those shown before. As many are shown as the
 // terminal has room for.
 func (s *screen) draw(lines []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	width, height := s.size()
 	if height > 1 && len(lines) > height-1 {
 		more := len(lines) - (height - 2)
@@ -76,7 +97,8 @@ func (s *screen) draw(lines []string) {
 		fmt.Fprintf(&b, "\x1b[%dA\r", s.drawn)
 	}
 	for _, l := range lines {
-		b.WriteString(s.paint(fit(l, width)) + clearLine + "\r\n")
+		// Cleared first: behind a full line the cursor may still be on its last character.
+		b.WriteString(clearLine + s.paint(fit(l, width)) + "\r\n")
 	}
 	b.WriteString(clearDown)
 	s.drawn = len(lines)

@@ -12,16 +12,22 @@ func TestDraw(t *testing.T) {
 	var out bytes.Buffer
 	s := &screen{out: &out, live: true, size: func() (int, int) { return 10, 4 }}
 	s.draw([]string{"one", "two two two two"})
-	if got := out.String(); got != "one\x1b[K\r\ntwo two t…\x1b[K\r\n\x1b[J" {
+	if got := out.String(); got != "\x1b[2Kone\r\n\x1b[2Ktwo two t…\r\n\x1b[J" {
 		t.Errorf("first it draws %q", got)
 	}
 	out.Reset()
 	s.draw([]string{"1", "2", "3", "4", "5"})
-	if got := out.String(); got != "\x1b[2A\r1\x1b[K\r\n2\x1b[K\r\n… and 3 m…\x1b[K\r\n\x1b[J" {
+	if got := out.String(); got != "\x1b[2A\r\x1b[2K1\r\n\x1b[2K2\r\n\x1b[2K… and 3 m…\r\n\x1b[J" {
 		t.Errorf("then it draws %q", got)
 	}
 	if s.drawn != 3 {
 		t.Errorf("it has drawn %d lines, want 3", s.drawn)
+	}
+	out.Reset()
+	s.interject(func() { out.WriteString("Warning\n") })
+	s.draw([]string{"1"})
+	if got := out.String(); got != "Warning\n\x1b[2K1\r\n\x1b[J" {
+		t.Errorf("after a warning it draws %q", got)
 	}
 }
 

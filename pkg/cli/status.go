@@ -101,7 +101,27 @@ func (s *shared) runStatus(ctx context.Context, o *statusFlags) error {
 	for _, l := range s.statusLines(nodes, o, screen.width()) {
 		s.printf("%s\n", screen.paint(l))
 	}
+	if len(o.names) == 1 && o.output == "" {
+		s.printOthers(ctx, client, nodes[0], screen.width())
+	}
 	return nil
+}
+
+// printOthers shows the pods that have still to leave the node and that its status does not
+// list. Without the permission to list pods it says so.
+func (s *shared) printOthers(ctx context.Context, client kubernetes.Interface, node *corev1.Node, width int) {
+	r, _ := rowOf(node)
+	if r.Status == nil || r.Status.Pods.Remaining() <= len(r.Status.Blockers) {
+		return
+	}
+	pods, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name})
+	if err != nil {
+		s.notef("Warning: the pods of node %s cannot be listed: %v\n", node.Name, err)
+		return
+	}
+	for _, l := range otherPods(r.Status, pods.Items, s.Now(), width) {
+		s.printf("%s\n", l)
+	}
 }
 
 // read reads the nodes meant, in order; all of the cluster if none is named or
@@ -135,6 +155,8 @@ func (s *shared) statusLines(nodes []*corev1.Node, o *statusFlags, width int) []
 		return detail(&rows[0], nodes[0], s.Now(), width)
 	case len(rows) == 0 && len(o.names) > 0:
 		return []string{"No request: " + strings.Join(o.names, ", ") + "."}
+	case len(rows) == 0 && o.selector != "":
+		return []string{"No node with the labels " + o.selector + " has a request."}
 	case len(rows) == 0:
 		return []string{"No node has a request. Ask for one with: kubectl drainer drain NODE"}
 	}
@@ -164,19 +186,25 @@ func (s *shared) watchStatus(ctx context.Context, client kubernetes.Interface, o
 	if len(o.names) == 1 {
 		name = o.names[0]
 	}
-	watch, err := watchNodes(ctx, client, name, o.selector, func(err error) { s.notef("Warning: watching nodes: %v; trying again\n", err) })
+	// A watch waits for nodes that do not exist, and so it would for a mistyped name.
+	if len(o.names) > 0 || o.selector != "" {
+		if _, err := o.nodes(ctx, client); err != nil {
+			return err
+		}
+	}
+	screen := newScreen(s.Out)
+	watch, err := watchNodes(ctx, client, name, o.selector, s.warner(screen))
 	if err != nil {
 		return err
 	}
 	defer watch.stop()
-	screen := newScreen(s.Out)
 	watch.follow(ctx, func() bool {
 		nodes := slices.DeleteFunc(watch.all(), func(n *corev1.Node) bool { return !o.shows(n) })
 		if screen.live {
 			screen.draw(s.statusLines(nodes, o, screen.width()))
 			return false
 		}
-		s.tellStatus(screen, rowsOf(nodes))
+		s.tellStatus(screen, nodes)
 		return false
 	})
 	// Ctrl-C is how it is meant to end.
@@ -184,16 +212,21 @@ func (s *shared) watchStatus(ctx context.Context, client kubernetes.Interface, o
 }
 
 // tellStatus writes a line for each node that says something else than before.
-func (s *shared) tellStatus(screen *screen, rows []row) {
-	is := map[string]bool{}
-	for i := range rows {
-		is[rows[i].Node] = true
-		screen.tell(rows[i].Node, rows[i].summary())
+func (s *shared) tellStatus(screen *screen, nodes []*corev1.Node) {
+	has, exists := map[string]bool{}, namesOf(nodes)
+	for _, r := range rowsOf(nodes) {
+		has[r.Node] = true
+		screen.tell(r.Node, r.summary())
 	}
 	for node := range screen.said {
-		if !is[node] {
-			delete(screen.said, node)
+		switch {
+		case has[node]:
+			continue
+		case slices.Contains(exists, node):
 			s.printf("node/%s released\n", node)
+		default:
+			s.printf("node/%s deleted, or no longer selected\n", node)
 		}
+		delete(screen.said, node)
 	}
 }

@@ -89,6 +89,9 @@ func judgedPod(ctx context.Context, pod *plan.Pod, around plan.Surroundings, con
 func (v verdict) byRule(pod *plan.Pod, run plan.DryRun) verdict {
 	if len(run.Kept) > 0 {
 		v.Verdict, v.Reason = blocked, run.Kept[0].Reason
+		if plan.Reason(v.Reason) == plan.Completion {
+			v.Verdict = waits
+		}
 		v.Message = strings.TrimPrefix(run.Kept[0].Message, "held: ")
 		return v
 	}

@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"drainer.dev/drainer/pkg/api"
 )
 
 // silence is after how long somebody who waits is told that drainer has not
@@ -19,8 +21,9 @@ const silence = 15 * time.Second
 var errWaited = errors.New("stopped waiting after --timeout")
 
 // wait waits until the request of the ID has ended on all nodes, and shows how
-// far they are. The error has the exit status.
-func (s *shared) wait(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, id string, timeout time.Duration) error {
+// far they are. The error has the exit status. Stale are the statuses that may not be
+// drainer's answer yet, by node.
+func (s *shared) wait(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, id string, timeout time.Duration, stale map[string]string) error {
 	waiting := ctx
 	if timeout > 0 {
 		limited, cancel := context.WithTimeoutCause(ctx, timeout, errWaited)
@@ -31,15 +34,12 @@ func (s *shared) wait(ctx context.Context, client kubernetes.Interface, nodes []
 	if len(nodes) == 1 {
 		name = nodes[0].Name
 	}
-	watch, err := watchNodes(waiting, client, name, "", func(err error) { s.notef("Warning: watching nodes: %v; trying again\n", err) })
+	w := &waiter{shared: s, id: id, screen: newScreen(s.Out), begun: s.Now(), stale: stale, names: namesOf(nodes), drained: map[string]bool{}}
+	watch, err := watchNodes(waiting, client, name, "", s.warner(w.screen))
 	if err != nil {
 		return s.interrupted(waiting, nodes, err)
 	}
 	defer watch.stop()
-	w := &waiter{shared: s, id: id, screen: newScreen(s.Out), begun: s.Now(), drained: map[string]bool{}}
-	for _, n := range nodes {
-		w.names = append(w.names, n.Name)
-	}
 	done := false
 	watch.follow(waiting, func() bool {
 		done = w.look(watch)
@@ -57,11 +57,7 @@ func (s *shared) interrupted(ctx context.Context, nodes []*corev1.Node, err erro
 	if ctx.Err() == nil {
 		return err
 	}
-	var names []string
-	for _, n := range nodes {
-		names = append(names, n.Name)
-	}
-	args := strings.Join(names, " ")
+	args := strings.Join(namesOf(nodes), " ")
 	status, what := ExitInterrupted, "interrupted"
 	if errors.Is(context.Cause(ctx), errWaited) {
 		status, what = ExitWaited, errWaited.Error()
@@ -77,6 +73,8 @@ type waiter struct {
 	id     string
 	begun  time.Time
 	warned bool
+	// stale are the statuses of the nodes from before their request was changed.
+	stale map[string]string
 	// ended is how the request has ended, by node.
 	ended map[string]ending
 	// drained are the nodes that were drained at any time: whoever asked may release or
@@ -93,7 +91,7 @@ func (w *waiter) look(watch *nodeWatch) bool {
 	for _, name := range w.names {
 		node := watch.get(name)
 		e, over := endingOf(name, node, w.id)
-		if over {
+		if over = over && !w.mayChange(node, e); over {
 			w.ended[name] = w.remembered(name, e)
 		}
 		r := row{Node: name}
@@ -115,10 +113,21 @@ func (w *waiter) look(watch *nodeWatch) bool {
 	}
 	if silent > 0 && !w.warned && w.Now().Sub(w.begun) >= silence {
 		w.warned = true
-		w.drawn = 0
-		w.notef("drainer has not answered for %d of %d nodes: does it run? kubectl get pods -n %s\n", silent, len(w.names), w.controlNamespace())
+		w.interject(func() {
+			w.notef("drainer has not answered for %d of %d nodes: does it run? kubectl get pods -n %s\n", silent, len(w.names), w.controlNamespace())
+		})
 	}
 	return len(w.ended) == len(w.names)
+}
+
+// mayChange is true for an ending that drainer has not looked at again since the
+// request was changed: the change may be what lets the drain continue.
+func (w *waiter) mayChange(node *corev1.Node, e ending) bool {
+	if e.status != ExitTimedOut && e.status != ExitCannotFinish || w.Now().Sub(w.begun) >= silence {
+		return false
+	}
+	was, changed := w.stale[node.Name]
+	return changed && node.Annotations[api.StatusAnnotation] == was
 }
 
 // remembered is how a node has ended, which was drained although it is gone or its

@@ -28,10 +28,14 @@ func pass(d time.Duration) { time.Sleep(d) }
 
 // neverAllowed is a node with a pod that its budget never lets go, and maybe a deadline.
 func neverAllowed(d *api.Deadline) *corev1.Node {
-	return nodeWith("drain", "r", "status", api.Status{
+	s := api.Status{
 		Request: "r", Phase: api.Blocked, Deadline: d, Pods: api.PodCounts{Blocked: 1},
 		Blockers: []api.Blocker{{Pod: "ns/a", State: api.BlockedState, Reason: "budget_never_allows"}},
-	}.Format())
+	}
+	if d == nil || d.ToDelete == 0 {
+		s.CannotFinish = []api.Obstacle{{Pod: "ns/a", Pods: 1, Reason: "budget_never_allows"}}
+	}
+	return nodeWith("drain", "r", "status", s.Format())
 }
 
 // TestWait: whoever waits is told how far the nodes are, and how they end.
@@ -157,5 +161,47 @@ func TestHeldRow(t *testing.T) {
 	r, known := rowOf(node)
 	if !known || r.phase() != "Held" || r.message() != "held by backup" || r.Status == nil || r.Request != "" {
 		t.Errorf("the row is %+v, phase %s, message %q", r, r.phase(), r.message())
+	}
+}
+
+// TestWaitAfterChange: what drainer said before the request was changed does not end the
+// wait, unless drainer does not say anything else.
+func TestWaitAfterChange(t *testing.T) {
+	invalid := func() *corev1.Node { return named("na", in(api.InvalidRequest, "on-timeout", "stop")) }
+	for name, test := range map[string]struct {
+		flag   string
+		happen func(t *testing.T, client kubernetes.Interface)
+		status int
+		after  time.Duration
+	}{
+		"drainer accepts it": {"--on-timeout=Stop", func(t *testing.T, client kubernetes.Interface) {
+			replace(t, client, named("na", in(api.Draining)))
+			pass(time.Second)
+			replace(t, client, named("na", in(api.Drained, "drained", "r")))
+		}, 0, 0},
+		"drainer says nothing else": {"--on-timeout=Stop", func(*testing.T, kubernetes.Interface) {}, ExitCannotFinish, silence},
+		"nothing was changed":       {"--yes", func(*testing.T, kubernetes.Interface) {}, ExitCannotFinish, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := fake.NewClientset(invalid())
+				begun := time.Now()
+				ended := make(chan terminal)
+				go func() { ended <- runIn(t.Context(), client, "drain", "na", "--id=r", "--wait", test.flag) }()
+				pass(2 * time.Second)
+				select {
+				case got := <-ended:
+					if got.status != test.status || test.after > 0 {
+						t.Errorf("it ended within 2 s with %+v, want %d", got, test.status)
+					}
+					return
+				default:
+				}
+				test.happen(t, client)
+				if got := <-ended; got.status != test.status || time.Since(begun) < test.after {
+					t.Errorf("after %v it ended with %+v, want %d", time.Since(begun), got, test.status)
+				}
+			})
+		})
 	}
 }

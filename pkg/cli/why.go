@@ -23,7 +23,7 @@ func (s *shared) why() *cobra.Command {
 		Use:   "why {POD | NAMESPACE/POD}",
 		Short: "Show why a pod has not left its node yet",
 		Long: "why shows what drainer says about a pod and about its node, and asks the API server whether it would admit the\n" +
-			"eviction of the pod now (a dry run). It writes nothing.",
+			"eviction of the pod now (a dry run). It writes nothing. Flags and --config say how drainer is configured.",
 		Example: example(
 			"# See why a pod is still there", "why -n shop web-7f",
 			"# The same, as status names the pod", "why shop/web-7f",
@@ -172,7 +172,7 @@ func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width
 	}
 	fix := ""
 	if b := blockerOf(r.Status, key); b != nil {
-		say(fmt.Sprintf("drainer says: %s for %s, %s", b.State, age(&b.Since, now), b.Message))
+		say(fmt.Sprintf("drainer says: %s%s, %s", b.State, lasting(b.Since, now), b.Message))
 		fix = fixOf(r.Status, b)
 	}
 	switch v.Verdict {

@@ -7,8 +7,8 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// TestStoryReleaseAtTimeout: a drain that takes too long gives the node back and
-// its slot to the next one, whatever comes to the node later. A replica that
+// TestStoryReleaseAtTimeout: a drain that takes too long releases the node, and
+// its slot goes to the next one, whatever comes to the node later. A replica that
 // starts then leaves it alone, too.
 func TestStoryReleaseAtTimeout(t *testing.T) {
 	tell(t, func(s *story) {

@@ -26,8 +26,8 @@ type words struct {
 	// idle is how long a drain that no longer holds its slot has made no progress;
 	// 0 for one that holds its slot.
 	idle time.Duration
-	// stopped is true for a drain that has given up, released if it has also given
-	// the node back.
+	// stopped is true for a drain that has given up, released if it has also
+	// released the node.
 	stopped, released bool
 	// halted is what stops the node besides its request, control what stops all.
 	halted, control string

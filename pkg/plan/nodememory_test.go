@@ -122,7 +122,7 @@ func TestRestoredSlot(t *testing.T) {
 }
 
 // TestInvalidKeepsSlot: an annotation that becomes invalid neither takes the slot
-// of a drain nor gives one back to a drain that gave up, in a new process, too.
+// of a drain nor returns it to a drain that gave up, in a new process, too.
 func TestInvalidKeepsSlot(t *testing.T) {
 	for name, test := range map[string]struct {
 		gaveUp, restarts bool

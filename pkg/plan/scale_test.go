@@ -154,8 +154,8 @@ func TestReplicasForeseen(t *testing.T) {
 }
 
 // TestReplicasOfDrained: a process that has just begun does not know yet how many
-// replicas a controller has. Until it does, which is soon, a node that says Drained goes
-// on saying it, although the pod may have to leave; a node that is not drained waits.
+// replicas a controller has. Until it does, which is soon, a node that says Drained
+// continues to say so, although the pod may have to leave; a node that is not drained waits.
 func TestReplicasOfDrained(t *testing.T) {
 	done := noon.Add(-time.Minute)
 	read := map[types.UID]ScaleMemory{"rs-web": {Scale: &Scale{Replicas: 1}, AskedAt: noon}}

@@ -46,7 +46,7 @@ func TestPluginPlan(t *testing.T) {
 	e.start()
 	e.request(held, "r")
 	e.awaitBlocked(held, "db", "budget_never_allows")
-	e.expect(0, []string{"drainer says: blocked for", "by PDB " + e.namespace + "/db", "Fix: let PDB"}, "why", e.namespace+"/"+pod)
+	e.expect(0, []string{"drainer says: blocked", "by PDB " + e.namespace + "/db", "Fix: let PDB"}, "why", e.namespace+"/"+pod)
 }
 
 // TestPluginOthers: what else the program can do is there, by kubectl's flags.

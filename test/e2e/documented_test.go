@@ -61,12 +61,12 @@ func TestDocumentedRequest(t *testing.T) {
 		commands := shells.Documented(t, "../../README.md", "request")
 		asked, released, found := strings.Cut(regexp.MustCompile(`\bn1\b`).ReplaceAllString(commands, e.nodes[0]), "\n"+`kubectl annotate node `+e.nodes[0]+" drainer.dev/drain-")
 		if !found {
-			t.Fatalf("the README does not say how to hand node n1 back, but\n%s", commands)
+			t.Fatalf("the README does not say how to release node n1, but\n%s", commands)
 		}
 		e.runDocumented(shell, "set -e\n"+asked+"\n")
 		e.awaitDrained(e.nodes[0], "CHG-1234")
 		e.runDocumented(shell, "set -e\nkubectl annotate node "+e.nodes[0]+" drainer.dev/drain-"+released)
-		e.awaitGivenBack(e.nodes, "")
+		e.awaitLeft(e.nodes, "")
 	})
 }
 
@@ -86,7 +86,7 @@ func TestDocumentedRotation(t *testing.T) {
 				t.Errorf("the machine of %s is replaced %d times, want once:\n%s", node, n, out)
 			}
 		}
-		e.awaitGivenBack(e.nodes, "")
+		e.awaitLeft(e.nodes, "")
 	})
 }
 

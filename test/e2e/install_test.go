@@ -19,7 +19,7 @@ func TestReleaseBefore(t *testing.T) {
 		_, _, cordoned, _ := e.leaveBehind()
 		e.releaseAll(shell, "before")
 		drainer.Kill()
-		e.awaitGivenBack(e.nodes, cordoned, api.TimeoutAnnotation)
+		e.awaitLeft(e.nodes, cordoned, api.TimeoutAnnotation)
 	})
 }
 
@@ -30,7 +30,7 @@ func TestReleaseAfter(t *testing.T) {
 		e := setup(t, 5)
 		cordoned := e.abandon()
 		e.releaseAll(shell, "after")
-		e.awaitGivenBack(e.nodes, cordoned)
+		e.awaitLeft(e.nodes, cordoned)
 	})
 }
 

@@ -39,7 +39,7 @@ func TestPause(t *testing.T) {
 	e.checkOnce(10 + 3)
 }
 
-// TestReleaseAtTimeout: Release gives the node back, tells so, also a process that
+// TestReleaseAtTimeout: Release uncordons the node, says so, also a process that
 // comes later, and waits for another ID.
 func TestReleaseAtTimeout(t *testing.T) {
 	e := setup(t, 4)

@@ -38,10 +38,10 @@ func (e *env) leaveBehind() (blocked, drained, cordoned, queued string) {
 	return blocked, drained, cordoned, queued
 }
 
-// awaitGivenBack waits until nothing is left of drainer's and of the request,
+// awaitLeft waits until nothing is left of drainer's and of the request,
 // and of a person's own wishes only the cordon that was made before and the
 // annotations that may stay.
-func (e *env) awaitGivenBack(nodes []string, cordoned string, mayStay ...string) {
+func (e *env) awaitLeft(nodes []string, cordoned string, mayStay ...string) {
 	e.Helper()
 	for _, node := range nodes {
 		awaitState(e.T, node+" is released", func() bool {

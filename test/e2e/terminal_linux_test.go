@@ -101,7 +101,7 @@ func TestPluginTerminal(t *testing.T) {
 	e.twoOfTen(node)
 	e.start()
 	status := e.runInTerminal(nil, "status", "-w", "-l", poolLabel+"="+e.pool)
-	e.awaitLine(status, "No node has a request")
+	e.awaitLine(status, "No node with the labels "+poolLabel+"="+e.pool+" has a request.")
 	plain := e.runInTerminal([]string{"NO_COLOR=1"}, "drain", node, "--id=r", "--wait")
 	e.awaitLine(plain, node, "Draining")
 	e.awaitLine(status, node, "Draining", "2/10")

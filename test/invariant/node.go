@@ -248,7 +248,7 @@ func (n *node) gaveUp(lag time.Duration) bool {
 }
 
 // judgeCordon: what the API server has recorded as another's wish is never
-// overruled, and nothing of drainer's own stays when it has given a node back.
+// overruled, and nothing of drainer's own stays when it has released a node.
 func (c *Checker) judgeCordon(at time.Time, was, is *corev1.Node, by Actor) {
 	_, said := was.Annotations[api.StatusAnnotation]
 	if _, says := is.Annotations[api.StatusAnnotation]; by != Others && said && !says && ownsCordon(is) {

@@ -16,68 +16,73 @@ const root = "../.."
 
 // words are those to avoid, as regular expressions, with what to write instead.
 var words = map[string]string{
-	`gets? on\b|getting on\b|got on\b`:                 "makes progress, continues",
-	`(hand|give|gives|given|giving)(s|ed|ing)? back\b`: "release, uncordon",
-	`(take|takes|taken|taking|took) back\b`:            "remove, cancel",
-	`\bmend(s|ed|ing)?\b`:                              "fix",
-	`\banew\b`:                                         "again, restart, regenerate",
-	`nothing to be told\b`:                             "raises no alert",
-	`in vain\b`:                                        "waited, and it did not happen",
-	`none of .{0,20} business`:                         "ignores",
-	`came by (kustomize|helm)`:                         "was installed with",
-	`cannot lose\b`:                                    "stateless",
-	`truthful(ly)?\b`:                                  "accurate",
-	`before your eyes`:                                 "while you watch",
-	`call(s|ed)? (it|the drain) off`:                   "cancel",
-	`what helps\b`:                                     "fix",
-	`(no|any) certain\b`:                               "no particular",
-	`for want of\b`:                                    "because there is no",
-	`in the midst of\b`:                                "during",
-	`ends? in order\b`:                                 "shuts down cleanly",
-	`kind of processor\b`:                              "architecture",
-	`what is the matter\b`:                             "what is wrong",
-	`sees? to it\b`:                                    "makes sure, ensures",
-	`at the most\b`:                                    "at most",
-	`wait(s|ed)? for (its|their) turn\b`:               "is queued",
-	`what (would|will) become of\b`:                    "what would happen to",
-	`whatever becomes of\b`:                            "independently of",
-	`ha(s|ve) a mistake\b`:                             "is invalid",
-	`nothing (moves|is paused) any ?more\b`:            "nothing changes after, resumed",
-	`none (opens|comes) any ?more\b`:                   "none opens again",
-	`takes? for granted\b`:                             "assumes, assumptions",
-	`\d+ of 100\b`:                                     "p95",
-	`sees? no drainer\b`:                               "is scraping no drainer target",
-	`meanwhile\b`:                                      "in the meantime",
-	`guessed at\b`:                                     "rejected",
-	`nobody can know\b`:                                "unknown",
-	`unknowingly\b`:                                    "by accident",
-	`never in doubt\b`:                                 "handles unknown outcomes",
-	`bring (it|the \w+) along\b`:                       "create, include",
-	`nobody misses\b`:                                  "that you can spare",
-	`seldom(ly)?\b`:                                    "rarely, less often",
-	`(go(es)?|went) on\b`:                              "continues",
-	`any ?more\b`:                                      "no longer",
-	`in turn\b`:                                        "one after the other, alternating",
-	`for (good|ever)\b`:                                "permanently, forever",
-	`what is there now\b`:                              "the current state",
-	`(became|become|becomes) of\b`:                     "what happened to, the outcome of",
-	`all the same\b`:                                   "anyway, still",
-	`and the like\b`:                                   "and similar ones",
-	`thereby\b`:                                        "by that, so",
-	`shall\b`:                                          "must, will",
-	`puts? right\b`:                                    "fix, undo",
-	`of its own accord\b`:                              "by itself, or nothing",
-	`what (came|comes) of\b`:                           "the result of",
+	`gets? on\b|getting on\b|got on\b`:                          "makes progress, continues",
+	`(hand(s|ed|ing)?|giv(e|es|en|ing)|gave)( \w+){0,3} back\b`: "release, uncordon",
+	`(take|takes|taken|taking|took) back\b`:                     "remove, cancel",
+	`\bmend(s|ed|ing)?\b`:                                       "fix",
+	`\banew\b`:                                                  "again, restart, regenerate",
+	`nothing to be told\b`:                                      "raises no alert",
+	`in vain\b`:                                                 "waited, and it did not happen",
+	`none of .{0,20} business`:                                  "ignores",
+	`came by (kustomize|helm)`:                                  "was installed with",
+	`cannot lose\b`:                                             "stateless",
+	`truthful(ly)?\b`:                                           "accurate",
+	`before your eyes`:                                          "while you watch",
+	`call(s|ed)? (it|the drain) off`:                            "cancel",
+	`what helps\b`:                                              "fix",
+	`(no|any) certain\b`:                                        "no particular",
+	`for want of\b`:                                             "because there is no",
+	`in the midst of\b`:                                         "during",
+	`ends? in order\b`:                                          "shuts down cleanly",
+	`kind of processor\b`:                                       "architecture",
+	`what is the matter\b`:                                      "what is wrong",
+	`sees? to it\b`:                                             "makes sure, ensures",
+	`at the most\b`:                                             "at most",
+	`wait(s|ed)? for (its|their) turn\b`:                        "is queued",
+	`what (would|will) become of\b`:                             "what would happen to",
+	`whatever becomes of\b`:                                     "independently of",
+	`ha(s|ve) a mistake\b`:                                      "is invalid",
+	`nothing (moves|is paused) any ?more\b`:                     "nothing changes after, resumed",
+	`none (opens|comes) any ?more\b`:                            "none opens again",
+	`takes? for granted\b`:                                      "assumes, assumptions",
+	`\d+ of 100\b`:                                              "p95",
+	`sees? no drainer\b`:                                        "is scraping no drainer target",
+	`meanwhile\b`:                                               "in the meantime",
+	`guessed at\b`:                                              "rejected",
+	`nobody can know\b`:                                         "unknown",
+	`unknowingly\b`:                                             "by accident",
+	`never in doubt\b`:                                          "handles unknown outcomes",
+	`bring (it|the \w+) along\b`:                                "create, include",
+	`nobody misses\b`:                                           "that you can spare",
+	`seldom(ly)?\b`:                                             "rarely, less often",
+	`(go(es)?|went) on\b`:                                       "continues",
+	`any ?more\b`:                                               "no longer",
+	`in turn\b`:                                                 "one after the other, alternating",
+	`for (good|ever)\b`:                                         "permanently, forever",
+	`what is there now\b`:                                       "the current state",
+	`(became|become|becomes) of\b`:                              "what happened to, the outcome of",
+	`all the same\b`:                                            "anyway, still",
+	`and the like\b`:                                            "and similar ones",
+	`thereby\b`:                                                 "by that, so",
+	`shall\b`:                                                   "must, will",
+	`puts? right\b`:                                             "fix, undo",
+	`of its own accord\b`:                                       "by itself, or nothing",
+	`what (came|comes) of\b`:                                    "the result of",
 }
 
 // read are the files whose text people read: documents, the chart, and Go, whose
 // comments and messages count.
-var read = map[string]bool{".md": true, ".gotmpl": true, ".yaml": true, ".tpl": true, ".txt": true, ".go": true, "Makefile": true}
+var read = map[string]bool{
+	".md": true, ".gotmpl": true, ".yaml": true, ".tpl": true, ".txt": true, ".go": true,
+	".json": true, ".yml": true, ".sh": true, "Makefile": true, "Dockerfile": true,
+}
 
 // TestWords: nothing that people read has a word to avoid.
 func TestWords(t *testing.T) {
-	// One expression for all words reads the text once.
-	any := regexp.MustCompile(`(?i)\b(?:` + strings.Join(slices.Sorted(maps.Keys(words)), "|") + `)`)
+	// One expression for all words reads the text once. A phrase may continue in the next line,
+	// also of a comment.
+	phrases := strings.Join(slices.Sorted(maps.Keys(words)), "|")
+	any := regexp.MustCompile(`(?i)\b(?:` + strings.ReplaceAll(phrases, " ", between) + `)`)
 	files := 0
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -112,10 +117,13 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// between is what may separate the words of a phrase.
+const between = `\s+(?:(?://|#) *)?`
+
 // instead is what to write instead of what was found.
 func instead(found string) string {
 	for word, instead := range words {
-		if regexp.MustCompile(`(?i)^(?:` + word + `)`).MatchString(found) {
+		if regexp.MustCompile(`(?i)^(?:` + strings.ReplaceAll(word, " ", between) + `)`).MatchString(found) {
 			return instead
 		}
 	}
