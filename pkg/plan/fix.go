@@ -51,8 +51,10 @@ func Fix(reason Reason, budgets, rule string) string {
 		return fmt.Sprintf("make the pods under PDB %s Ready, or add replicas", budgets)
 	case MultipleBudgets:
 		return fmt.Sprintf("change the selectors so that only one of the PDBs %s selects the pod", budgets)
-	case BudgetSyncFailed, BudgetUnsynced:
+	case BudgetSyncFailed:
 		return fmt.Sprintf("correct PDB %s: the disruption controller cannot compute it", budgets)
+	case BudgetUnsynced:
+		return fmt.Sprintf("look at kube-controller-manager if this lasts: its disruption controller has not processed PDB %s yet", budgets)
 	case Evacuating:
 		return "ask the owner of the webhook why the pod does not move; for a KubeVirt virtual machine, look at its VirtualMachineInstanceMigration"
 	case BarePod:

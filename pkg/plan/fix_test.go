@@ -5,6 +5,19 @@ import (
 	"testing"
 )
 
+// TestFixOfBudget: only a budget that cannot be computed is to be corrected; one that the
+// disruption controller has not looked at yet may be fine.
+func TestFixOfBudget(t *testing.T) {
+	for reason, want := range map[Reason]string{
+		BudgetSyncFailed: "correct PDB shop/web: the disruption controller cannot compute it",
+		BudgetUnsynced:   "look at kube-controller-manager if this lasts: its disruption controller has not processed PDB shop/web yet",
+	} {
+		if fix := Fix(reason, "shop/web", ""); fix != want {
+			t.Errorf("%s: %q, want %q", reason, fix, want)
+		}
+	}
+}
+
 // TestFixAlwaysAllow: AlwaysAllow is suggested where it would let the pod leave, and
 // nowhere else.
 func TestFixAlwaysAllow(t *testing.T) {
