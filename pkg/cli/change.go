@@ -70,13 +70,13 @@ func (w *wanted) keeps(node *corev1.Node, key string) bool {
 	if !w.initial[key] || w.overwrite {
 		return false
 	}
-	has, is := node.Annotations[key]
 	if key == api.RequestedByAnnotation {
 		return true
 	}
-	at, err := time.Parse(time.RFC3339, has)
-	sooner, wrong := time.Parse(time.RFC3339, w.annotations[key])
-	return is && err == nil && wrong == nil && !sooner.Before(at)
+	// No time, or an invalid one, is not worth keeping.
+	has, err := time.Parse(time.RFC3339, node.Annotations[key])
+	given, wrong := time.Parse(time.RFC3339, w.annotations[key])
+	return err == nil && wrong == nil && !given.Before(has)
 }
 
 // ask asks for the drain of a node. A node that has the request already gets the

@@ -223,6 +223,7 @@ func TestEndingOf(t *testing.T) {
 		"a budget that never allows":    {blocked(api.PodCounts{Blocked: 2}, "budget_never_allows", "bare_pod"), ExitCannotFinish},
 		"one of them may yet leave":     {blocked(api.PodCounts{Blocked: 2}, "budget_never_allows"), going},
 		"more causes than are listed":   {blocked(api.PodCounts{Blocked: 9}, "budget_never_allows", "bare_pod", "policy"), ExitCannotFinish},
+		"not blocked yet":               {nodeWith("drain", "r", "status", api.Status{Request: "r", Phase: api.Draining, Pods: api.PodCounts{Blocked: 1}, CannotFinish: []api.Obstacle{{Pod: "shop/web", Pods: 1}}}.Format()), going},
 		"a dry run":                     {in(api.DryRun, "dry-run", "true"), ExitFailure},
 		"one of them is terminating":    {blocked(api.PodCounts{Blocked: 1, Terminating: 1}, "budget_never_allows"), going},
 		"one of them is being sent":     {blocked(api.PodCounts{Blocked: 1, Eligible: 1}, "budget_never_allows"), going},

@@ -339,6 +339,10 @@ func TestOtherPods(t *testing.T) {
 	if got.status != 0 || got.err != "" {
 		t.Errorf("%+v", got)
 	}
+	status.Pods.Blocked, status.Pods.Terminating, status.MoreBlockers = 1, 0, nil
+	if got := run(t, fake.NewClientset(named("na", nodeWith("drain", "r", "status", status.Format())), pod("web-1"), pod("late")), "status", "na"); strings.Contains(got.out, "Other pods") {
+		t.Errorf("its status lists all, and it says %s", got.out)
+	}
 	client.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(corev1.Resource("pods"), "", nil)
 	})
