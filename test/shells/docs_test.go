@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +80,55 @@ func TestSameInEveryShell(t *testing.T) {
 	if checked < 30 {
 		t.Errorf("only %d blocks of commands were found", checked)
 	}
+}
+
+// TestFailedWait: whoever pastes a block of which the wait fails must not go past it to
+// what removes a node that is not drained.
+func TestFailedWait(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, path := range documents(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range Blocks(string(text)) {
+			if !isCommands(block) || !removes.MatchString(block.Commands) || !strings.Contains(block.Commands, "wait node") {
+				continue
+			}
+			checked++
+			t.Run(fmt.Sprintf("%s/%d", filepath.Base(path), i), func(t *testing.T) {
+				t.Parallel()
+				Each(t, func(t *testing.T, shell string) {
+					if calls := callsWithoutWait(t, shell, block.Commands); removes.MatchString(calls) || !strings.Contains(calls, "wait node") {
+						t.Errorf("although the wait fails, called are\n%s\nby\n%s", calls, block.Commands)
+					}
+				})
+			})
+		}
+	}
+	if checked < 2 {
+		t.Errorf("only %d blocks wait and then remove something", checked)
+	}
+}
+
+// removes finds what removes a node, or lets something else remove it undrained.
+var removes = regexp.MustCompile(`delete (node|machine) |exclude-node-draining=`)
+
+// callsWithoutWait are the calls of kubectl by commands that are pasted, if each wait fails.
+func callsWithoutWait(t *testing.T, shell, commands string) string {
+	t.Helper()
+	dir := t.TempDir()
+	Fake(t, dir, "kubectl", `echo "$*" >>"$CALLS"; case "$*" in *"wait node"*) exit 1;; esac; echo n1`+"\n")
+	command := Command(t.Context(), shell, commands)
+	command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CALLS="+filepath.Join(dir, "calls"), "HOME="+dir)
+	// What the shell says of the failure does not matter, only what it calls then.
+	_ = command.Run()
+	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(calls)
 }
 
 // callsOf are the programs that commands call, each with its arguments, in an
