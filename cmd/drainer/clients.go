@@ -14,6 +14,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+
+	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/retryafter"
 )
 
 // clients are the clients of the API server. Each has its own limit, so that
@@ -68,6 +71,9 @@ func (o *options) clients() (*clients, error) {
 		}},
 	} {
 		config := rest.CopyConfig(base)
+		if one.client != &evictions { // Their answers are waited for by the plan, which has its own limit.
+			config.Wrap(retryafter.Limit(plan.RetryAfterMost))
+		}
 		one.change(config)
 		if *one.client, err = kubernetes.NewForConfig(config); err != nil {
 			return nil, fmt.Errorf("making a client for %s: %w", one.purpose, err)

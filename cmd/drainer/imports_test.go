@@ -15,7 +15,7 @@ import (
 // imports say which of our packages each of our packages may import. They point
 // one way.
 var imports = map[string][]string{
-	"cmd/drainer":       {"pkg/api", "pkg/config", "pkg/plan", "pkg/cli", "pkg/drain", "pkg/leader", "pkg/watcher", "pkg/metrics", "pkg/guard", "pkg/forecast", "pkg/simulate"},
+	"cmd/drainer":       {"pkg/api", "pkg/config", "pkg/plan", "pkg/cli", "pkg/drain", "pkg/leader", "pkg/watcher", "pkg/metrics", "pkg/guard", "pkg/retryafter", "pkg/forecast", "pkg/simulate"},
 	"pkg/cli":           {"pkg/api", "pkg/config", "pkg/plan", "pkg/simulate"},
 	"pkg/config":        {"pkg/api", "pkg/plan"},
 	"pkg/watcher":       {"pkg/api", "pkg/plan", "pkg/drain"},
@@ -23,6 +23,7 @@ var imports = map[string][]string{
 	"pkg/drain":         {"pkg/api", "pkg/plan"},
 	"pkg/leader":        {},
 	"pkg/guard":         {},
+	"pkg/retryafter":    {},
 	"pkg/forecast":      {"pkg/api", "pkg/plan", "pkg/sim"},
 	"pkg/simulate":      {"pkg/api", "pkg/plan", "pkg/sim", "pkg/forecast"},
 	"pkg/plan":          {"pkg/api"},

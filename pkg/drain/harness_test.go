@@ -19,6 +19,7 @@ import (
 	"drainer.dev/drainer/pkg/leader"
 	"drainer.dev/drainer/pkg/metrics"
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/pkg/retryafter"
 	"drainer.dev/drainer/pkg/sim/apiserver"
 	"drainer.dev/drainer/pkg/watcher"
 )
@@ -140,7 +141,10 @@ func (p *process) client(change func(*rest.Config)) *kubernetes.Clientset {
 func (p *process) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	main := p.client(func(c *rest.Config) { c.QPS = -1 })
+	main := p.client(func(c *rest.Config) {
+		c.QPS = -1
+		c.Wrap(retryafter.Limit(plan.RetryAfterMost))
+	})
 	lease := p.client(func(c *rest.Config) { c.Timeout = renewDeadline / 2 })
 	evictions := p.client(func(c *rest.Config) { c.QPS = -1 })
 	version, err := drain.EvictionVersion(ctx, main.Discovery())

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
 
@@ -24,4 +26,42 @@ func TestStoryRetryAfter(t *testing.T) {
 			t.Errorf("the next eviction was sent %v after that answer", wait)
 		}
 	})
+}
+
+// TestStoryRetryAfterElsewhere: the same answer to any other request stops it
+// for 5 minutes at most, too: client-go itself waits as long as it is told.
+func TestStoryRetryAfterElsewhere(t *testing.T) {
+	for name, match := range map[string]func(apiserver.Request) bool{
+		"a list of pods":  func(r apiserver.Request) bool { return r.Verb == "list" && r.Resource == sim.Pods },
+		"a watch of pods": func(r apiserver.Request) bool { return r.Verb == "watch" && r.Resource == sim.Pods },
+		"a cordon":        func(r apiserver.Request) bool { return r.Verb == "patch" && r.Resource == sim.Nodes },
+		"an event":        func(r apiserver.Request) bool { return r.Verb == "create" && r.Resource == apiserver.Events },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tell(t, func(s *story) {
+				s.nodes("n")
+				s.spares(2)
+				s.deployment("web", "n")
+				answered := 0
+				s.server.Add(apiserver.Rule{
+					Match: func(r apiserver.Request) bool {
+						found := match(r)
+						if found {
+							answered++
+						}
+						return found
+					},
+					Times:  1,
+					Answer: apiserver.AnswerText(http.StatusServiceUnavailable, "down for maintenance", 24*time.Hour),
+				})
+				s.start()
+				s.drain("r", "n")
+				s.await("drained", 6*time.Minute, s.drained("r", "n"))
+				if answered == 0 {
+					t.Error("no request had that answer")
+				}
+				s.await("event about the end", 6*time.Minute, func() bool { return len(s.events("n")[string(api.Drained)]) == 1 })
+			})
+		})
+	}
 }
