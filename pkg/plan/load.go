@@ -1,7 +1,7 @@
 package plan
 
-// destination is what requests have in common that probably hang together: the
-// pod's controller, else its namespace.
+// destination is where evictions go: the controller of a pod, or else its
+// namespace.
 type destination string
 
 func destinationOf(pod *Pod) destination {
@@ -13,32 +13,58 @@ func destinationOf(pod *Pod) destination {
 
 // load is what the requests under way take up.
 type load struct {
-	workers        int
-	total          int
-	held, underWay map[destination]int
+	workers int
+	total   traffic
+	to      map[destination]traffic
+}
+
+// traffic counts requests: those under way, those of them that hold a worker,
+// and those that no longer do because they are slow.
+type traffic struct{ underWay, held, slow int }
+
+func (t traffic) plus(other traffic) traffic {
+	return traffic{underWay: t.underWay + other.underWay, held: t.held + other.held, slow: t.slow + other.slow}
+}
+
+// fillsHalf is true if the requests take up half of what there is.
+func (t traffic) fillsHalf(workers int) bool {
+	return t.underWay >= MostInFlight/2 || t.held >= max(1, workers/2)
 }
 
 func (o *Outbox) load() *load {
-	l := &load{workers: o.workers, held: map[destination]int{}, underWay: map[destination]int{}}
+	l := &load{workers: o.workers, to: map[destination]traffic{}}
 	for _, r := range o.inFlight {
-		l.count(r)
+		if r.Slow {
+			l.count(r.destination, traffic{underWay: 1, slow: 1})
+		} else {
+			l.count(r.destination, traffic{underWay: 1, held: 1})
+		}
 	}
 	return l
 }
 
-func (l *load) count(r posted) {
-	l.total++
-	l.underWay[r.destination]++
-	if !r.Slow {
-		l.held[r.destination]++
-	}
+func (l *load) count(d destination, t traffic) {
+	l.total = l.total.plus(t)
+	l.to[d] = l.to[d].plus(t)
 }
 
-// add counts one more request for the destination, if there is room for it.
-func (l *load) add(d destination) bool {
-	if l.total >= MostInFlight || l.underWay[d] >= MostInFlight/2 || l.held[d] >= max(1, l.workers/2) {
+// allows is true if there is room for one more request to the destination. No
+// destination takes more than half of what there is, nor do those together that a
+// slow request is under way to.
+func (l *load) allows(d destination) bool {
+	to := l.to[d]
+	if l.total.underWay >= MostInFlight || to.fillsHalf(l.workers) {
 		return false
 	}
-	l.count(posted{destination: d})
-	return true
+	return to.slow == 0 || !l.slow().fillsHalf(l.workers)
+}
+
+// slow is what the destinations take up that a slow request is under way to.
+func (l *load) slow() (sum traffic) {
+	for _, t := range l.to {
+		if t.slow > 0 {
+			sum = sum.plus(t)
+		}
+	}
+	return sum
 }

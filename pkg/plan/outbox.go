@@ -20,17 +20,26 @@ const (
 //
 // Requests that hang must not hold up the others. Which ones hang is not known
 // before they are sent, so no destination, the pods of one controller, may take
-// more than half of what there is.
+// more than half of what there is, nor may those together that are slow, and a
+// destination that holds no worker goes first.
 type Outbox struct {
 	workers int
-	// grants are those of the newest plan that have not been taken, in order.
-	grants   []Grant
+	// grants are those of the newest plan that have not been taken, in order, and
+	// waiting is how many of them each destination has, if any.
+	grants   []addressed
+	waiting  map[destination]int
 	inFlight map[types.UID]posted
 	answers  []Answered
 	// throttled is until when nothing is sent; careful is true from then on
 	// until the server answers something else: one at a time.
 	throttled time.Time
 	careful   bool
+}
+
+// addressed is a grant and where its request goes.
+type addressed struct {
+	Grant
+	destination destination
 }
 
 // posted is an eviction under way.
@@ -54,8 +63,7 @@ type Sight struct {
 	Careful   bool
 }
 
-// Publish replaces the grants by those of a new plan, whose slice becomes the
-// outbox's. Pods that are being sent and pods whose answer the plan did not
+// Publish replaces the grants by those of a new plan. Pods that are being sent and pods whose answer the plan did not
 // know are left out, so that no pod is sent twice, and no pod beside one of its
 // controller that it has to wait for.
 func (o *Outbox) Publish(grants []Grant) {
@@ -63,10 +71,15 @@ func (o *Outbox) Publish(grants []Grant) {
 	for _, a := range o.answers {
 		answered[a.Grant.Pod.UID] = true
 	}
-	o.grants = slices.DeleteFunc(grants, func(g Grant) bool {
-		_, sent := o.inFlight[g.Pod.UID]
-		return sent || answered[g.Pod.UID] || g.paced && o.unseen(destinationOf(g.Pod))
-	})
+	o.grants, o.waiting = make([]addressed, 0, len(grants)), map[destination]int{}
+	for _, g := range grants {
+		d := destinationOf(g.Pod)
+		if _, sent := o.inFlight[g.Pod.UID]; sent || answered[g.Pod.UID] || g.paced && o.unseen(d) {
+			continue
+		}
+		o.grants = append(o.grants, addressed{g, d})
+		o.waiting[d]++
+	}
 }
 
 // unseen is true if something is sent to the destination, or was answered since the
@@ -86,7 +99,12 @@ func (o *Outbox) Waiting() int { return len(o.grants) }
 // HasRoom is true if one of the grants may be taken beside what is under way.
 func (o *Outbox) HasRoom() bool {
 	load := o.load()
-	return slices.ContainsFunc(o.grants, func(g Grant) bool { return load.add(destinationOf(g.Pod)) })
+	for d := range o.waiting {
+		if load.allows(d) {
+			return true
+		}
+	}
+	return false
 }
 
 // Collect hands the answers over, and says what is under way.
@@ -107,30 +125,46 @@ func (o *Outbox) Take(now time.Time, reserve func(types.NamespacedName, *Pod) bo
 		return Grant{}, false
 	}
 	load := o.load()
-	for i := 0; i < len(o.grants); {
+	for i := o.first(load); i >= 0; i = o.first(load) {
 		g := o.grants[i]
-		d := destinationOf(g.Pod)
-		_, sent := o.inFlight[g.Pod.UID]
-		if !sent && !load.add(d) {
-			i++
-			continue
-		}
-		if i == 0 {
-			o.grants = o.grants[1:]
-		} else {
-			o.grants = slices.Delete(o.grants, i, i+1)
-		}
-		if sent || g.Budget.Name != "" && !reserve(g.Budget, g.Pod) {
+		o.remove(i)
+		if _, sent := o.inFlight[g.Pod.UID]; sent || g.Budget.Name != "" && !reserve(g.Budget, g.Pod) {
 			continue
 		}
 		post := Post{Sent: now, Probe: g.Probe}
 		if g.Deletion != nil {
 			post.Budgets = g.budgetUIDs
 		}
-		o.inFlight[g.Pod.UID] = posted{Post: post, destination: d}
-		return g, true
+		o.inFlight[g.Pod.UID] = posted{Post: post, destination: g.destination}
+		return g.Grant, true
 	}
 	return Grant{}, false
+}
+
+// first is the index of the grant to take next beside the load, -1 if none has
+// room: the first whose destination holds no worker, or else the first.
+func (o *Outbox) first(l *load) int {
+	has := l.allows
+	for d := range o.waiting {
+		if l.allows(d) && l.to[d].held == 0 {
+			has = func(d destination) bool { return l.to[d].held == 0 && l.allows(d) }
+			break
+		}
+	}
+	return slices.IndexFunc(o.grants, func(g addressed) bool { return has(g.destination) })
+}
+
+// remove removes a grant.
+func (o *Outbox) remove(i int) {
+	d := o.grants[i].destination
+	if o.waiting[d]--; o.waiting[d] == 0 {
+		delete(o.waiting, d)
+	}
+	if i == 0 {
+		o.grants = o.grants[1:] // Most often, and without moving the others.
+	} else {
+		o.grants = slices.Delete(o.grants, i, i+1)
+	}
 }
 
 // answersDue is true while a request is under way that may be answered soon.
