@@ -1,6 +1,7 @@
 package main
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
@@ -18,7 +19,7 @@ var imports = map[string][]string{
 	"cmd/drainer":       {"pkg/api", "pkg/config", "pkg/plan", "pkg/cli", "pkg/drain", "pkg/leader", "pkg/watcher", "pkg/metrics", "pkg/guard", "pkg/retryafter", "pkg/forecast", "pkg/simulate"},
 	"pkg/cli":           {"pkg/api", "pkg/config", "pkg/plan", "pkg/simulate"},
 	"pkg/config":        {"pkg/api", "pkg/plan"},
-	"pkg/watcher":       {"pkg/api", "pkg/plan", "pkg/drain"},
+	"pkg/watcher":       {"pkg/api", "pkg/plan"},
 	"pkg/metrics":       {"pkg/api", "pkg/plan"},
 	"pkg/drain":         {"pkg/api", "pkg/plan"},
 	"pkg/leader":        {},
@@ -64,6 +65,44 @@ func TestImports(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestSizes: a function fits a screen, and a file can be read in one go.
+func TestSizes(t *testing.T) {
+	const mostFunction, mostFile = 40, 300
+	files := 0
+	for _, root := range []string{"cmd", "pkg"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", root), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			files++
+			set := token.NewFileSet()
+			tree, err := parser.ParseFile(set, path, nil, 0)
+			if err != nil {
+				return err
+			}
+			if n := set.File(tree.Pos()).LineCount(); n > mostFile {
+				t.Errorf("%s has %d lines, at most %d are allowed: split it", path, n, mostFile)
+			}
+			for _, d := range tree.Decls {
+				f, is := d.(*ast.FuncDecl)
+				if !is {
+					continue
+				}
+				if n := set.Position(f.End()).Line - set.Position(f.Pos()).Line + 1; n > mostFunction {
+					t.Errorf("%s: %s has %d lines, at most %d are allowed: split it", path, f.Name.Name, n, mostFunction)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files < 100 {
+		t.Errorf("looked at %d files: where are the others?", files)
 	}
 }
 

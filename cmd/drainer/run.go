@@ -37,11 +37,7 @@ func run(signalled context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("finding out the host's name: %w", err)
 	}
-	var collecting sync.WaitGroup
-	defer collecting.Wait()
-	collectingUntil, stopCollecting := context.WithCancel(ctx)
-	defer stopCollecting()
-	collecting.Go(func() { keepGarbageRoom(collectingUntil) })
+	defer background(ctx, keepGarbageRoom)()
 	identity := host + "_" + string(uuid.NewUUID())
 
 	m := metrics.New(version, commit)
@@ -144,13 +140,14 @@ func (d *daemon) control() (plan.Control, bool) {
 // lead is one term as the leader: it ends with ctx. The term is zero without an
 // election.
 func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
+	var controller *drain.Controller
+	w := watcher.New(d.clients.watches, ownNamespace(), d.Selectors(), planner{&controller})
 	// Without policy/v1, only refusals give information about budgets.
 	var ledger *drain.Ledger
 	if d.evictionVersion == "v1" {
 		ledger = drain.NewLedger()
+		w.FollowBudgets(ledger)
 	}
-	var controller *drain.Controller
-	w := watcher.New(d.clients.watches, ownNamespace(), d.Selectors(), ledger, planner{&controller})
 	var pending func() int
 	if d.PendingPods != nil {
 		w.CountPending()
@@ -171,6 +168,17 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 		d.queues.Reset()
 	}()
 	watchAndDrain(ctx, w, controller, ready)
+}
+
+// background starts f and returns a function that ends its context and waits for it.
+func background(ctx context.Context, f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { f(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // planner passes what a watcher has seen to the controller, which is made after

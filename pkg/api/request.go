@@ -128,23 +128,32 @@ func (r *Request) read(key, value string) error {
 		r.Timeout = &d
 	case OnTimeoutAnnotation:
 		return r.readOnTimeout(value)
-	case PriorityAnnotation:
-		priority, err := strconv.ParseInt(value, 10, 32)
-		if err != nil {
-			return bad("an integer such as 100 or -1")
+	case PriorityAnnotation, GracePeriodAnnotation:
+		if want := r.readNumber(key, value); want != "" {
+			return bad(want)
 		}
-		r.Priority = int32(priority)
-	case GracePeriodAnnotation:
-		seconds, err := strconv.ParseInt(value, 10, 32)
-		if err != nil || seconds < 1 {
-			return bad("a whole number of seconds, at least 1")
-		}
-		r.GracePeriod = &seconds
 	default:
 		return fmt.Errorf("%s is not an annotation that drainer knows: correct its name (known: %s) or remove it",
 			shown(key), strings.Join(requestKeys(), ", "))
 	}
 	return nil
+}
+
+// readNumber reads a setting that is a number; if it is none, it returns what is
+// expected.
+func (r *Request) readNumber(key, value string) (want string) {
+	number, err := strconv.ParseInt(value, 10, 32)
+	switch {
+	case key == PriorityAnnotation && err != nil:
+		return "an integer such as 100 or -1"
+	case key == PriorityAnnotation:
+		r.Priority = int32(number)
+	case err != nil || number < 1:
+		return "a whole number of seconds, at least 1"
+	default:
+		r.GracePeriod = &number
+	}
+	return ""
 }
 
 // flags are the annotations that are true or false.

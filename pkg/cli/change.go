@@ -82,19 +82,13 @@ func (w *wanted) keeps(node *corev1.Node, key string) bool {
 // ask asks for the drain of a node. A node that has the request already gets the
 // settings that are given, and keeps the others.
 func ask(node *corev1.Node, want *wanted) (change, error) {
-	id, overwrite := want.id(), want.overwrite
+	id := want.id()
 	var c change
 	var kept []string
 	live, asked := requestOf(node)
 	same := asked && live == id
-	left := settingsOf(node)
-	switch {
-	case asked && !same && !overwrite:
-		return c, fmt.Errorf("node %s has the request %q already (%s): cancel it, give its ID with --id to change its settings, or replace it with --overwrite",
-			node.Name, live, phaseOf(node))
-	case !asked && len(left) > 0 && !overwrite:
-		return c, fmt.Errorf("node %s has settings without a request, which would apply to yours: %s: remove them, or let --overwrite remove them",
-			node.Name, strings.Join(left, ", "))
+	if err := mayAsk(node, id); err != nil && !want.overwrite {
+		return c, err
 	}
 	for _, key := range api.UserAnnotations() {
 		value, given := want.annotations[key]
@@ -123,6 +117,21 @@ func ask(node *corev1.Node, want *wanted) (change, error) {
 		c.says += fmt.Sprintf("; it keeps %s (--overwrite changes that)", strings.Join(kept, " "))
 	}
 	return c, nil
+}
+
+// mayAsk is an error if a request with the ID may not be written to the node.
+func mayAsk(node *corev1.Node, id string) error {
+	live, asked := requestOf(node)
+	left := settingsOf(node)
+	switch {
+	case asked && live != id:
+		return fmt.Errorf("node %s has the request %q already (%s): cancel it, give its ID with --id to change its settings, or replace it with --overwrite",
+			node.Name, live, phaseOf(node))
+	case !asked && len(left) > 0:
+		return fmt.Errorf("node %s has settings without a request, which would apply to yours: %s: remove them, or let --overwrite remove them",
+			node.Name, strings.Join(left, ", "))
+	}
+	return nil
 }
 
 // cancel takes the request off a node whose drain is not finished.

@@ -71,31 +71,39 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.O
 	if err != nil {
 		return err
 	}
-	around := plan.Surroundings{Pool: o.Daemon.Selectors.NodeOf(node).Pool}
-	if around.DaemonSets, err = daemonSetsOf(ctx, client, namespace); err != nil {
-		return err
-	}
-	budgets, err := client.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, metav1.ListOptions{})
+	around, err := surroundingsOf(ctx, client, p, o)
 	if err != nil {
-		return fmt.Errorf("listing the PodDisruptionBudgets of the namespace %s: %w", namespace, err)
-	}
-	around.Budgets = budgetsOf(budgets.Items)
-	if rules := o.Daemon.Config.Rules; rules.LooksAtNamespaces() {
-		ns, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
-		if err != nil {
-			return fmt.Errorf("reading the namespace %s, at whose labels rules look: %w", namespace, err)
-		}
-		around.NamespaceLabels = rules.LabelsOfAll([]corev1.Namespace{*ns})
-	}
-	if around.Scales, err = scaleOf(ctx, client, p, o.Daemon.Config.Rules); err != nil {
 		return err
 	}
+	around.Pool = o.Daemon.Selectors.NodeOf(node).Pool
 	v := judgedPod(ctx, o.Daemon.Config.Rules.PodOf(p), around, &o.Daemon.Config, judge, s.Now())
 	width := newScreen(s.Out).width()
 	for _, l := range explain(p, node, v, s.Now(), width) {
 		s.printf("%s\n", l)
 	}
 	return nil
+}
+
+// surroundingsOf reads what decides about a pod besides the pod itself and its pool.
+func surroundingsOf(ctx context.Context, client kubernetes.Interface, p *corev1.Pod, o simulate.Options) (around plan.Surroundings, err error) {
+	namespace, rules := p.Namespace, o.Daemon.Config.Rules
+	if around.DaemonSets, err = daemonSetsOf(ctx, client, namespace); err != nil {
+		return around, err
+	}
+	budgets, err := client.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return around, fmt.Errorf("listing the PodDisruptionBudgets of the namespace %s: %w", namespace, err)
+	}
+	around.Budgets = budgetsOf(budgets.Items)
+	if rules.LooksAtNamespaces() {
+		ns, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+		if err != nil {
+			return around, fmt.Errorf("reading the namespace %s, at whose labels rules look: %w", namespace, err)
+		}
+		around.NamespaceLabels = rules.LabelsOfAll([]corev1.Namespace{*ns})
+	}
+	around.Scales, err = scaleOf(ctx, client, p, rules)
+	return around, err
 }
 
 // podNamed is the pod that POD, pod/POD or NAMESPACE/POD means.

@@ -180,7 +180,8 @@ func (p planner) WakeSoon() { (*p.controller).WakeSoon() }
 func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.Interface, evictions rest.Interface, version string, fail func(error)) {
 	ledger := drain.NewLedger()
 	var controller *drain.Controller
-	w := watcher.New(client, "drainer", p.nodes(), ledger, planner{&controller})
+	w := watcher.New(client, "drainer", p.nodes(), planner{&controller})
+	w.FollowBudgets(ledger)
 	controller = drain.New(drain.Options{
 		Config: p.config(), Client: client, View: w, Ledger: ledger,
 		Evict: drain.NewEvictFunc(evictions, version), Delete: drain.NewDeleteFunc(evictions), DryRun: drain.NewDryRunFunc(evictions, version),

@@ -123,23 +123,7 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		watch[n.Node.Name] = n.Watch
-		// Apart, so that a cordon that fails and waits to be retried delays
-		// neither the report of it nor the release.
-		if n.Write {
-			c.sendTask(task{kind: reportTask, node: n.Node.UID})
-		}
-		if n.Release {
-			c.sendTask(task{kind: releaseTask, node: n.Node.UID})
-		}
-		if n.Judge {
-			c.sendTask(task{kind: judgeTask, node: n.Node.UID})
-		}
-		if n.Foresee {
-			c.sendTask(task{kind: foreseeTask, node: n.Node.UID})
-		}
-		if n.Acts() {
-			c.sendTask(task{kind: nodeTask, node: n.Node.UID})
-		}
+		c.sendNodeTasks(n)
 	}
 	if p.ListVolumes {
 		c.sendTask(task{kind: volumesTask})
@@ -162,6 +146,22 @@ func (c *Controller) sendTasks(p *plan.Plan) {
 	}
 	for _, read := range p.SiblingReads {
 		c.sendTask(task{kind: siblingsTask, siblings: read})
+	}
+}
+
+// sendNodeTasks queues what is to be done at a node. What is written is apart, so that
+// a cordon that fails and waits to be retried delays neither the report of it nor the
+// release.
+func (c *Controller) sendNodeTasks(n *plan.NodePlan) {
+	for _, one := range []struct {
+		wanted bool
+		kind   taskKind
+	}{
+		{n.Write, reportTask}, {n.Release, releaseTask}, {n.Judge, judgeTask}, {n.Foresee, foreseeTask}, {n.Acts(), nodeTask},
+	} {
+		if one.wanted {
+			c.sendTask(task{kind: one.kind, node: n.Node.UID})
+		}
 	}
 }
 

@@ -132,119 +132,6 @@ func (p *planner) recount(n *nodeWork) {
 	}
 }
 
-// followProgress notes since when nothing happens, and that a drained node has
-// a target again.
-func (p *planner) followProgress(n *nodeWork) {
-	m := &n.memory
-	// A node whose request is invalid does not say Drained. Once it is corrected, the
-	// API server is asked again.
-	if n.invalid != nil && !m.FinishedAt.IsZero() || n.listed && n.counts.Remaining() > p.undecided(n) {
-		*m = m.reopened(p.Now)
-		m.Volumes = Volumes{}
-	}
-	p.followVolumes(n)
-	p.followOverdue(n)
-	if !p.stalls(n) {
-		m.IdleSince = time.Time{}
-		return
-	}
-	switch {
-	case !m.IdleSince.IsZero():
-	case !m.restored.idleSince.IsZero() && n.counts.Present() >= m.restored.remaining:
-		m.IdleSince = m.restored.idleSince
-	case m.restored.blocked != nil && m.Phase == api.Blocked:
-		// So it was for the process before, too.
-		m.IdleSince = p.Now.Add(-blockedAfter)
-	default:
-		m.IdleSince = p.Now
-	}
-	p.wakeAt(m.IdleSince.Add(blockedAfter))
-}
-
-// undecided is how many pods of a drained node count as targets only because something
-// that decides about them has not been seen yet: their DaemonSet, or what their rule looks
-// at. They are not evicted before that, and the node stays drained for as long as that
-// usually takes.
-func (p *planner) undecided(n *nodeWork) (pods int) {
-	if n.memory.FinishedAt.IsZero() {
-		return 0
-	}
-	for i := range n.pods {
-		s := &n.pods[i]
-		until := time.Time{}
-		switch {
-		case s.orphan != nil:
-			until = s.orphan.Since.Add(daemonSetGrace)
-		case s.State == Blocked && s.rule.unseen != "":
-			until = s.entry.Memory.FirstSeen.Add(listPatience)
-		}
-		if p.Now.Before(until) {
-			p.wakeAt(until)
-			pods++
-		}
-	}
-	return pods
-}
-
-// listPatience is how long the first list of a node's pods may take before the
-// drain counts as stalled.
-const listPatience = time.Minute
-
-// stalls is true for a drain that should make progress and at the moment does not: its
-// pods wait, or the node cannot be written to, or its pods cannot be read. What
-// waits for nothing but drainer's own queues does not stall.
-func (p *planner) stalls(n *nodeWork) bool {
-	switch {
-	case !n.memory.started() || !n.memory.FinishedAt.IsZero() || n.halts() || n.stopped(p.onTimeout(n)):
-		return false
-	case !n.cordoned():
-		return n.memory.Trouble != "" || n.memory.Uncordons > 0
-	case !n.listed:
-		unread := n.memory.CordonSeen.Add(listPatience)
-		p.wakeAt(unread)
-		return !p.Now.Before(unread)
-	default:
-		return !n.active && n.counts.Remaining() > 0 || n.counts.Remaining() == 0 && n.memory.Trouble != "" || p.volumesStall(n)
-	}
-}
-
-// followOverdue notes since when the drain waits only for pods that are past their grace
-// periods, and for pods that are blocked. A process that has just begun counts from then.
-func (p *planner) followOverdue(n *nodeWork) {
-	m := &n.memory
-	switch at := p.lastGraceEnd(n); {
-	case at.IsZero():
-		m.OverdueSince = time.Time{}
-		return
-	case m.OverdueSince.IsZero():
-		m.OverdueSince = latest(at, p.Now)
-	default:
-		m.OverdueSince = latest(at, m.OverdueSince)
-	}
-	if p.Config.YieldAfter > 0 {
-		p.wakeAt(m.OverdueSince.Add(p.Config.YieldAfter))
-	}
-}
-
-// lastGraceEnd is when the last grace period of the pods that terminate ends, if the drain
-// waits only for these and for pods that are blocked; zero if it waits for others, too, or
-// if none terminates.
-func (p *planner) lastGraceEnd(n *nodeWork) (last time.Time) {
-	if n.halts() || !n.listed || !n.cordoned() {
-		return last
-	}
-	for i := range n.pods {
-		switch s := &n.pods[i]; {
-		case s.State == Ignored, s.State == UnconfirmedPod, s.State == Blocked && s.send != underway:
-		case s.State == Terminating && !s.deadline().IsZero():
-			last = latest(last, s.deadline())
-		default:
-			return time.Time{}
-		}
-	}
-	return last
-}
-
 // looksDrained is true if nothing but a live list is missing for Drained. What
 // keeps pods from being evicted does not keep a node from saying that none is left.
 func (p *planner) looksDrained(n *nodeWork) bool {
@@ -298,8 +185,7 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 			Result:        string(n.memory.Result), Deletions: deletionsOf(n.memory.Deletions),
 			Pool: n.node.PoolName(), RequestedBy: n.request.RequestedBy, RequestReason: n.request.Reason,
 		},
-		Queued:     n.queued,
-		InProgress: corev1.ConditionFalse, Drained: corev1.ConditionFalse,
+		Queued: n.queued,
 	}
 	if phase == api.Paused && !n.paused() {
 		r.Interrupted = n.shut
@@ -313,20 +199,28 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 	if idle := n.memory.IdleSince; !idle.IsZero() && p.Now.Sub(idle) >= blockedAfter {
 		r.Status.IdleSince = timePointer(idle)
 	}
-	if n.memory.started() {
-		switch phase {
-		case api.Draining, api.Blocked:
-			r.InProgress = corev1.ConditionTrue
-		case api.Paused, api.TimedOut:
-			if !n.stopped(p.onTimeout(n)) {
-				r.InProgress = corev1.ConditionTrue
-			}
-		case api.Drained:
-			r.Drained = corev1.ConditionTrue
-		case api.Queued, api.InvalidRequest, api.DryRun, api.Held:
-		}
-	}
+	r.InProgress, r.Drained = p.conditions(n, phase)
 	return r
+}
+
+// conditions are the statuses of the conditions DrainInProgress and Drained.
+func (p *planner) conditions(n *nodeWork, phase api.Phase) (inProgress, drained corev1.ConditionStatus) {
+	inProgress, drained = corev1.ConditionFalse, corev1.ConditionFalse
+	if !n.memory.started() {
+		return inProgress, drained
+	}
+	switch phase {
+	case api.Draining, api.Blocked:
+		inProgress = corev1.ConditionTrue
+	case api.Paused, api.TimedOut:
+		if !n.stopped(p.onTimeout(n)) {
+			inProgress = corev1.ConditionTrue
+		}
+	case api.Drained:
+		drained = corev1.ConditionTrue
+	case api.Queued, api.InvalidRequest, api.DryRun, api.Held:
+	}
+	return inProgress, drained
 }
 
 func timePointer(t time.Time) *time.Time {

@@ -175,38 +175,12 @@ func drainedMessage(s *api.Status) string {
 }
 
 func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) string {
-	var parts []string
-	switch {
-	case phase == api.TimedOut && w.held != "":
-		parts = append(parts, "timed out; the node stays cordoned: "+w.held)
-	case phase == api.TimedOut && w.released:
-		parts = append(parts, "timed out and released: the node takes new pods again, and is drained again only for another request ID")
-	case phase == api.TimedOut && w.stopped:
-		parts = append(parts, "timed out and stopped: no further pod is evicted, the node stays cordoned")
-	case phase == api.TimedOut && w.deletes:
-		parts = append(parts, "timed out, deleting pods past the budgets that hold them")
-	case phase == api.TimedOut:
-		parts = append(parts, "timed out, continuing")
-	case phase == api.Paused && w.halted != "":
-		parts = append(parts, w.halted, w.suspended())
-	case phase == api.Paused:
-		parts = append(parts, "paused: no pod is evicted, the node stays cordoned")
-	}
+	parts := w.standing(phase)
 	if w.idle > 0 {
 		parts = append(parts, "no progress for "+about(w.idle)+": other nodes may begin in the meantime, and this one continues when it can")
 	}
-	switch {
-	case w.trouble != "":
-		parts = append(parts, "cannot continue: "+w.trouble)
-	case w.released:
-	case !w.cordoned && w.uncordoned:
-		parts = append(parts, "somebody uncordoned the node: no pod is evicted until it is cordoned again")
-	case !w.cordoned && w.halted != "":
-		// Said already.
-	case !w.cordoned:
-		parts = append(parts, "cordoning")
-	case !w.listed:
-		parts = append(parts, "reading the node's pods (if this takes long, see the log)")
+	if text := w.nodeText(); text != "" {
+		parts = append(parts, text)
 	}
 	if w.listed {
 		parts = append(parts, counted(status))
@@ -223,106 +197,53 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 	return strings.Join(append(parts, worst.described(w.now)...), "; ")
 }
 
+// standing says what is different from a drain that goes on as usual.
+func (w *words) standing(phase api.Phase) []string {
+	switch {
+	case phase == api.TimedOut && w.held != "":
+		return []string{"timed out; the node stays cordoned: " + w.held}
+	case phase == api.TimedOut && w.released:
+		return []string{"timed out and released: the node takes new pods again, and is drained again only for another request ID"}
+	case phase == api.TimedOut && w.stopped:
+		return []string{"timed out and stopped: no further pod is evicted, the node stays cordoned"}
+	case phase == api.TimedOut && w.deletes:
+		return []string{"timed out, deleting pods past the budgets that hold them"}
+	case phase == api.TimedOut:
+		return []string{"timed out, continuing"}
+	case phase == api.Paused && w.halted != "":
+		return []string{w.halted, w.suspended()}
+	case phase == api.Paused:
+		return []string{"paused: no pod is evicted, the node stays cordoned"}
+	}
+	return nil
+}
+
+// nodeText says what has still to happen at the node before its pods are evicted, or
+// why nothing more can; empty if there is nothing to say.
+func (w *words) nodeText() string {
+	switch {
+	case w.trouble != "":
+		return "cannot continue: " + w.trouble
+	case w.released:
+		return ""
+	case !w.cordoned && w.uncordoned:
+		return "somebody uncordoned the node: no pod is evicted until it is cordoned again"
+	case !w.cordoned && w.halted != "":
+		return "" // standing has said it.
+	case !w.cordoned:
+		return "cordoning"
+	case !w.listed:
+		return "reading the node's pods (if this takes long, see the log)"
+	}
+	return ""
+}
+
 // suspended is what is not done while the node is halted.
 func (w *words) suspended() string {
 	if w.cordoned {
 		return "no pod is evicted, the node stays cordoned"
 	}
 	return "no pod is evicted, the node is not cordoned during that time"
-}
-
-// explanation says, for people, what holds the pod up.
-func (s *PodState) explanation() string {
-	if s.Spared != "" {
-		return s.cause() + "; not deleted: " + s.Spared
-	}
-	return s.cause()
-}
-
-// withFix is the explanation and, where there is one, how to fix it.
-func (s *PodState) withFix() string {
-	text, fix := s.explanation(), s.Fix()
-	if fix == seeMessage || strings.Contains(text, fix) {
-		return text
-	}
-	return text + "; to fix: " + fix
-}
-
-func (s *PodState) cause() string {
-	if s.State == Terminating {
-		return s.ending()
-	}
-	switch s.Reason {
-	case BudgetExhausted, BudgetNeverAllows:
-		if len(s.budgets) == 1 {
-			return byBudget(s.budgets[0].Budget, s.Reason) + s.nowhereText()
-		}
-	case BudgetUnsynced:
-		if len(s.budgets) == 1 {
-			return "by PDB " + s.budgets[0].Key() + ", which the disruption controller has not processed"
-		}
-	case BudgetSyncFailed:
-		if len(s.budgets) == 1 {
-			return "by PDB " + s.budgets[0].Key() + ", which cannot be computed: " + s.Message
-		}
-	case MultipleBudgets:
-		return "by PDBs " + budgetNames(s.budgets) + ": the Eviction API refuses a pod under more than one"
-	case BarePod, EmptyDirVolume, Pace:
-		return "because " + s.Message
-	case Evacuating:
-		return "because " + evacuationText(s.Message)
-	case Throttled:
-		return "because the API server throttles evictions"
-	case Policy, Completion, Order:
-		if s.Rule() != "" {
-			return "because " + s.Message
-		}
-	}
-	return "by " + strings.ReplaceAll(string(s.Reason), "_", " ") + ": " + s.Message
-}
-
-// evacuationText says, by a webhook's denial, which webhook asks to wait and what it
-// says. That it moves the pod is usual, and not certain.
-func evacuationText(denial string) string {
-	webhook := "a webhook"
-	quoted, denied := strings.CutPrefix(denial, webhookDeniedText)
-	name, rest, _ := strings.Cut(quoted, `"`)
-	if denied {
-		webhook = "webhook " + name
-	}
-	text := webhook + " tells drainer to wait (429), usually while it moves the pod itself"
-	if _, said, explained := strings.Cut(rest, " denied the request: "); explained {
-		text += ": " + said
-	}
-	return text
-}
-
-// ending says why a pod still terminates.
-func (s *PodState) ending() string {
-	switch s.Reason {
-	case GracePeriod:
-		return "terminating until " + clock(s.deadline()) + ", by which time the node is gone"
-	case Finalizer, NodeUnreachable:
-		return "terminating, overdue: " + s.Message
-	default:
-		return "terminating, overdue: the kubelet has not stopped it"
-	}
-}
-
-func byBudget(b *Budget, reason Reason) string {
-	text := fmt.Sprintf("by PDB %s (needs %d healthy, has %d)", b.Key(), b.DesiredHealthy, b.CurrentHealthy)
-	if reason == BudgetNeverAllows {
-		text += ", which never allows a disruption"
-	}
-	return text
-}
-
-func budgetNames(budgets []*budgetWork) string {
-	names := make([]string, 0, len(budgets))
-	for _, b := range budgets {
-		names = append(names, b.Key())
-	}
-	return strings.Join(names, ", ")
 }
 
 // Cut bounds text to most bytes, whole characters.

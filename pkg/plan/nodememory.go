@@ -2,10 +2,8 @@ package plan
 
 import (
 	"cmp"
-	"maps"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/api"
@@ -87,25 +85,6 @@ type NodeMemory struct {
 	restored restored
 }
 
-// restoredBlock is what the process before wrote about a blocked pod.
-type restoredBlock struct {
-	since  time.Time
-	reason Reason
-}
-
-// restored is what a process wrote about the pods of a node, for the next one.
-type restored struct {
-	// blocked is since when pods were blocked, and by what, by key.
-	blocked map[string]restoredBlock
-	// more are the blocked pods that were only counted, by reason.
-	more map[Reason]api.MoreBlockers
-	// idleSince is since when the drain made no progress.
-	idleSince time.Time
-	// remaining is how many targets were still there; those that are missing when the pods
-	// are first counted have gone since.
-	remaining int
-}
-
 // Return is how often pods of one controller came to a cordoned node and were
 // evicted, and when the last of these evictions was sent and admitted: a pod that
 // is seen in between has taken the evicted one's place.
@@ -178,69 +157,6 @@ func (m NodeMemory) superseded(id string, done bool, now time.Time) NodeMemory {
 	return next
 }
 
-// restore is the memory of a request that another process wrote down.
-func restore(node *Node, status api.Status) NodeMemory {
-	r := restored{
-		blocked: map[string]restoredBlock{}, more: map[Reason]api.MoreBlockers{}, idleSince: timeOf(status.IdleSince), remaining: status.Pods.Present(),
-	}
-	for _, b := range status.Blockers {
-		if b.State == api.BlockedState {
-			r.blocked[b.Pod] = restoredBlock{b.Since, Reason(b.Reason)}
-		}
-	}
-	for _, more := range status.MoreBlockers {
-		r.more[Reason(more.Reason)] = more
-	}
-	memory := NodeMemory{
-		Deletions:   countsOf(status.Deletions),
-		Request:     status.Request,
-		RequestedAt: timeOf(status.RequestedAt),
-		StartedAt:   timeOf(status.StartedAt),
-		FinishedAt:  timeOf(status.FinishedAt),
-		PausedAt:    timeOf(status.PausedAt),
-		ReleasedAt:  timeOf(status.ReleasedAt),
-		PausedFor:   time.Duration(status.PausedSeconds) * time.Second,
-		Gone:        status.Pods.Gone,
-		Phase:       status.Phase,
-		Result:      Result(status.Result),
-		HeldSlot:    heldSlot(node, status),
-		restored:    r,
-	}
-	if v := status.Volumes; v != nil {
-		memory.Volumes.Since, memory.Volumes.Attached = v.Since, v.Attached
-	}
-	memory.ToldUnfinishable = len(status.CannotFinish) > 0
-	if status.Verdicts != nil {
-		memory.DryRun = &DryRun{Verdicts: *status.Verdicts, Kept: status.Blockers, More: status.MoreBlockers}
-		memory.ToldVerdicts = status.Verdicts.At != nil
-	}
-	return memory
-}
-
-// heldSlot is true if a drain held a slot for the process before, as the Node
-// says. Of one that is invalid the Node does not say it: in doubt it counts.
-func heldSlot(node *Node, status api.Status) bool {
-	if status.StartedAt == nil || status.FinishedAt != nil {
-		return false
-	}
-	return node.InProgress.Status == corev1.ConditionTrue || status.Phase == api.InvalidRequest
-}
-
-// blockedSince is since when a pod of the node's first list has been blocked
-// for the reason, if the process before counted such pods without naming them.
-// It takes one of them.
-func (r *restored) blockedSince(reason Reason) (time.Time, bool) {
-	more, counted := r.more[reason]
-	if !counted || more.Count < 1 {
-		return time.Time{}, false
-	}
-	more.Count--
-	// Plans share the map: it is replaced and not changed.
-	r.more = maps.Clone(r.more)
-	r.more[reason] = more
-	return more.Since, true
-}
-
 // reopened is m of a drain that was complete and no longer is. The time in
 // between does not count.
 func (m NodeMemory) reopened(now time.Time) NodeMemory {
@@ -249,13 +165,6 @@ func (m NodeMemory) reopened(now time.Time) NodeMemory {
 		m.FinishedAt = time.Time{}
 	}
 	return m
-}
-
-func timeOf(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
 }
 
 // started is true once the node was chosen to be cordoned and drained.

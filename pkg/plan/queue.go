@@ -52,13 +52,7 @@ func (p *planner) gather() {
 		}
 		request, asked, err := api.RequestOf(node.Annotations)
 		if !asked {
-			if node.OwnCordon || node.OwnStatus || node.QueuedTaint {
-				p.released = append(p.released, node)
-			}
-			p.limits.add(node, p.absence(node, nil), false)
-			if schedulable(node) {
-				p.schedulable++
-			}
+			p.gatherUnasked(node)
 			continue
 		}
 		if err == nil {
@@ -84,6 +78,17 @@ func (p *planner) gather() {
 	slices.SortFunc(p.nodes, func(a, b *nodeWork) int {
 		return cmp.Or(a.memory.RequestedAt.Compare(b.memory.RequestedAt), cmp.Compare(a.node.Name, b.node.Name))
 	})
+}
+
+// gatherUnasked takes in a node without a request.
+func (p *planner) gatherUnasked(node *Node) {
+	if node.OwnCordon || node.OwnStatus || node.QueuedTaint {
+		p.released = append(p.released, node)
+	}
+	p.limits.add(node, p.absence(node, nil), false)
+	if schedulable(node) {
+		p.schedulable++
+	}
 }
 
 // schedulable is true for a node that takes any new pod.

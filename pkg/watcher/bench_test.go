@@ -6,7 +6,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"drainer.dev/drainer/pkg/drain"
 	"drainer.dev/drainer/pkg/plan"
 )
 
@@ -14,7 +13,7 @@ import (
 func BenchmarkSnapshot(b *testing.B) {
 	for _, nodes := range []int{5, 500} {
 		b.Run(fmt.Sprintf("nodes=%d/pods=100", nodes), func(b *testing.B) {
-			w := New(nil, "", plan.Selectors{}, drain.NewLedger(), &counter{})
+			w := New(nil, "", plan.Selectors{}, &counter{})
 			var changing *plan.Pod
 			for i := range nodes {
 				name := fmt.Sprintf("node-%d", i)

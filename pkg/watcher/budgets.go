@@ -8,6 +8,20 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
+// Budgets is told of the PodDisruptionBudgets of the cluster.
+type Budgets interface {
+	// Observe notes what a budget says now, and returns true if it may allow more
+	// disruptions than before.
+	Observe(*plan.Budget) (more bool)
+	// Forget forgets a budget, ForgetOthers all but these.
+	Forget(types.NamespacedName)
+	ForgetOthers(there map[types.NamespacedName]bool)
+}
+
+// FollowBudgets watches PodDisruptionBudgets, too. It is called before Run, and not on a
+// server without policy/v1.
+func (w *Watcher) FollowBudgets(budgets Budgets) { w.budgets = budgets }
+
 // budget is a PodDisruptionBudget that was seen; the plan's Budget is nil if
 // its selector cannot be read.
 type budget struct {
@@ -32,7 +46,7 @@ func (w *Watcher) budgetSeen(b budget) {
 		w.budgetGone(b)
 		return
 	}
-	if w.ledger.Observe(b.Budget) {
+	if w.budgets.Observe(b.Budget) {
 		w.planner.Wake()
 		return
 	}
@@ -40,7 +54,7 @@ func (w *Watcher) budgetSeen(b budget) {
 }
 
 func (w *Watcher) budgetGone(b budget) {
-	w.ledger.Forget(b.key)
+	w.budgets.Forget(b.key)
 	w.planner.Wake()
 }
 
@@ -49,9 +63,9 @@ func (w *Watcher) budgetsListed(all []budget) {
 	for _, b := range all {
 		if b.Budget != nil {
 			there[b.key] = true
-			w.ledger.Observe(b.Budget)
+			w.budgets.Observe(b.Budget)
 		}
 	}
-	w.ledger.ForgetOthers(there)
+	w.budgets.ForgetOthers(there)
 	w.planner.Wake()
 }

@@ -14,7 +14,7 @@ import (
 // plans hold does not change.
 func TestNamespaces(t *testing.T) {
 	var asked counter
-	w := New(nil, "", plan.Selectors{Rules: &plan.Rules{TrustedLabels: labels.SelectorFromSet(labels.Set{"team": "a"})}}, nil, &asked)
+	w := New(nil, "", plan.Selectors{Rules: &plan.Rules{TrustedLabels: labels.SelectorFromSet(labels.Set{"team": "a"})}}, &asked)
 	see := func(set map[string]string) {
 		w.namespaceSeen(w.namespaceOf(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: set}}))
 	}

@@ -34,7 +34,7 @@ func TestUnscheduled(t *testing.T) {
 // TestPending: a change of the number wakes the planner soon.
 func TestPending(t *testing.T) {
 	var asked counter
-	w := New(nil, "", plan.Selectors{}, nil, &asked)
+	w := New(nil, "", plan.Selectors{}, &asked)
 	w.CountPending()
 	see := func(u unscheduled) { w.changePending(func(all map[types.UID]bool) { u.count(all) }) }
 	see(unscheduled{"a", true})

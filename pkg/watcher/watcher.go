@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,7 +20,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/drain"
 	"drainer.dev/drainer/pkg/plan"
 )
 
@@ -40,10 +38,11 @@ type Watcher struct {
 	// drainer-control.
 	namespace string
 	selectors plan.Selectors
-	ledger    *drain.Ledger
 	planner   Planner
 
 	synced chan struct{}
+	// budgets are told of PodDisruptionBudgets; nil if they are not watched.
+	budgets Budgets
 	// pending are the pods without a node; nil if they are not watched.
 	pending *pendingPods
 	// listing bounds how many nodes' pods are listed at the same time.
@@ -65,10 +64,9 @@ type Watcher struct {
 
 // New makes a watcher of all nodes; the selectors say which are served. The
 // namespace is drainer's own.
-// Budgets go to the ledger; a nil ledger means that the server has no policy/v1.
-func New(client kubernetes.Interface, namespace string, selectors plan.Selectors, ledger *drain.Ledger, planner Planner) *Watcher {
+func New(client kubernetes.Interface, namespace string, selectors plan.Selectors, planner Planner) *Watcher {
 	return &Watcher{
-		client: client, namespace: namespace, selectors: selectors, ledger: ledger, planner: planner,
+		client: client, namespace: namespace, selectors: selectors, planner: planner,
 		synced: make(chan struct{}), listing: make(chan struct{}, mostListing),
 		nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{},
 	}
@@ -84,7 +82,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.ctx = ctx
 	w.mu.Unlock()
 	lists := []<-chan struct{}{w.watchControl(), w.watchNodes(), w.watchDaemonSets()}
-	if w.ledger != nil {
+	if w.budgets != nil {
 		lists = append(lists, w.watchBudgets())
 	}
 	if w.selectors.Rules.LooksAtNamespaces() {
@@ -118,25 +116,6 @@ func (w *Watcher) watchNodes() <-chan struct{} {
 	return start(w, w.ctx, "nodes", listed, lists(client.List, client.Watch, everything), &corev1.Node{}, sink[*corev1.Node, *plan.Node]{
 		convert: func(node *corev1.Node) *plan.Node { return w.texts.node(w.selectors.NodeOf(node)) }, put: w.nodeSeen, remove: w.nodeGone,
 		replace: func(nodes []*plan.Node) { w.nodesListed(nodes); first() },
-	})
-}
-
-func (w *Watcher) watchDaemonSets() <-chan struct{} {
-	client := w.client.AppsV1().DaemonSets(metav1.NamespaceAll)
-	listed, first := once()
-	return start(w, w.ctx, "daemonsets", listed, lists(client.List, client.Watch, everything), &appsv1.DaemonSet{}, sink[*appsv1.DaemonSet, types.UID]{
-		convert: func(ds *appsv1.DaemonSet) types.UID { return ds.UID },
-		put:     func(uid types.UID) { w.changeDaemonSets(func(all map[types.UID]bool) { all[uid] = true }) },
-		remove:  func(uid types.UID) { w.changeDaemonSets(func(all map[types.UID]bool) { delete(all, uid) }) },
-		replace: func(uids []types.UID) {
-			w.changeDaemonSets(func(all map[types.UID]bool) {
-				clear(all)
-				for _, uid := range uids {
-					all[uid] = true
-				}
-			})
-			first()
-		},
 	})
 }
 
@@ -261,23 +240,6 @@ func (w *Watcher) nodesListed(nodes []*plan.Node) {
 	w.planner.Wake()
 }
 
-// changeDaemonSets changes the set in one step. Plans read the set without a
-// lock, so it is copied.
-func (w *Watcher) changeDaemonSets(change func(map[types.UID]bool)) {
-	w.mu.Lock()
-	sets := make(map[types.UID]bool, len(w.daemonSets)+1)
-	for uid := range w.daemonSets {
-		sets[uid] = true
-	}
-	change(sets)
-	same := reflect.DeepEqual(sets, w.daemonSets)
-	w.daemonSets = sets
-	w.mu.Unlock()
-	if !same {
-		w.planner.Wake()
-	}
-}
-
 // Nodes implements drain.View.
 func (w *Watcher) Nodes() []*plan.Node {
 	w.mu.Lock()
@@ -289,13 +251,6 @@ func (w *Watcher) Nodes() []*plan.Node {
 		}
 	}
 	return w.nodeList
-}
-
-// DaemonSets implements drain.View.
-func (w *Watcher) DaemonSets() map[types.UID]bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.daemonSets
 }
 
 // Control implements drain.View.

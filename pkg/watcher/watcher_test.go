@@ -23,7 +23,7 @@ func (c *counter) WakeSoon() { c.soon++ }
 // a change requests no plan.
 func TestDaemonSets(t *testing.T) {
 	var asked counter
-	w := New(nil, "", plan.Selectors{}, nil, &asked)
+	w := New(nil, "", plan.Selectors{}, &asked)
 	w.changeDaemonSets(func(all map[types.UID]bool) { all["old"] = true })
 	before := w.DaemonSets()
 	w.changeDaemonSets(func(all map[types.UID]bool) { all["old"] = true })
@@ -60,7 +60,7 @@ func TestPodReplaced(t *testing.T) {
 // change the list.
 func TestPodWithoutNews(t *testing.T) {
 	var asked counter
-	w := New(nil, "", plan.Selectors{}, nil, &asked)
+	w := New(nil, "", plan.Selectors{}, &asked)
 	p := &nodePods{pods: map[types.UID]*plan.Pod{}}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a", UID: "a", Labels: map[string]string{"app": "a"}}}
 	w.podSeen(p, plan.PodOf(pod))
@@ -85,7 +85,7 @@ func TestPodWithoutNews(t *testing.T) {
 // TestHeartbeat: a node of which only the version has changed wakes nobody.
 func TestHeartbeat(t *testing.T) {
 	var asked counter
-	w := New(nil, "", plan.Selectors{}, nil, &asked)
+	w := New(nil, "", plan.Selectors{}, &asked)
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: "1"}}
 	w.nodeSeen(w.selectors.NodeOf(node))
 	node.ResourceVersion = "2"
@@ -107,7 +107,7 @@ func TestServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := New(nil, "", plan.Selectors{Served: selector}, nil, &counter{})
+	w := New(nil, "", plan.Selectors{Served: selector}, &counter{})
 	for name, pool := range map[string]string{"a": "a", "b": "b"} {
 		w.nodeSeen(w.selectors.NodeOf(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"pool": pool}}}))
 	}

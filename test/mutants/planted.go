@@ -36,6 +36,7 @@ var random = suite{dir: "test/random", pkg: ".", args: []string{
 // plantedBugs are bugs that a change of the rules could bring in.
 func plantedBugs() []planted {
 	const (
+		answer               = "pkg/plan/answer.go"
 		rule, fact           = "pkg/plan/rule.go", "pkg/plan/fact.go"
 		window               = "pkg/plan/window.go"
 		node, queue, outcome = "pkg/plan/node.go", "pkg/plan/queue.go", "pkg/plan/outcome.go"
@@ -52,7 +53,7 @@ func plantedBugs() []planted {
 		{mutant{"a pause of everything does not stop evictions", node, " && n.halted == \"\"", ""}, "I2", random},
 		{mutant{"a drain continues when its window has closed", window, "	return !pauses\n", "	return true\n"}, "I2", random},
 		{mutant{"a freeze does not stop drains that have begun", window, "n.urgent() || !n.memory.started() {", "n.urgent() || !n.memory.started() || len(n.node.Windows) == 0 {"}, "I2", random},
-		{mutant{"a pod whose answer was lost is sent again", fact, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4 I3", random},
+		{mutant{"a pod whose answer was lost is sent again", answer, "case reason == Gone || reason.Uncertain():", "case reason == Gone:"}, "I4 I3", random},
 		{mutant{"finished pods need not leave", rule, "return p.Static || ", "return p.Static || p.Finished() || "}, "I5", random},
 		{
 			mutant{
