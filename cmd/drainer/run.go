@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,18 +28,18 @@ import (
 
 // run is the daemon. It returns nil after signalled has ended.
 func run(signalled context.Context, o *options) error {
-	ctx, fail := context.WithCancelCause(klog.NewContext(signalled, o.logger(os.Stderr)))
+	logger := o.logger(os.Stderr)
+	ctx, fail := context.WithCancelCause(klog.NewContext(signalled, logger))
 	defer fail(nil)
 	clients, err := o.clients()
 	if err != nil {
 		return err
 	}
-	host, err := os.Hostname()
+	identity, err := ownIdentity()
 	if err != nil {
-		return fmt.Errorf("finding out the host's name: %w", err)
+		return err
 	}
 	defer background(ctx, keepGarbageRoom)()
-	identity := host + "_" + string(uuid.NewUUID())
 
 	m := metrics.New(version, commit)
 	m.RegisterClient()
@@ -53,19 +54,15 @@ func run(signalled context.Context, o *options) error {
 		return err
 	}
 	defer stop()
-	klog.FromContext(ctx).Info("Started", "version", version, "commit", commit, "identity", identity)
+	logger.Info("Started", "version", version, "commit", commit, "identity", identity)
 	// No time series has the answers since the last scrape.
-	defer func() { klog.FromContext(ctx).Info("Stopped", "evictions", m.Answers()) }()
+	defer func() { logger.Info("Stopped", "evictions", m.Answers()) }()
 
 	err = drainNodes(ctx, o, clients, m, &ready, identity, fail)
-	switch {
-	case signalled.Err() != nil:
+	if signalled.Err() != nil {
 		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	default:
-		return err
 	}
+	return cmp.Or(context.Cause(ctx), err)
 }
 
 // drainNodes does the work, while this process leads if there is an election.
@@ -168,6 +165,15 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 		d.queues.Reset()
 	}()
 	watchAndDrain(ctx, w, controller, ready)
+}
+
+// ownIdentity names this process, and no other.
+func ownIdentity() (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("finding out the host's name: %w", err)
+	}
+	return host + "_" + string(uuid.NewUUID()), nil
 }
 
 // background starts f and returns a function that ends its context and waits for it.

@@ -102,10 +102,9 @@ func (r *Request) read(key, value string) error {
 		return fmt.Errorf("%s=%s is not %s: correct or remove it", key, shown(value), want)
 	}
 	if flag := r.flags()[key]; flag != nil {
-		if value != "true" && value != "false" {
+		if *flag = value == "true"; !*flag && value != "false" {
 			return bad(`"true" or "false"`)
 		}
-		*flag = value == "true"
 		return nil
 	}
 	switch key {

@@ -197,7 +197,7 @@ func (w *words) progress(phase api.Phase, status *api.Status, worst *blockage) s
 	return strings.Join(append(parts, worst.described(w.now)...), "; ")
 }
 
-// standing says what is different from a drain that goes on as usual.
+// standing says how the drain differs from one that is under way; nothing if it does not.
 func (w *words) standing(phase api.Phase) []string {
 	switch {
 	case phase == api.TimedOut && w.held != "":
