@@ -87,6 +87,9 @@ type Controller struct {
 	// began is when this controller was made.
 	began time.Time
 
+	// taskRoom has an element for each of tasksUnderWay that is not urgent.
+	taskRoom      chan struct{}
+	tasksUnderWay sync.WaitGroup
 	// memory belongs to the goroutine that plans.
 	memory *plan.Memory
 
@@ -152,6 +155,7 @@ func New(o Options) *Controller {
 		after:   map[types.UID]int{},
 
 		occupied: map[types.UID]bool{},
+		taskRoom: make(chan struct{}, plan.MostTasks),
 	}
 	c.tasks = newTaskQueue(o.MetricsProvider, c.urgent)
 	c.evictor = newEvictor(o, c.answered)
@@ -207,6 +211,7 @@ func (c *Controller) Run(ctx context.Context) {
 	c.loop(ctx)
 	c.tasks.ShutDown()
 	wg.Wait()
+	c.tasksUnderWay.Wait()
 }
 
 // Plans is the newest plan of every node, for metrics; nil before the first. It

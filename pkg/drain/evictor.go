@@ -173,11 +173,7 @@ func (e *evictor) send(ctx context.Context, g plan.Grant) {
 		defer close(ended)
 		e.request(ctx, g)
 	})
-	slow := time.NewTimer(plan.SlowAfter)
-	defer slow.Stop()
-	select {
-	case <-ended:
-	case <-slow.C:
+	if !endsSoon(ended) {
 		e.detach(g.Pod.UID)
 	}
 }

@@ -2,120 +2,14 @@ package drain
 
 import (
 	"context"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
 	"drainer.dev/drainer/pkg/plan"
 )
-
-// task is one thing to do at the API server other than evicting. It is a hint:
-// what is done is what the newest plan says then.
-type task struct {
-	kind taskKind
-	// node is a Node's UID, pod and budget name objects.
-	node   types.UID
-	object types.NamespacedName
-	pod    types.UID
-	// scale is the controller whose scale is read.
-	scale plan.ScaleRead
-	// siblings is the controller whose pods are listed.
-	siblings plan.SiblingRead
-}
-
-type taskKind int
-
-const (
-	nodeTask taskKind = iota
-	reportTask
-	releaseTask
-	judgeTask
-	foreseeTask
-	volumesTask
-	markTask
-	podTask
-	budgetTask
-	scaleTask
-	siblingsTask
-	replicaTask
-)
-
-type taskQueue = workqueue.TypedRateLimitingInterface[task]
-
-func newTaskQueue(metrics workqueue.MetricsProvider, urgent func(task) bool) taskQueue {
-	return workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[task](plan.TaskRetry, plan.TaskRetryMost),
-		workqueue.TypedRateLimitingQueueConfig[task]{
-			Name: "tasks", MetricsProvider: metrics,
-			DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[task]{
-				Name: "tasks", MetricsProvider: metrics,
-				Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[task]{
-					Name: "tasks", MetricsProvider: metrics, Queue: &lanes{urgent: urgent},
-				}),
-			}),
-		})
-}
-
-// lanes is the order of tasks: those that are urgent when they are queued go
-// before the others.
-type lanes struct {
-	urgent     func(task) bool
-	fast, slow []task
-}
-
-// Touch implements workqueue.Queue: a task that is queued keeps its place,
-// unless it has become urgent.
-func (l *lanes) Touch(t task) {
-	for i := range l.slow {
-		if l.slow[i] == t && l.urgent(t) {
-			l.slow = append(l.slow[:i], l.slow[i+1:]...)
-			l.fast = append(l.fast, t)
-			return
-		}
-	}
-}
-
-// Push implements workqueue.Queue.
-func (l *lanes) Push(t task) {
-	if l.urgent(t) {
-		l.fast = append(l.fast, t)
-		return
-	}
-	l.slow = append(l.slow, t)
-}
-
-// Len implements workqueue.Queue.
-func (l *lanes) Len() int { return len(l.fast) + len(l.slow) }
-
-// Pop implements workqueue.Queue.
-func (l *lanes) Pop() task {
-	from := &l.fast
-	if len(l.fast) == 0 {
-		from = &l.slow
-	}
-	t := (*from)[0]
-	(*from)[0] = task{}
-	*from = (*from)[1:]
-	return t
-}
-
-// urgent is true for a task that cordons, releases or confirms a node, or that
-// writes a change of phase: progress and lookups do not delay it.
-func (c *Controller) urgent(t task) bool {
-	switch t.kind {
-	case nodeTask, releaseTask:
-		return true
-	case reportTask:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		n, planned := c.plans[t.node]
-		return planned && n.Memory.Written.Report.Status.Phase != n.Phase
-	default:
-		return false
-	}
-}
 
 // sendTasks queues what the plan wants done.
 func (c *Controller) sendTasks(p *plan.Plan) {
@@ -172,22 +66,68 @@ func (c *Controller) sendTask(t task) {
 	}
 }
 
-// nextTask runs one task, and again later if it failed.
+// nextTask carries out one task. It returns when that has ended or no longer occupies
+// its worker: what hangs somewhere does not delay a cordon.
 func (c *Controller) nextTask(ctx context.Context) bool {
 	t, shutdown := c.tasks.Get()
 	if shutdown {
 		return false
 	}
-	defer c.tasks.Done(t)
-	if ctx.Err() != nil {
+	leave, room := c.enter(t)
+	if !room {
+		c.tasks.AddAfter(t, plan.TaskLater)
+		c.tasks.Done(t)
 		return true
+	}
+	ended := make(chan struct{})
+	c.tasksUnderWay.Go(func() {
+		defer close(ended)
+		defer leave()
+		defer c.tasks.Done(t)
+		c.attempt(ctx, t)
+	})
+	endsSoon(ended)
+	return true
+}
+
+// enter returns false if as many tasks are under way as may be, and otherwise what to
+// call when this one has ended. For urgent tasks there is always room.
+func (c *Controller) enter(t task) (leave func(), room bool) {
+	if c.urgent(t) {
+		return func() {}, true
+	}
+	select {
+	case c.taskRoom <- struct{}{}:
+		return func() { <-c.taskRoom }, true
+	default:
+		return nil, false
+	}
+}
+
+// endsSoon waits until ended is closed, for plan.SlowAfter at most, and returns whether
+// it is.
+func endsSoon(ended <-chan struct{}) bool {
+	slow := time.NewTimer(plan.SlowAfter)
+	defer slow.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-slow.C:
+		return false
+	}
+}
+
+// attempt runs a task, and again later if it failed.
+func (c *Controller) attempt(ctx context.Context, t task) {
+	if ctx.Err() != nil {
+		return
 	}
 	came, err := c.runTask(ctx, t)
 	switch failures := c.tasks.NumRequeues(t); {
 	case ctx.Err() != nil:
 	case err != nil:
 		if !apierrors.IsConflict(err) {
-			klog.FromContext(ctx).Error(err, "Task failed, will retry", "failures", failures+1)
+			klog.FromContext(ctx).Error(err, "Task failed, will retry", append(c.keysOf(t), "failures", failures+1)...)
 			c.trouble(t, err)
 		}
 		c.tasks.AddRateLimited(t)
@@ -197,7 +137,31 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 	default:
 		c.tasks.Forget(t)
 	}
-	return true
+}
+
+// keysOf are the keys and values by which the log names what a task is about.
+func (c *Controller) keysOf(t task) []any {
+	switch t.kind {
+	case podTask, replicaTask:
+		return []any{"pod", klog.KRef(t.object.Namespace, t.object.Name)}
+	case budgetTask:
+		return []any{"budget", klog.KRef(t.object.Namespace, t.object.Name)}
+	case scaleTask:
+		return []any{"controller", klog.KRef(t.scale.Namespace, t.scale.Controller.Name)}
+	case siblingsTask:
+		return []any{"namespace", t.siblings.Namespace, "selector", t.siblings.Selector}
+	case volumesTask:
+		return nil // It is about all nodes.
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n, planned := c.plans[t.node]; planned {
+		return []any{"node", n.Node.Name, "request", n.Request.ID}
+	}
+	if m, marked := c.marks[t.node]; marked {
+		return []any{"node", m.Node.Name}
+	}
+	return []any{"uid", t.node}
 }
 
 // trouble notes why a node could not be written to, so that it says so itself

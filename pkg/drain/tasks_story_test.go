@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/pkg/sim/apiserver"
 )
@@ -74,6 +75,34 @@ func TestStoryTaskForgotten(t *testing.T) {
 		s.wait(10 * time.Minute)
 		if added := d.metric("workqueue_adds_total", "name", "tasks") - before; added > 0 {
 			t.Errorf("%v tasks were queued in ten minutes in which there was nothing to do", added)
+		}
+	})
+}
+
+// TestStorySlowTasks: reads that hang do not delay the cordon of another node, although
+// there are more of them than workers.
+func TestStorySlowTasks(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("n", "z")
+		s.flags.maxDraining = "2"
+		s.spares(4)
+		s.deployment("web", times(40, "n")...)
+		looksUp := func(r apiserver.Request) bool {
+			return r.Verb == "get" && r.Resource == sim.Pods && r.Name != "" && r.Subresource == ""
+		}
+		s.server.Add(apiserver.Rule{Match: evicts, Break: apiserver.BreakBefore})
+		s.server.Add(apiserver.Rule{Match: looksUp, After: 25 * time.Second})
+		s.start()
+		s.drain("r", "n")
+		s.await("lookups of more pods than there are workers", time.Minute, func() bool {
+			return len(s.server.Requests(looksUp)) >= plan.TaskWorkers
+		})
+		s.wait(3 * time.Second)
+		s.drain("r", "z")
+		s.await("node z is cordoned", 2*time.Second, func() bool { return s.node("z").Spec.Unschedulable })
+		s.wait(2 * time.Minute)
+		if n := mostUnderWay(s.server.Requests(looksUp)); n != plan.MostTasks {
+			t.Errorf("%d lookups were under way at once, want %d: as many as may be", n, plan.MostTasks)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package drain
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -405,3 +406,84 @@ func TestFindReplicaFails(t *testing.T) {
 
 // quiet is a context whose logger writes nothing.
 func quiet() context.Context { return klog.NewContext(context.Background(), logr.Discard()) }
+
+// TestTaskKeys: the log of a task that failed names what the task is about.
+func TestTaskKeys(t *testing.T) {
+	c := New(Options{Client: kubernetes.New(nil)})
+	n := &plan.Node{Name: "a", UID: "uid-a"}
+	c.plans = map[types.UID]plan.NodePlan{"uid-a": {Node: n, Request: api.Request{ID: "r"}}}
+	c.marks = map[types.UID]plan.MarkPlan{"uid-m": {Node: &plan.Node{Name: "m"}}}
+	object := types.NamespacedName{Namespace: "ns", Name: "web"}
+	for _, test := range []struct {
+		task task
+		want string
+	}{
+		{task{kind: nodeTask, node: "uid-a"}, "[node a request r]"},
+		{task{kind: reportTask, node: "uid-a"}, "[node a request r]"},
+		{task{kind: releaseTask, node: "uid-gone"}, "[uid uid-gone]"},
+		{task{kind: markTask, node: "uid-m"}, "[node m]"},
+		{task{kind: podTask, object: object}, "[pod ns/web]"},
+		{task{kind: replicaTask, object: object}, "[pod ns/web]"},
+		{task{kind: budgetTask, object: object}, "[budget ns/web]"},
+		{task{kind: scaleTask, scale: plan.ScaleRead{Namespace: "ns", Controller: plan.Owner{Name: "web"}}}, "[controller ns/web]"},
+		{task{kind: siblingsTask, siblings: plan.SiblingRead{Namespace: "ns", Selector: "app=web"}}, "[namespace ns selector app=web]"},
+		{task{kind: volumesTask}, "[]"},
+	} {
+		if got := fmt.Sprint(c.keysOf(test.task)); got != test.want {
+			t.Errorf("a task of kind %d is logged with %s, want %s", test.task.kind, got, test.want)
+		}
+	}
+}
+
+// TestLanes: urgent tasks go first, others keep their place, and one that becomes
+// urgent while it waits goes behind the urgent ones.
+func TestLanes(t *testing.T) {
+	urgent := map[types.UID]bool{"u1": true, "u2": true}
+	l := &lanes{urgent: func(t task) bool { return urgent[t.node] }}
+	for _, node := range []types.UID{"s1", "s2", "u1", "s3", "u2"} {
+		l.Push(task{node: node})
+	}
+	l.Touch(task{node: "s1"})
+	urgent["s3"] = true
+	l.Touch(task{node: "s3"})
+	l.Touch(task{node: "u1"})
+	var order []types.UID
+	for l.Len() > 0 {
+		order = append(order, l.Pop().node)
+	}
+	if want := []types.UID{"u1", "u2", "s3", "s1", "s2"}; !slices.Equal(order, want) {
+		t.Errorf("the order is %v, want %v", order, want)
+	}
+}
+
+// TestWritesNameUID: every write to a Node names its UID, so that a Node that was
+// deleted and made again is not changed for a request of the one before.
+func TestWritesNameUID(t *testing.T) {
+	server := &stubServer{}
+	w := newTestController(t, requested(), server).writer
+	n := requested().nodes[0]
+	value := "r"
+	for name, write := range map[string]func(context.Context) error{
+		"cordon":   func(ctx context.Context) error { _, err := w.cordon(ctx, n); return err },
+		"uncordon": func(ctx context.Context) error { _, err := w.uncordon(ctx, n); return err },
+		"report": func(ctx context.Context) error {
+			_, _, err := w.report(ctx, n, plan.Report{}, "", time.Now())
+			return err
+		},
+		"clear": func(ctx context.Context) error { _, err := w.clear(ctx, n); return err },
+		"taint": func(ctx context.Context) error { _, err := w.taint(ctx, n, true); return err },
+		"annotate": func(ctx context.Context) error {
+			_, err := w.annotate(ctx, n, map[string]*string{api.DrainAnnotation: &value})
+			return err
+		},
+	} {
+		before := len(server.writes())
+		if err := write(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		writes := server.writes()[before:]
+		if len(writes) != 1 || !strings.Contains(writes[0], `"uid":"uid-n"`) {
+			t.Errorf("%s wrote %q, want one request with the UID", name, writes)
+		}
+	}
+}

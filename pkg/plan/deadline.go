@@ -52,9 +52,9 @@ func (n *nodeWork) byDeadline(other *nodeWork) int {
 	return n.disappears.Compare(other.disappears)
 }
 
-// wantedGrace is the grace period, in seconds, that overrides the pod's own unless
+// graceOverride is the grace period, in seconds, that overrides the pod's own unless
 // there is no time for it; nil if nothing does.
-func (n *nodeWork) wantedGrace(s *PodState) *int64 {
+func (n *nodeWork) graceOverride(s *PodState) *int64 {
 	if n.request.GracePeriod != nil {
 		return n.request.GracePeriod
 	}
@@ -64,7 +64,7 @@ func (n *nodeWork) wantedGrace(s *PodState) *int64 {
 // grace is the grace period that overrides the pod's own; nil if nothing does. On a
 // node that disappears it ends by then, and is at least a second.
 func (p *planner) grace(n *nodeWork, s *PodState) *int64 {
-	wanted := n.wantedGrace(s)
+	wanted := n.graceOverride(s)
 	if !n.urgent() {
 		return wanted
 	}
@@ -85,7 +85,7 @@ func graceSeconds(pod *Pod, override *int64) int64 {
 
 // lastChance is when just the pod's grace period is left until its node disappears.
 func (n *nodeWork) lastChance(s *PodState) time.Time {
-	grace := max(leastGrace, graceSeconds(s.Pod, n.wantedGrace(s)))
+	grace := max(leastGrace, graceSeconds(s.Pod, n.graceOverride(s)))
 	return n.disappears.Add(-time.Duration(grace) * time.Second)
 }
 

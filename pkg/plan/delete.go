@@ -227,8 +227,8 @@ func (p *planner) occupy() {
 func (p *planner) free(h heldPod) bool {
 	free := true
 	for _, b := range h.budgets {
-		settled := !b.occupied && !b.granted && len(b.Disrupted) == 0
-		free = free && settled && p.recovered(h, b)
+		unspent := !b.occupied && !b.granted && len(b.Disrupted) == 0
+		free = free && unspent && p.recovered(h, b)
 	}
 	return free
 }

@@ -9,8 +9,8 @@ import (
 // anyTime is the order of a pod that waits for no other, and no other for it.
 const anyTime = -1 << 31
 
-// turn is whose turn it is on a node: the pods with the lowest order.
-type turn struct {
+// lowestOrder are the pods of a node that leave first: those with the lowest order.
+type lowestOrder struct {
 	order int
 	pods  int
 	// first is the one of them that comes first by name.
@@ -18,22 +18,22 @@ type turn struct {
 }
 
 // add counts a pod that is still on the node.
-func (t *turn) add(pod *Pod, order int) {
+func (l *lowestOrder) add(pod *Pod, order int) {
 	switch {
-	case t.pods == 0 || order < t.order:
-		*t = turn{order: order, pods: 1, first: pod}
-	case order == t.order:
-		t.pods++
+	case l.pods == 0 || order < l.order:
+		*l = lowestOrder{order: order, pods: 1, first: pod}
+	case order == l.order:
+		l.pods++
 	}
 }
 
-// text says what a pod waits for whose turn has not come.
-func (t *turn) text(s *PodState) string {
-	text := t.first.Key()
-	if t.pods > 1 {
-		text += fmt.Sprintf(" (and %d more)", t.pods-1)
+// text says what a pod with a higher order waits for.
+func (l *lowestOrder) text(s *PodState) string {
+	text := l.first.Key()
+	if l.pods > 1 {
+		text += fmt.Sprintf(" (and %d more)", l.pods-1)
 	}
-	return fmt.Sprintf("%s gives it order %d, and %s with order %d must leave first", s.orderedBy().title(), s.order, text, t.order)
+	return fmt.Sprintf("%s gives it order %d, and %s with order %d must leave first", s.orderedBy().title(), s.order, text, l.order)
 }
 
 // ownOrder stands for what an annotation of the pod says about its order.

@@ -13,9 +13,11 @@ const (
 	// ShortestRest is the least time between two plans, small against what an
 	// eviction takes.
 	ShortestRest = 2 * time.Millisecond
-	// TaskWorkers is how many tasks are carried out at once, TaskTimeout how long
-	// one may take.
+	// TaskWorkers is how many tasks are begun at once. One that takes longer than
+	// SlowAfter continues without its worker, for TaskTimeout at most; MostTasks bounds
+	// those under way that are not urgent. Others are tried again after TaskLater.
 	TaskWorkers = 8
+	MostTasks   = 32
 	TaskTimeout = 30 * time.Second
 	// TaskRetry is how long the first retry of a task that failed waits; each
 	// further one waits twice as long, at most TaskRetryMost.

@@ -254,10 +254,10 @@ type nodeWork struct {
 	// together are pods of a waiting node that only other waiting nodes admit.
 	together together
 	counts   api.PodCounts
-	// others is true while pods other than drainer's own have to leave, turn says
-	// whose turn it is.
+	// others is true while pods other than drainer's own have to leave, lowest says
+	// which leave first.
 	others bool
-	turn   turn
+	lowest lowestOrder
 	// active is true if something terminates or is being sent, or waits for
 	// nobody but drainer itself.
 	active bool

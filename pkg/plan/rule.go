@@ -160,7 +160,7 @@ func (p *planner) rule(n *nodeWork, s *PodState) {
 		if s.order = s.rule.Order; s.ownOrder() != nil {
 			s.order = *s.ownOrder()
 		}
-		n.turn.add(s.Pod, s.order)
+		n.lowest.add(s.Pod, s.order)
 	}
 }
 
@@ -196,8 +196,8 @@ func (p *planner) ruled(n *nodeWork, s *PodState) (Reason, string) {
 		s.Until = until
 		p.wakeAt(until)
 		return reason, message
-	case n.turn.order < s.order:
-		return Order, n.turn.text(s)
+	case n.lowest.order < s.order:
+		return Order, n.lowest.text(s)
 	default:
 		return "", ""
 	}

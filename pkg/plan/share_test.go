@@ -112,20 +112,20 @@ func TestProbe(t *testing.T) {
 	}
 	plan := Make(s.Snapshot)
 	if len(plan.Grants) != 1 || !plan.Grants[0].Probe || plan.Grants[0].Budget.Name != "" {
-		t.Fatalf("the grants are %+v, want one proof", plan.Grants)
+		t.Fatalf("the grants are %+v, want one probe", plan.Grants)
 	}
 	s.InFlight[plan.Grants[0].Pod.UID] = Post{Sent: noon, Probe: true}
 	if plan := Make(s.Snapshot); len(plan.Grants) != 0 {
-		t.Errorf("another proof is sent while one is under way: %v", granted(plan))
+		t.Errorf("another probe is sent while one is under way: %v", granted(plan))
 	}
 	clear(s.InFlight)
 	s.Memory.Budgets[b.UID] = BudgetMemory{ProbedAt: noon}
 	if plan := Make(s.Snapshot); len(plan.Grants) != 0 {
-		t.Error("a proof is sent again at once")
+		t.Error("a probe is sent again at once")
 	}
 	s.Now = noon.Add(probeInterval)
 	if plan := Make(s.Snapshot); len(plan.Grants) != 1 {
-		t.Error("no proof is sent after the interval")
+		t.Error("no probe is sent after the interval")
 	}
 }
 

@@ -20,6 +20,7 @@ func mutants() []mutant {
 		node, plan, probe        = "pkg/plan/node.go", "pkg/plan/plan.go", "pkg/plan/probe.go"
 		outbox, load, lookup     = "pkg/plan/outbox.go", "pkg/plan/load.go", "pkg/drain/lookup.go"
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
+		writes                   = "pkg/drain/writes.go"
 		dryRun, volume           = "pkg/plan/dryrun.go", "pkg/plan/volume.go"
 		classify                 = "pkg/plan/classify.go"
 		pacing, sibling          = "pkg/plan/pacing.go", "pkg/plan/sibling.go"
@@ -81,7 +82,15 @@ func mutants() []mutant {
 		{"the check before Drained is repeated at once", conclude, "if at.Before(m.RetryConfirmAt) {", "if false {"},
 		{"a stale plan is carried out", nodeTasks, "return n, planned && c.planned <= c.after[node]", "return n, planned && false"},
 		{"Drained applies to another request", fact, "if n.Request == f.Request {", "if true {"},
-		{"the cordon does not name the UID", "pkg/drain/writes.go", "want := applycorev1.Node(n.Name).WithUID(n.UID).\n		WithSpec", "want := applycorev1.Node(n.Name).\n		WithSpec"},
+		{"slow tasks hold their workers", tasks, "	case <-slow.C:\n		return false\n", "	case <-slow.C:\n		<-ended\n		return true\n"},
+		{"slow tasks leave no room for a cordon", tasks, "	if c.urgent(t) {\n		return func() {}, true\n	}\n", ""},
+		{"any number of tasks is under way", tasks, "	default:\n		return nil, false\n", "	default:\n		return func() {}, true\n"},
+		{"the release of the cordon does not name the UID", writes, "want := applycorev1.Node(n.Name).WithUID(n.UID)\n	written, err := w.nodes.Apply(", "want := applycorev1.Node(n.Name)\n	written, err := w.nodes.Apply("},
+		{"the report does not name the UID", writes, "WithUID(n.UID).WithAnnotations(annotations)", "WithAnnotations(annotations)"},
+		{"what clears the report does not name the UID", writes, "want := applycorev1.Node(n.Name).WithUID(n.UID)\n	written, err := w.nodes.ApplyStatus(", "want := applycorev1.Node(n.Name)\n	written, err := w.nodes.ApplyStatus("},
+		{"the taint does not name the UID", writes, "map[string]any{\"uid\": n.UID, \"resourceVersion\": node.ResourceVersion}", "map[string]any{\"resourceVersion\": node.ResourceVersion}"},
+		{"the request by a mark does not name the UID", "pkg/drain/marks.go", "\"uid\": n.UID, ", ""},
+		{"the cordon does not name the UID", writes, "want := applycorev1.Node(n.Name).WithUID(n.UID).\n		WithSpec", "want := applycorev1.Node(n.Name).\n		WithSpec"},
 		{"tasks run without the lease", tasks, "ctx, cancel := c.Fence.within(ctx, plan.TaskTimeout)", "ctx, cancel := context.WithTimeout(ctx, plan.TaskTimeout)"},
 		{"a pod that was looked up is never sent again", "pkg/plan/lookedup.go", "p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}", "p.LookupAt, p.AdmittedAt = time.Time{}, time.Time{}"},
 		{"an admitted pod that stays is never looked up", answer, "p.LookupAt, p.LookupsLeft = at.Add(deletionGrace), 1", "p.LookupsLeft = 1"},
