@@ -71,7 +71,7 @@ func configPrint() *cobra.Command {
 
 // builtInText comes before the built-in rules.
 const builtInText = `# Rules that are built in. They come after all other rules; barePods and emptyDir change them.
-# Whatever rules say, static pods and pods of a DaemonSet that exists stay. Pods that have
+# Static pods, and pods of a DaemonSet that exists, stay whatever the rules say. Pods that have
 # finished are evicted, unless a rule above says Ignore.
 `
 

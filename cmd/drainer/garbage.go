@@ -10,20 +10,20 @@ import (
 
 const (
 	// garbageRoom is how much a small process may allocate between two
-	// collections. Go by itself lets the heap double: that is little for a small
-	// heap, which is then collected all the time, and much for one of 100 MiB.
+	// collections. By default, Go lets the heap double: that is little for a small
+	// heap, which is then collected constantly, and a lot for one of 100 MiB.
 	garbageRoom = 32 << 20
-	// Each heapShare bytes in use take one from that room: where much is used, the
-	// container's limit is what is scarce.
+	// Every heapShare bytes in use take one byte from that room: if a lot is in use,
+	// the container's memory limit matters more.
 	heapShare = 4
-	// leastPercent and mostPercent bound what the room is of the heap.
+	// leastPercent and mostPercent bound the room as a percentage of the heap.
 	leastPercent, mostPercent = 20, 400
 	// percentInterval is how often the heap is measured.
 	percentInterval = time.Second
 )
 
 // keepGarbageRoom gives the garbage collector room that fits the size of the
-// heap, until ctx ends. It leaves a process alone whose environment sets GOGC.
+// heap, until ctx ends. It does nothing if the environment sets GOGC.
 // The limit that GOMEMLIMIT sets holds in any case.
 func keepGarbageRoom(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {

@@ -42,7 +42,7 @@ func healthcheck() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&address, "url", "", "what to ask")
+	c.Flags().StringVar(&address, "url", "", "URL to request")
 	c.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to keep trying")
 	return c
 }

@@ -102,6 +102,6 @@ func flagError(err error) error {
 	if err == nil || !strings.Contains(err.Error(), "--daemon-kinds") {
 		return err
 	}
-	return fmt.Errorf("%w: pods of other kinds than DaemonSet stay by a rule of the configuration file, such as "+
+	return fmt.Errorf("%w: to let pods of kinds other than DaemonSet stay, use a rule in the configuration file, such as "+
 		"{name: other-daemons, match: {controllers: [GROUP/VERSION/KIND]}, action: Ignore}", err)
 }

@@ -59,23 +59,23 @@ func (o *options) addCluster(f *pflag.FlagSet) {
 // addFile adds the flag that says where the configuration is.
 func (o *options) addFile(f *pflag.FlagSet) {
 	o.flags = f
-	f.StringVar(&o.file, "config", o.file, "configuration file; what it sets may not be set by a flag, too")
+	f.StringVar(&o.file, "config", o.file, "configuration file; what it sets must not also be set by a flag")
 }
 
 // addDrains adds the flags that say which nodes and pods drainer drains, and how
 // many at once.
 func (o *options) addDrains(f *pflag.FlagSet) {
-	f.StringVar(&o.nodeSelector, "node-selector", o.nodeSelector, "label selector of the nodes served; without it all")
+	f.StringVar(&o.nodeSelector, "node-selector", o.nodeSelector, "label selector of the nodes served; by default all nodes")
 	f.Var(share{&o.MaxDraining}, "max-draining", "how many nodes may be drained at once: a number, or a share of the nodes served, rounded down, at least 1; 100% for no limit")
 	f.Var(optionalShare{&o.MaxUnavailable}, "max-unavailable", "how many nodes may be unavailable for whatever reason, the next one to drain included: a number, or a share of the nodes served, rounded down, at least 1; without it 20%, or --max-draining if that is more")
 	f.BoolVar(&o.AllowLastNode, "allow-last-node", o.AllowLastNode, "also cordon the last schedulable Ready node")
 	f.StringVar((*string)(&o.BarePods), "bare-pods", string(o.BarePods), "what to do with pods that have no controller: Block, Evict or Ignore")
 	f.StringVar((*string)(&o.EmptyDir), "empty-dir", string(o.EmptyDir), "what to do with pods that have an emptyDir volume: Evict or Block")
 	f.DurationVar(&o.DrainTimeout.Duration, "drain-timeout", o.DrainTimeout.Duration, "how long a drain may take before it is reported TimedOut; 0 for no limit")
-	f.StringVar((*string)(&o.OnTimeout), "on-timeout", string(o.OnTimeout), "what happens then: Wait continues, Stop sends no further eviction, Release uncordons the node, too, Delete deletes pods past the budgets that hold them")
+	f.StringVar((*string)(&o.OnTimeout), "on-timeout", string(o.OnTimeout), "what happens to a drain that exceeds its timeout: Wait continues, Stop sends no further evictions, Release also uncordons the node, Delete deletes pods past the budgets that hold them")
 	f.BoolVar(&o.AllowDelete, "allow-delete", o.AllowDelete, "let drains delete pods past the budgets that hold them, for requests that have timed out, rules with deleteAfter, and nodes that disappear")
 	f.StringSliceVar(&o.NeverDelete.Namespaces, "never-delete-namespaces", o.NeverDelete.Namespaces, "namespaces in which no pod is deleted past a budget")
-	f.DurationVar(&o.StuckAfter.Duration, "stuck-after", o.StuckAfter.Duration, "how long a pod may be blocked, or overdue in terminating, before it counts as stuck")
+	f.DurationVar(&o.StuckAfter.Duration, "stuck-after", o.StuckAfter.Duration, "how long a pod may be blocked, or terminating past its grace period, before it counts as stuck")
 	f.DurationVar(&o.Settle.Duration, "settle", o.Settle.Duration, "how long a node must be seen unschedulable before it may be reported Drained")
 }
 
@@ -91,8 +91,8 @@ func (o *options) addEvictions(f *pflag.FlagSet) {
 // addProcess adds the flags that concern the process and not what it drains.
 func (o *options) addProcess(f *pflag.FlagSet) {
 	c, l := &o.ClientConnection, &o.LeaderElection
-	f.Float32Var(&c.QPS, "kube-api-qps", c.QPS, "other requests per second, separately for writes to nodes, for watches, and for the rest; 0 for no limit")
-	f.Int32Var(&c.Burst, "kube-api-burst", c.Burst, "other requests that may be sent at once, where --kube-api-qps limits them")
+	f.Float32Var(&c.QPS, "kube-api-qps", c.QPS, "requests other than evictions per second, separately for writes to nodes, for watches, and for the rest; 0 for no limit")
+	f.Int32Var(&c.Burst, "kube-api-burst", c.Burst, "requests other than evictions that may be sent at once, where --kube-api-qps limits them")
 
 	f.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "address of /metrics")
 	f.StringVar(&o.MetricsTLS.CertFile, "metrics-tls-cert-file", o.MetricsTLS.CertFile, "certificate to serve /metrics with; without it /metrics is plain HTTP")
@@ -102,9 +102,9 @@ func (o *options) addProcess(f *pflag.FlagSet) {
 	f.StringVar(&o.PprofBindAddress, "pprof-bind-address", o.PprofBindAddress, "address of /debug/pprof/; off if empty")
 
 	f.BoolVar(l.LeaderElect, "leader-elect", *l.LeaderElect, "act only while holding the lease; needed for more than one process")
-	f.DurationVar(&l.LeaseDuration.Duration, "leader-elect-lease-duration", l.LeaseDuration.Duration, "how long others wait for a leader that does not renew")
-	f.DurationVar(&l.RenewDeadline.Duration, "leader-elect-renew-deadline", l.RenewDeadline.Duration, "how long the leader acts without having renewed")
-	f.DurationVar(&l.RetryPeriod.Duration, "leader-elect-retry-period", l.RetryPeriod.Duration, "how often the lease is tried")
+	f.DurationVar(&l.LeaseDuration.Duration, "leader-elect-lease-duration", l.LeaseDuration.Duration, "how long others wait for a leader that does not renew the lease")
+	f.DurationVar(&l.RenewDeadline.Duration, "leader-elect-renew-deadline", l.RenewDeadline.Duration, "how long the leader acts after it last renewed the lease")
+	f.DurationVar(&l.RetryPeriod.Duration, "leader-elect-retry-period", l.RetryPeriod.Duration, "how often a process tries to acquire or renew the lease")
 	f.StringVar(&l.ResourceName, "leader-elect-resource-name", l.ResourceName, "name of the lease")
 	f.StringVar(&l.ResourceNamespace, "leader-elect-resource-namespace", l.ResourceNamespace, "namespace of the lease; $POD_NAMESPACE if that is set")
 

@@ -32,7 +32,7 @@ func TestFlags(t *testing.T) {
 		"lease, not used":       {[]string{"--leader-elect=false", "--leader-elect-lease-duration=5s"}, nil},
 		"renewal":               {[]string{"--leader-elect-retry-period=9s"}, []string{"--leader-elect-renew-deadline=10s", "1.2 times"}},
 		"address":               {[]string{"--metrics-bind-address=8080"}, []string{`--metrics-bind-address="8080"`, ":8080"}},
-		"same address":          {[]string{"--health-bind-address=:8080"}, []string{`--health-bind-address=":8080"`, "another address than --metrics-bind-address"}},
+		"same address":          {[]string{"--health-bind-address=:8080"}, []string{`--health-bind-address=":8080"`, "an address other than --metrics-bind-address"}},
 		"profiles":              {[]string{"--pprof-bind-address=127.0.0.1:6060"}, nil},
 		"depth":                 {[]string{"--v=11"}, []string{"--v=11", "0 to 10"}},
 		"no such flag":          {[]string{"--demon"}, []string{"unknown flag: --demon"}},

@@ -55,7 +55,7 @@ func run(signalled context.Context, o *options) error {
 	}
 	defer stop()
 	logger.Info("Started", "version", version, "commit", commit, "identity", identity)
-	// No time series has the answers since the last scrape.
+	// The answers since the last scrape reach no time series, so they are logged.
 	defer func() { logger.Info("Stopped", "evictions", m.Answers()) }()
 
 	err = drainNodes(ctx, o, clients, m, &ready, identity, fail)
@@ -96,7 +96,7 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	})
 }
 
-// daemon is what every term as the leader is made of.
+// daemon is what every term as the leader needs.
 type daemon struct {
 	*options
 	clients                   *clients
@@ -213,7 +213,7 @@ func (o *options) kubeAPILimit() float32 {
 // watchAndDrain runs until ctx ends and all that it started has ended. The
 // watches outlive the drains, whose last requests still use what they see.
 func watchAndDrain(ctx context.Context, w *watcher.Watcher, controller *drain.Controller, ready *readiness) {
-	ready.wait("the watches of nodes, budgets and the ConfigMap " + ownNamespace() + "/" + api.ControlName + " are not filled yet")
+	ready.wait("the watches of nodes, budgets and the ConfigMap " + ownNamespace() + "/" + api.ControlName + " have not synced yet")
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var watches sync.WaitGroup
 	watches.Go(func() { w.Run(watching) })
@@ -237,7 +237,7 @@ func askEvictionVersion(ctx context.Context, client discovery.ServerResourcesInt
 			klog.FromContext(ctx).Info("Found the Eviction API", "version", "policy/"+version)
 			return version, nil
 		}
-		klog.FromContext(ctx).Error(err, "Could not find out how to evict, will retry")
+		klog.FromContext(ctx).Error(err, "Could not find out which version of Eviction to use, will retry")
 		timer := time.NewTimer(backoff.Step())
 		select {
 		case <-ctx.Done():

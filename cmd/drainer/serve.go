@@ -48,7 +48,7 @@ func scraped(ctx context.Context, o *options, m *metrics.Metrics, client kuberne
 	return e, nil
 }
 
-// endpoints are all: metrics, and those beside it.
+// endpoints are all endpoints: metrics, health and, if it is on, pprof.
 func endpoints(metrics endpoint, o *options, ready func() error) []endpoint {
 	health := http.NewServeMux()
 	health.HandleFunc("GET /livez", check(func() error { return nil }))

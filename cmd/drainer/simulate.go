@@ -25,7 +25,7 @@ import (
 type simulateOptions struct {
 	// options are those of the daemon; only some of them are flags here.
 	*options
-	// reach is how to reach the API server; nil for the way of the flags.
+	// reach returns the configuration of the client; nil to make it from the flags.
 	reach    func() (*rest.Config, error)
 	file     string
 	nodes    []string
@@ -84,9 +84,9 @@ func (o *simulateOptions) add(f *pflag.FlagSet) {
 // those of the daemon.
 func (o *simulateOptions) addForecast(f *pflag.FlagSet) {
 	f.DurationVar(&o.startTime, "start-time", o.startTime, "how long pods take from their creation until they are Ready; 0 to take it from their history")
-	f.StringToStringVar(&o.startTimes, "start-time-of", o.startTimes, "the same for the pods of a namespace or a controller, such as shop=20s,shop/web=5s")
+	f.StringToStringVar(&o.startTimes, "start-time-of", o.startTimes, "--start-time for the pods of a namespace or a controller, such as shop=20s,shop/web=5s")
 	f.DurationVar(&o.stopTime, "stop-time", o.stopTime, "how long pods take to stop, at most their grace period; 0 for the whole of it")
-	f.DurationVar(&o.removalDelay, "removal-delay", o.removalDelay, "how much longer than that pods take until they are gone: what kubelets and the API server add")
+	f.DurationVar(&o.removalDelay, "removal-delay", o.removalDelay, "how long pods that have stopped take until they are gone: what kubelets and the API server add")
 	f.DurationVar(&o.apiLatency, "api-latency", o.apiLatency, "how long the API server takes to answer")
 	f.DurationVar(&o.controllerLags, "controller-delay", o.controllerLags, "how long each controller and the scheduler take to react")
 	f.DurationVar(&o.limit, "limit", o.limit, "how far ahead to forecast")

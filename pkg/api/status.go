@@ -97,11 +97,11 @@ type Volumes struct {
 // Deadline is when a node disappears, and what that means for its pods.
 type Deadline struct {
 	At time.Time `json:"at"`
-	// AtRisk counts the pods that are lost with the node unless what holds them ends
-	// before, and those that terminate for longer than the node is there.
+	// AtRisk counts the pods that are lost with the node unless what holds them ends in
+	// time, and those that take longer to terminate than the node has left.
 	AtRisk int `json:"atRisk"`
-	// ToDelete counts the pods that are deleted past their budgets when just their
-	// grace period is left, unless the budgets let them go before.
+	// ToDelete counts the pods that are deleted past their budgets once only their
+	// grace period is left, unless the budgets let them leave earlier.
 	ToDelete int `json:"toDelete,omitempty"`
 }
 

@@ -12,17 +12,17 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// change is what to do to a node's annotations: what to set, and what to remove
-// as nil. Without any the node stays as it is.
+// change is what to do to a node's annotations: values to set, and nil for those to
+// remove. If it has none, the node stays as it is.
 type change struct {
 	annotations map[string]*string
 	// says is what happened to the node, for people.
 	says string
 }
 
-// inapplicable is the error of a command that does not apply to the state that the
-// node is in. A node that is named is expected to be in it; one that is selected is
-// left alone.
+// inapplicable is the error of a command that does not apply to a node in its current
+// state. The command fails for a node that is named, and skips a node that is
+// selected.
 type inapplicable struct{ error }
 
 func inapplicablef(format string, args ...any) error {

@@ -57,7 +57,7 @@ func (s *shared) simple(of simple) (*cobra.Command, *simpleFlags) {
 		},
 	}
 	o.add(c.Flags())
-	c.Flags().StringVar(&o.id, "id", "", "only if the request has this ID; without it any")
+	c.Flags().StringVar(&o.id, "id", "", "only if the request has this ID; by default any request")
 	c.Flags().StringVar(&o.dryRun, "dry-run", o.dryRun, "none, client or server: only show what would be written")
 	c.Flags().Lookup("dry-run").NoOptDefVal = string(clientDryRun)
 	c.Flags().SortFlags = false

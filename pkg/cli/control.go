@@ -36,9 +36,9 @@ type allFlags struct {
 // withAll adds --all to a command about nodes.
 func (s *shared) withAll(c *cobra.Command, nodes *simpleFlags, pauses bool) {
 	var o allFlags
-	c.Flags().BoolVar(&o.all, "all", false, "everything, in the whole cluster; --namespace is where drainer runs, without it "+defaultNamespace)
+	c.Flags().BoolVar(&o.all, "all", false, "everything, in the whole cluster; --namespace says where drainer runs, by default "+defaultNamespace)
 	if pauses {
-		c.Flags().StringVar(&o.reason, "reason", "", "reason that everyone whose drain waits is shown; needed with --all")
+		c.Flags().StringVar(&o.reason, "reason", "", "reason, shown to everyone whose drain waits; required with --all")
 		c.Flags().BoolVar(&o.overwrite, "overwrite", false, "with --all: replace the reason of another pause")
 	}
 	ofNodes := c.RunE
@@ -61,7 +61,7 @@ func (o *allFlags) check(args []string, nodes *simpleFlags, pauses bool) error {
 	case len(args) > 0 || nodes.selector != "" || nodes.id != "":
 		return usagef("--all is about everything: use it without names, --selector and --id")
 	case pauses && strings.TrimSpace(o.reason) == "":
-		return usagef("--all needs --reason=TEXT: everybody whose drain waits is told, for example --reason='INC-42 database failover'")
+		return usagef("--all needs --reason=TEXT, which is shown to everyone whose drain waits, for example --reason='INC-42 database failover'")
 	}
 	if pauses {
 		if _, err := api.PausedBy(map[string]string{api.ControlPaused: o.reason}); err != nil {
@@ -170,7 +170,7 @@ func (s *shared) drainerAt(ctx context.Context, client kubernetes.Interface, nam
 	case apierrors.IsNotFound(err):
 		problem = fmt.Sprintf("there is no Lease %q in the namespace %q", leaseName, namespace)
 	case err != nil:
-		s.notef("Warning: it could not be checked whether drainer runs in the namespace %s: %v\n", namespace, err)
+		s.notef("Warning: cannot check whether drainer runs in the namespace %s: %v\n", namespace, err)
 		return nil
 	default:
 		problem = abandoned(lease, s.Now())
@@ -179,7 +179,7 @@ func (s *shared) drainerAt(ctx context.Context, client kubernetes.Interface, nam
 		return nil
 	}
 	return fmt.Errorf("%s: if drainer runs in another namespace, %s: repeat the command with --namespace=NAMESPACE. "+
-		"If it runs in this one, with another Lease or none, all is well", problem, otherwise)
+		"If it runs in this one, with another Lease or none, ignore this message", problem, otherwise)
 }
 
 // abandonedAfter is how long nobody has renewed a lease that nobody holds. It is
@@ -199,8 +199,8 @@ func abandoned(lease *coordinationv1.Lease, now time.Time) string {
 		lease.Name, lease.Namespace, when)
 }
 
-// checkControl looks whether the ConfigMap does what it is for: that it is in the
-// namespace of a drainer, and that nothing else in it pauses.
+// checkControl checks that the write has its intended effect: that the ConfigMap is in the
+// namespace of a running drainer, and that nothing else in it pauses.
 func (s *shared) checkControl(ctx context.Context, client kubernetes.Interface, namespace string, try dryRun, pauses bool) error {
 	if pauses {
 		return s.drainerAt(ctx, client, namespace, "NOTHING IS PAUSED")

@@ -91,10 +91,10 @@ func deadlineText(d *api.Deadline, now time.Time) string {
 		text += ", " + ago(&d.At, now)
 	}
 	if d.ToDelete > 0 {
-		text += fmt.Sprintf("; deleted before: %d", d.ToDelete)
+		text += fmt.Sprintf("; to be deleted by then: %d", d.ToDelete)
 	}
 	if d.AtRisk > 0 {
-		text += fmt.Sprintf("; lost unless gone before: %d", d.AtRisk)
+		text += fmt.Sprintf("; lost unless gone by then: %d", d.AtRisk)
 	}
 	return text
 }

@@ -41,10 +41,10 @@ type setting struct {
 
 func newDrainFlags() *drainFlags {
 	return &drainFlags{dryRun: string(noDryRun), settings: []setting{
-		{flag: "reason", annotation: api.ReasonAnnotation, usage: "why you ask, for others to read"},
-		{flag: "requested-by", annotation: api.RequestedByAnnotation, usage: "who asks, for others to read, such as a team; without it your user name"},
+		{flag: "reason", annotation: api.ReasonAnnotation, usage: "reason for the drain, shown to others"},
+		{flag: "requested-by", annotation: api.RequestedByAnnotation, usage: "who requests the drain, such as a team, shown to others; by default your user name"},
 		{flag: "drain-timeout", annotation: api.TimeoutAnnotation, usage: "how long the drain of a node may take, such as 90m, counted from its start; without it the daemon's"},
-		{flag: "on-timeout", annotation: api.OnTimeoutAnnotation, usage: "what happens then: Wait, Stop, Release or Delete; without it the daemon's"},
+		{flag: "on-timeout", annotation: api.OnTimeoutAnnotation, usage: "what happens to a drain that exceeds its timeout: Wait, Stop, Release or Delete; without it the daemon's"},
 		{flag: "grace-period", annotation: api.GracePeriodAnnotation, usage: "grace period of the pods in seconds, at least 1; without it their own"},
 		{flag: "not-before", annotation: api.NotBeforeAnnotation, usage: "earliest start: a time such as 2030-01-31T22:00:00Z, or how long from now, such as 2h"},
 		{flag: "deadline", annotation: api.DeadlineAnnotation, usage: "when the nodes disappear, a time or how long from now, such as 2m: their drains start at once, past all limits"},

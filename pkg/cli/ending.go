@@ -12,7 +12,7 @@ import (
 type ending struct {
 	// status is the exit status, 0 for a node that is drained.
 	status int
-	// says is what to tell of it.
+	// says describes the ending, for people.
 	says string
 }
 

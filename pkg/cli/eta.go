@@ -11,7 +11,7 @@ import (
 // remaining estimates how long a drain still takes, if its pods leave as fast as
 // they have so far. It is false where the past says nothing about the rest: before
 // the first pod is gone, while the drain makes no progress or is not under way,
-// when something keeps it from its end, and when a drained node gets another pod.
+// when something keeps it from finishing, and when a drained node gets another pod.
 func remaining(s *api.Status, now time.Time) (time.Duration, bool) {
 	if s == nil || s.Phase != api.Draining || s.StartedAt == nil || s.Verdicts != nil || s.Result != "" {
 		return 0, false
@@ -41,7 +41,7 @@ func (r *row) longETA(now time.Time) string {
 	if !known {
 		return ""
 	}
-	return "about " + duration.HumanDuration(left) + " left, if pods leave as fast as so far (an estimate)"
+	return "about " + duration.HumanDuration(left) + " left, if pods keep leaving at the same rate (an estimate)"
 }
 
 // estimate adds the estimates that programs read.

@@ -32,7 +32,7 @@ var exitStatuses = []struct {
 	status  int
 	meaning string
 }{
-	{0, "It worked. With --wait: all nodes are drained."},
+	{0, "Success. With --wait: all nodes are drained."},
 	{ExitFailure, "Something failed; the message says what."},
 	{ExitUsage, "The command line is wrong. Nothing was done."},
 	{ExitTimedOut, "With --wait: a request took longer than its timeout (--drain-timeout, or the daemon's)."},
@@ -42,8 +42,8 @@ var exitStatuses = []struct {
 	{ExitInterrupted, "Interrupted by Ctrl-C. A drain continues."},
 }
 
-// exit is an error with the status to end with. Without a text nothing more is
-// to be said.
+// exit is an error with an exit status. If err is nil, everything has been said
+// already.
 type exit struct {
 	status int
 	err    error
@@ -66,7 +66,7 @@ func usagef(format string, args ...any) error {
 	return exit{ExitUsage, fmt.Errorf(format, args...)}
 }
 
-// usageArgs lets what is wrong with the arguments be an error of the command
+// usageArgs turns the errors of a check of the arguments into errors of the command
 // line.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

@@ -189,7 +189,7 @@ func TestWhy(t *testing.T) {
 		"blocked":     {blockedNode(), pod("full-1"), []string{"Blocked for the request r", "drainer says: blocked for 6m, by PDB shop/full", "it waits: The disruption budget full needs 2", "Fix: make the pods under PDB shop/full Ready"}},
 		"not Ready":   {unready, pod("full-1"), []string{"Fix: set AlwaysAllow"}},
 		"bare":        {readyNode("na"), pod("bare", bare), []string{"it is blocked: no controller would create it again", "Fix: delete the pod yourself"}},
-		"responders":  {readyNode("na"), pod("web", responding), []string{"Of the pod's own spec: its eviction responders are not asked: example.com/backup", "the API server would admit it"}},
+		"responders":  {readyNode("na"), pod("web", responding), []string{"From the pod's spec: its eviction responders are not asked: example.com/backup", "the API server would admit it"}},
 		"stays":       {readyNode("na"), pod("x", ofDaemonSet), []string{"it stays: DaemonSet agent would create it again"}},
 		"terminating": {readyNode("na"), pod("x", func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = &deleted, []string{"example.com/wait"} }), []string{"its grace period ended 2m ago; its finalizers are example.com/wait"}},
 		"on no node":  {readyNode("na"), pod("x", func(p *corev1.Pod) { p.Spec.NodeName = "" }), []string{"is on no node"}},

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// program is the name of the program, by which kubectl finds it; completion
-	// that of the one that kubectl asks how to complete a command line.
+	// program is the name by which kubectl finds the plugin; completion is the name
+	// of the program that kubectl runs to complete a command line.
 	program    = "kubectl-drainer"
 	completion = "kubectl_complete-drainer"
 	// fieldManager is the name that the plugin writes under.
@@ -43,20 +43,20 @@ type Options struct {
 	// Commands are commands of the daemon's program that are of use here, too.
 	// They reach the API server by kubectl's flags.
 	Commands func(reach func() (*rest.Config, error)) []*cobra.Command
-	// Daemon is how the daemon is taken to be configured: its defaults, which flags
-	// change. Nil to leave the commands out that need it.
+	// Daemon is the assumed configuration of the daemon: its defaults, changed by
+	// flags. If it is nil, the commands that need it are left out.
 	Daemon func(reach func() (*rest.Config, error)) Daemon
 	// Judge makes what asks the API server for verdicts on evictions.
 	Judge func(context.Context, *rest.Config) (JudgeFunc, error)
 }
 
-// Daemon is how the daemon is taken to be configured.
+// Daemon is the assumed configuration of the daemon.
 type Daemon interface {
 	// Add adds its flags.
 	Add(*pflag.FlagSet)
 	// Complete reads the configuration file and checks everything.
 	Complete() error
-	// Simulation is what to simulate, but for the nodes. It is valid once
+	// Simulation is what to simulate, except for the nodes. It is valid once
 	// Complete has returned nil.
 	Simulation() simulate.Options
 }
@@ -157,7 +157,7 @@ func (s *shared) client() (kubernetes.Interface, error) {
 	return client, nil
 }
 
-// printf writes for people. An error of writing is the terminal's own.
+// printf writes for people. Errors are ignored: they concern only the terminal.
 func (s *shared) printf(format string, args ...any) { fmt.Fprintf(s.Out, format, args...) }
 
 // notef writes what is not the result.

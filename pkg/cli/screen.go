@@ -22,7 +22,7 @@ type screen struct {
 	color bool
 	// size is the width and the height of the terminal; zero for no limit.
 	size func() (width, height int)
-	// drawn is how many lines the terminal shows of ours.
+	// drawn is how many of our lines the terminal shows.
 	drawn int
 	// said is what a pipe was last told of each node.
 	said map[string]string

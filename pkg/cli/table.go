@@ -18,8 +18,8 @@ type column struct {
 const gap = "   "
 
 // table aligns rows under their titles. A width of 0 is no limit; otherwise
-// columns that may be dropped are, until the rows fit, and what still does not
-// fit is cut.
+// it drops optional columns until the rows fit, and cuts what still does not
+// fit.
 func table(columns []column, rows [][]string, width int) []string {
 	shown := make([]int, len(columns))
 	for i := range columns {
@@ -79,9 +79,9 @@ func line(cells []string, widths, shown []int, width int) string {
 	return fit(strings.TrimRight(b.String(), " "), width)
 }
 
-// visible is a text that Nodes name, without characters that control a terminal: they are
-// shown as Go writes them. Whoever may write to a Node must not write to the terminals of
-// those who look at it.
+// visible escapes, as Go does, the control characters of a text that a Node contains.
+// Whoever may write to a Node must not be able to control the terminals of those who
+// look at it.
 func visible(text string) string {
 	if !strings.ContainsFunc(text, unicode.IsControl) {
 		return text

@@ -24,8 +24,8 @@ func (t *target) add(f *pflag.FlagSet) {
 	f.StringVarP(&t.selector, "selector", "l", t.selector, "label selector of the nodes, such as pool=workers")
 }
 
-// noneEmpty is an error for a flag that is given without a value, usually by a variable
-// that is empty: to do as if it were not there would mean more than was asked for.
+// noneEmpty is an error for a flag with an empty value, usually from a variable that is
+// empty: if the flag were ignored, the command would do more than was asked for.
 func noneEmpty(f *pflag.FlagSet) (err error) {
 	f.Visit(func(flag *pflag.Flag) {
 		if err == nil && flag.Value.Type() == "string" && flag.Value.String() == "" {

@@ -114,7 +114,7 @@ func (w *waiter) look(watch *nodeWatch) bool {
 	if silent > 0 && !w.warned && w.Now().Sub(w.begun) >= silence {
 		w.warned = true
 		w.interject(func() {
-			w.notef("drainer has not answered for %d of %d nodes: does it run? kubectl get pods -n %s\n", silent, len(w.names), w.controlNamespace())
+			w.notef("drainer has not answered for %d of %d nodes: is it running? Check with: kubectl get pods -n %s\n", silent, len(w.names), w.controlNamespace())
 		})
 	}
 	return len(w.ended) == len(w.names)
@@ -130,8 +130,8 @@ func (w *waiter) mayChange(node *corev1.Node, e ending) bool {
 	return changed && node.Annotations[api.StatusAnnotation] == was
 }
 
-// remembered is how a node has ended, which was drained although it is gone or its
-// request is by now.
+// remembered is the ending of a node. It counts as drained if it was drained at any
+// time, even if the node or its request is gone by now.
 func (w *waiter) remembered(name string, e ending) ending {
 	switch {
 	case e.status == 0:

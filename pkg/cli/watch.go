@@ -24,9 +24,9 @@ type nodeWatch struct {
 	stop    func()
 }
 
-// watchNodes follows the nodes with the labels, or the only one of the name, if
-// that is not empty. It fails if they cannot be listed; what goes wrong later is
-// told by warn, and tried again.
+// watchNodes follows the nodes that the selector matches, or only the named node if
+// the name is not empty. It fails if they cannot be listed; later errors are passed
+// to warn, and retried.
 func watchNodes(ctx context.Context, client kubernetes.Interface, name, selector string, warn func(error)) (*nodeWatch, error) {
 	tweak := func(o *metav1.ListOptions) {
 		o.LabelSelector = selector
@@ -114,8 +114,8 @@ const (
 	redrawAfter     = 150 * time.Millisecond
 )
 
-// follow shows what there is to show, after every change and every second, until
-// that says that it was the last time, or ctx ends.
+// follow calls show after every change and every second, until show returns true
+// or ctx ends.
 func (w *nodeWatch) follow(ctx context.Context, show func() (last bool)) {
 	ticker := time.NewTicker(refreshInterval)
 	defer ticker.Stop()

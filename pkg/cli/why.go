@@ -98,7 +98,7 @@ func surroundingsOf(ctx context.Context, client kubernetes.Interface, p *corev1.
 	if rules.LooksAtNamespaces() {
 		ns, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 		if err != nil {
-			return around, fmt.Errorf("reading the namespace %s, at whose labels rules look: %w", namespace, err)
+			return around, fmt.Errorf("reading the namespace %s, whose labels rules look at: %w", namespace, err)
 		}
 		around.NamespaceLabels = rules.LabelsOfAll([]corev1.Namespace{*ns})
 	}
@@ -144,7 +144,7 @@ func scaleOf(ctx context.Context, client kubernetes.Interface, p *corev1.Pod, ru
 		err = one(ctx, client.AppsV1().ReplicaSets(p.Namespace).Get, owner.Name, &o.ReplicaSets)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the scale of %s %s/%s, at which rules look: %w", owner.Kind, p.Namespace, owner.Name, err)
+		return nil, fmt.Errorf("reading the scale of %s %s/%s, which rules look at: %w", owner.Kind, p.Namespace, owner.Name, err)
 	}
 	return scalesOf(&o), nil
 }
@@ -176,7 +176,7 @@ func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width
 		say("The pod is terminating: " + terminating(pod, now))
 	}
 	if text := plan.PodOf(pod).Departure.String(); text != "" {
-		say("Of the pod's own spec: " + text)
+		say("From the pod's spec: " + text)
 	}
 	fix := ""
 	if b := blockerOf(r.Status, key); b != nil {
@@ -191,7 +191,7 @@ func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width
 		say(fmt.Sprintf("If it were evicted now: it %s: %s", strings.Replace(v.Verdict, blocked, "is blocked", 1), v.Message))
 	}
 	if fix == "" && v.Verdict == blocked {
-		fix = simulate.Fix(plan.Reason(v.Reason), "that the message names", "")
+		fix = simulate.Fix(plan.Reason(v.Reason), "(see the message)", "")
 	}
 	if fix != "" {
 		say("Fix: " + fix)

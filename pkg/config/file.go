@@ -128,7 +128,7 @@ func (d *decoder) decodeFields(n *yaml.Node, into reflect.Value, path *field.Pat
 		case !known:
 			d.problem(at, key, "unknown field: expected one of %s", strings.Join(fieldNames(into.Type()), ", "))
 		case twice:
-			d.problem(at, key, "the field is set in line %d already", line)
+			d.problem(at, key, "the field is already set in line %d", line)
 		default:
 			d.file.lines[at.String()] = key.Line
 			d.decode(value, target, at)
@@ -171,11 +171,11 @@ func nameOf(t reflect.Type) string {
 	case t.Kind() == reflect.Bool:
 		return "true or false"
 	case t.Kind() == reflect.String:
-		return "a text"
+		return "a string"
 	case t.Kind() == reflect.Slice:
 		return "a list"
 	case t.Kind() == reflect.Map:
-		return "a mapping of texts"
+		return "a map of strings"
 	default:
 		return "a number"
 	}

@@ -46,19 +46,19 @@ func TestMistakes(t *testing.T) {
 		"unknown":          {header + "a: 1\n", "f.yaml:3: a: unknown field: expected one of allowDelete, allowLastNode, apiVersion, "},
 		"unknown, nested":  {header + "eviction:\n  rate: 1\n", "f.yaml:4: eviction.rate: unknown field: expected one of burst, qps, timeout, workers"},
 		"another case":     {header + "Settle: 1s\n", "f.yaml:3: Settle: unknown field"},
-		"twice":            {header + "settle: 1s\nsettle: 1s\n", "f.yaml:4: settle: the field is set in line 3 already"},
+		"twice":            {header + "settle: 1s\nsettle: 1s\n", "f.yaml:4: settle: the field is already set in line 3"},
 		"no number":        {header + "eviction: {burst: many}\n", `f.yaml:3: eviction.burst: "many": expected a number`},
 		"half a number":    {header + "eviction: {burst: 1.5}\n", "f.yaml:3: eviction.burst: 1.5: expected a number"},
 		"no truth":         {header + "allowLastNode: maybe\n", `f.yaml:3: allowLastNode: "maybe": expected true or false`},
 		"no duration":      {header + "settle: soon\n", `f.yaml:3: settle: "soon": expected a duration such as 90s`},
 		"a plain duration": {header + "settle: 5\n", "f.yaml:3: settle: 5: expected a duration such as 90s"},
-		"no text":          {header + "barePods: 1\n", "f.yaml:3: barePods: 1: expected a text"},
+		"no text":          {header + "barePods: 1\n", "f.yaml:3: barePods: 1: expected a string"},
 		"no share":         {header + "maxDraining: [1]\n", "f.yaml:3: maxDraining: [1]: expected a number, or a share such as 10%"},
 		"no value":         {header + "settle:\n", "f.yaml:3: settle: the value is missing: expected a duration"},
 		"no fields":        {header + "eviction: 3\n", `f.yaml:3: eviction: "3": expected the fields burst, qps, timeout, workers`},
 		"no list":          {header + "nodeSelector: {matchExpressions: 3}\n", "f.yaml:3: nodeSelector.matchExpressions: 3: expected a list"},
-		"in a list":        {header + "nodeSelector:\n  matchExpressions:\n  - {key: 3}\n", "f.yaml:5: nodeSelector.matchExpressions[0].key: 3: expected a text"},
-		"no labels":        {header + "nodeSelector: {matchLabels: {a: 1}}\n", `f.yaml:3: nodeSelector.matchLabels: {"a":1}: expected a mapping of texts`},
+		"in a list":        {header + "nodeSelector:\n  matchExpressions:\n  - {key: 3}\n", "f.yaml:5: nodeSelector.matchExpressions[0].key: 3: expected a string"},
+		"no labels":        {header + "nodeSelector: {matchLabels: {a: 1}}\n", `f.yaml:3: nodeSelector.matchLabels: {"a":1}: expected a map of strings`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Decode("f.yaml", []byte(test.text), config.Default("ns"))

@@ -31,7 +31,7 @@ func (v *validator) limits(c *DrainerConfiguration) {
 		path := fmt.Sprintf("pools[%d]", i)
 		v.pool(path, &c.Pools[i], c.AllowDelete)
 		if first, twice := named[c.Pools[i].Name]; twice {
-			v.bad(path+".name", c.Pools[i].Name, fmt.Sprintf("expected another name than that of pools[%d]", first))
+			v.bad(path+".name", c.Pools[i].Name, fmt.Sprintf("expected a name other than that of pools[%d]", first))
 		} else {
 			named[c.Pools[i].Name] = i
 		}
@@ -89,7 +89,7 @@ func (v *validator) share(path string, value *intstr.IntOrString) {
 	}
 }
 
-// enough: fewer nodes than may be drained at once cannot be unavailable at once.
+// enough: nodes being drained count as unavailable, so maxUnavailable must not be below maxDraining.
 func (v *validator) enough(path string, unavailable, draining *intstr.IntOrString, limit string) {
 	most, least := shareOf(unavailable), shareOf(draining)
 	if !most.IsZero() && !least.IsZero() && most.Below(least) {

@@ -48,7 +48,7 @@ func TestValidateLimits(t *testing.T) {
 		"every node":                         {"pools: [{name: all, nodeSelector: {}}]\n", nil},
 		"a pool without name":                {"pools: [{" + gpu + "}]\n", []string{"pools[0].name: Invalid value: \"\": expected a DNS label"}},
 		"a pool without nodes":               {"pools: [{name: gpu}]\n", []string{"pools[0].nodeSelector: Invalid value: \"\": expected a label selector such as"}},
-		"two pools of a name":                {"pools: [{name: gpu, " + gpu + "}, {name: gpu, " + gpu + "}]\n", []string{"pools[1].name: Invalid value: \"gpu\": expected another name than that of pools[0]"}},
+		"two pools of a name":                {"pools: [{name: gpu, " + gpu + "}, {name: gpu, " + gpu + "}]\n", []string{"pools[1].name: Invalid value: \"gpu\": expected a name other than that of pools[0]"}},
 		"a pool's mistakes":                  {"pools: [{name: gpu, nodeSelector: {matchLabels: {a: '?'}}, maxDraining: 0, maxUnavailable: 101%, drainTimeout: -1s, onTimeout: Delete}]\n", []string{"pools[0].drainTimeout", "pools[0].maxDraining", "pools[0].maxUnavailable", "pools[0].nodeSelector", "pools[0].onTimeout"}},
 		"a pool, fewer than drained at once": {"pools: [{name: gpu, " + gpu + ", maxDraining: 3, maxUnavailable: 2}]\n", []string{"pools[0].maxUnavailable: Invalid value: \"2\": expected at least the pool's limit of nodes that are drained at once (3)"}},
 		"groups":                             {"groups: [{label: topology.kubernetes.io/zone, maxDraining: 30%, maxGroups: 1}, {label: rack, maxGroups: 2}]\n", nil},

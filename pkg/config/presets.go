@@ -66,7 +66,7 @@ func (v *validator) presets(presets []Preset) {
 			v.positive(path+".atMost", *p.AtMost)
 		}
 		if p.Name == "critical-last" && (p.Action != "" || p.AtMost != nil) {
-			v.bad(path, p.Name, "expected neither an action nor a time: the pods are evicted last")
+			v.bad(path, p.Name, "expected neither action nor atMost: the pods are evicted last")
 		}
 		if action := p.action(); p.AtMost != nil && action != plan.AwaitPod && action != "" {
 			v.bad(path+".atMost", p.AtMost.Duration, "expected only with the action WaitCompleted: remove it, or change the action")

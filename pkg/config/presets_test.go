@@ -20,8 +20,8 @@ func TestValidatePresets(t *testing.T) {
 		"presets: [{name: karpenter, action: Delete}]":                       `presets[0].action: Invalid value: "Delete": expected Evict, Ignore, WaitCompleted or Block`,
 		"presets: [{name: karpenter, atMost: 0s}]":                           "presets[0].atMost: Invalid value: 0: expected a duration above 0",
 		"presets: [{name: karpenter, action: Block, atMost: 1h}]":            "presets[0].atMost: Invalid value: 3600000000000: expected only with the action WaitCompleted",
-		"presets: [{name: critical-last, action: Ignore}]":                   `presets[0]: Invalid value: "critical-last": expected neither an action nor a time`,
-		"rules: [{name: karpenter, match: {emptyDir: true}, action: Evict}]": "expected another name than that of a built-in rule or a preset: bare-pods, empty-dir, default, cluster-autoscaler,",
+		"presets: [{name: critical-last, action: Ignore}]":                   `presets[0]: Invalid value: "critical-last": expected neither action nor atMost`,
+		"rules: [{name: karpenter, match: {emptyDir: true}, action: Evict}]": "expected a name other than that of a built-in rule or a preset: bare-pods, empty-dir, default, cluster-autoscaler,",
 	} {
 		_, problems := decoded(t, fields+"\n")
 		if want == "" && len(problems) > 0 || want != "" && (len(problems) != 1 || !strings.Contains(problems[0], want)) {

@@ -59,14 +59,14 @@ type RequestRule struct {
 	For metav1.Duration `json:"for"`
 	// maxNodes is how many nodes may be marked, or hold a request of the rule, drained
 	// ones included. Required, and at least 1. With more, the rule requests nothing. Once
-	// more have been marked for as long as for says, it stays that way until somebody
+	// more have been marked for the duration of the field for, it stays that way until somebody
 	// resumes the rule by removing the annotation drainer.dev/latched from all nodes.
 	MaxNodes int `json:"maxNodes"`
 	// release is when the rule removes its request, with all its settings: Never, which
-	// is the default, or WhenCleared, once the mark has been cleared for as long as for
-	// says and no rule finds the node marked.
+	// is the default, or WhenCleared, once the mark has been cleared for the duration of the
+	// field for, and no rule finds the node marked.
 	Release MarkRelease `json:"release,omitempty"`
-	// minInterval is how long after its last request for a node the rule makes the
+	// minInterval is how long the rule waits after its last request for a node before it makes the
 	// next one; 24h without it.
 	MinInterval *metav1.Duration `json:"minInterval,omitempty"`
 	// start is how requests begin: AtOnce, which is the default, or Paused, which
@@ -89,7 +89,7 @@ func (v *validator) requests(rules []RequestRule) {
 		if v.mark(path, r) {
 			key := string(kind) + "/" + name
 			if other, twice := first[key]; twice {
-				v.bad(path+"."+string(kind), name, fmt.Sprintf("expected another mark than that of requests[%d]", other))
+				v.bad(path+"."+string(kind), name, fmt.Sprintf("expected a mark other than that of requests[%d]", other))
 			} else {
 				first[key] = i
 			}
@@ -128,7 +128,7 @@ func (v *validator) mark(path string, r *RequestRule) bool {
 		v.bad(path, name, fmt.Sprintf("expected at most %d bytes: the requests are named after it", most))
 	case strings.HasPrefix(name, api.Prefix), name == corev1.TaintNodeUnschedulable,
 		name == string(corev1.NodeDrainInProgress), name == string(corev1.NodeDrained):
-		v.bad(path, name, "expected a mark that does not follow from a drain itself")
+		v.bad(path, name, "expected a mark that a drain itself does not make")
 	}
 	if kind != plan.ConditionMark && r.Status != "" {
 		v.bad(strings.TrimSuffix(path, string(kind))+"status", string(r.Status), "expected a status only with a condition")

@@ -45,7 +45,7 @@ type Rule struct {
 	// allowDelete, and the action Evict or WaitCompleted. Time counts only while nothing
 	// but a budget holds the pod and drainer would evict it. A pause, a closed window, a
 	// freeze, an uncordoned node, a budget that the disruption controller has not
-	// processed, and a new process let it count again from the start. Without it a rule
+	// processed, or a new process restarts the count. Without it a rule
 	// deletes nothing.
 	DeleteAfter *metav1.Duration `json:"deleteAfter,omitempty"`
 }
@@ -62,12 +62,12 @@ type PodMatch struct {
 	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
 	// podAnnotations are annotations that a pod has to have, with their values.
 	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
-	// controllers are the kinds of what controls a pod, with their version, such as
+	// controllers are the kinds of the pods' controllers, with their API version, such as
 	// batch/v1/Job or apps/*/StatefulSet; None for pods without a controller.
 	Controllers []string `json:"controllers,omitempty"`
 	// minPriority is the lowest priority of these pods.
 	MinPriority *int32 `json:"minPriority,omitempty"`
-	// maxPriority is the highest.
+	// maxPriority is the highest priority of these pods.
 	MaxPriority *int32 `json:"maxPriority,omitempty"`
 	// resources are names of resources, such as nvidia.com/gpu, of which a pod has to
 	// request at least one.
@@ -87,7 +87,7 @@ type PodMatch struct {
 	// healthy.
 	Budget plan.BudgetMatch `json:"budget,omitempty"`
 	// replicas is how many replicas the controller of a pod has to have, such as 1 for
-	// pods that nothing stands in for. It is known of ReplicaSets and StatefulSets;
+	// pods that no other replica stands in for. drainer reads it for ReplicaSets and StatefulSets only;
 	// drainer's role has to allow it to get them.
 	Replicas *int32 `json:"replicas,omitempty"`
 }
@@ -122,7 +122,7 @@ func (v *validator) rules(c *DrainerConfiguration) {
 		v.deleteAfter(path, r, c.AllowDelete)
 		v.match(path+".match", &r.Match, c.Pools)
 		if first, twice := named[r.Name]; twice {
-			v.bad(path+".name", r.Name, fmt.Sprintf("expected another name than that of rules[%d]", first))
+			v.bad(path+".name", r.Name, fmt.Sprintf("expected a name other than that of rules[%d]", first))
 		} else {
 			named[r.Name] = i
 		}
@@ -134,7 +134,7 @@ func (v *validator) rule(path string, r *Rule) {
 		v.bad(path+".name", r.Name, "expected a DNS label such as databases-last: "+strings.Join(problems, "; "))
 	}
 	if slices.Contains(builtInRules, r.Name) || slices.Contains(presetNames, r.Name) {
-		v.bad(path+".name", r.Name, "expected another name than that of a built-in rule or a preset: "+reservedNames())
+		v.bad(path+".name", r.Name, "expected a name other than that of a built-in rule or a preset: "+reservedNames())
 	}
 	v.oneOf(path+".action", string(r.Action), string(plan.EvictPod), string(plan.IgnorePod), string(plan.AwaitPod), string(plan.BlockPod))
 	if r.Order < -mostOrder || r.Order > mostOrder {
@@ -155,7 +155,7 @@ func (v *validator) rule(path string, r *Rule) {
 		v.bad(path+".atMost", r.AtMost.Duration, "expected only with the action WaitCompleted: remove it, or change the action")
 	}
 	if r.Action == plan.IgnorePod && (r.Order != 0 || r.GracePeriod != nil || r.StuckAfter != nil) {
-		v.bad(path+".action", string(r.Action), "expected no order, grace period or time to be stuck with it: the pods stay")
+		v.bad(path+".action", string(r.Action), "expected no order, grace period or time until stuck with this action: the pods stay")
 	}
 }
 

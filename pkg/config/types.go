@@ -101,15 +101,15 @@ type DrainerConfiguration struct {
 	// drainTimeout is how long a drain may take before it is reported TimedOut;
 	// 0s for no limit.
 	DrainTimeout metav1.Duration `json:"drainTimeout"`
-	// onTimeout is what happens then: Wait continues, Stop sends no further
+	// onTimeout is what happens to a drain that exceeds drainTimeout: Wait continues, Stop sends no further
 	// eviction, Release uncordons the node, too, and waits for another request,
 	// Delete deletes pods past the budgets that hold them and needs allowDelete.
 	OnTimeout api.OnTimeout `json:"onTimeout"`
 	// allowDelete lets drains delete pods past the budgets that hold them: for
-	// requests that have taken longer than they may, for rules with deleteAfter, and
+	// requests that have timed out, for rules with deleteAfter, and
 	// shortly before a node disappears. drainer's role has to allow it, too.
 	AllowDelete bool `json:"allowDelete"`
-	// neverDelete protects pods from this deletion.
+	// neverDelete protects pods from being deleted past their budgets.
 	NeverDelete NeverDelete `json:"neverDelete"`
 	// stuckAfter is how long a pod may be blocked, or terminating past its grace period,
 	// before it counts as stuck.
@@ -141,7 +141,7 @@ type DrainerConfiguration struct {
 	// limit requests other than evictions, separately for writes to nodes, for
 	// watches, and for the rest; a qps of 0 is no limit.
 	ClientConnection componentconfig.ClientConnectionConfiguration `json:"clientConnection"`
-	// leaderElection says how the replicas agree on the one that acts.
+	// leaderElection says how the replicas elect the leader, the only one that acts.
 	LeaderElection componentconfig.LeaderElectionConfiguration `json:"leaderElection"`
 
 	// metricsBindAddress is the address of /metrics.
@@ -175,7 +175,7 @@ type Pool struct {
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 	// drainTimeout is how long a drain in the pool may take; 0s for no limit.
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
-	// onTimeout is what happens then.
+	// onTimeout is what happens to a drain that takes longer.
 	OnTimeout api.OnTimeout `json:"onTimeout,omitempty"`
 	// windows are the times in which the pool's nodes may be drained, in place of
 	// the windows for all nodes. Freezes hold in any case.
@@ -250,8 +250,8 @@ type EvictionConfiguration struct {
 	QPS float64 `json:"qps"`
 	// burst is how many may be sent at once.
 	Burst int `json:"burst"`
-	// workers is how many are sent at a time. One that takes longer than 1 second
-	// continues beside the next ones; at most 100 are under way in all.
+	// workers is how many are sent in parallel. One that takes longer than 1 second
+	// no longer counts; at most 100 are in flight in all.
 	Workers int `json:"workers"`
 	// timeout is how long one may take; the API server may need 34s.
 	Timeout metav1.Duration `json:"timeout"`

@@ -111,7 +111,7 @@ func (v *validator) drains(c *DrainerConfiguration) {
 	v.positive("stuckAfter", c.StuckAfter)
 	v.oneOf("unreachable.action", string(c.Unreachable.Action), string(WaitForNode), string(IgnorePods))
 	if after := c.Unreachable.After.Duration; after < leastUnreachable {
-		v.bad("unreachable.after", after, fmt.Sprintf("expected a duration of at least %v, which a restart of a kubelet may take", leastUnreachable))
+		v.bad("unreachable.after", after, fmt.Sprintf("expected a duration of at least %v: the restart of a kubelet may take that long", leastUnreachable))
 	}
 }
 
@@ -186,7 +186,7 @@ func (v *validator) addresses(c *DrainerConfiguration) {
 			continue
 		}
 		if other := taken[a.address]; other != "" && port != "0" {
-			v.bad(a.path, a.address, "expected another address than "+other)
+			v.bad(a.path, a.address, "expected an address other than "+other)
 		}
 		taken[a.address] = a.path
 	}

@@ -60,7 +60,7 @@ func TestValidate(t *testing.T) {
 		"address":                   {func(c *c) { c.MetricsBindAddress = "8080" }, "metricsBindAddress", ":8080"},
 		"no address":                {func(c *c) { c.HealthBindAddress = "" }, "healthBindAddress", ":8080"},
 		"port":                      {func(c *c) { c.PprofBindAddress = ":65536" }, "pprofBindAddress", ":8080"},
-		"same address":              {func(c *c) { c.HealthBindAddress = ":8080" }, "healthBindAddress", "another address than metricsBindAddress"},
+		"same address":              {func(c *c) { c.HealthBindAddress = ":8080" }, "healthBindAddress", "an address other than metricsBindAddress"},
 		"a key alone":               {func(c *c) { c.MetricsTLS.KeyFile = "k" }, "metricsTLS.certFile", "the certificate of metricsTLS.keyFile"},
 		"a certificate alone":       {func(c *c) { c.MetricsTLS.CertFile = "c" }, "metricsTLS.keyFile", "the key of metricsTLS.certFile"},
 		"tokens in the clear":       {func(c *c) { c.MetricsTLS.Authorize = true }, "metricsTLS.authorize", "expected false without metricsTLS.certFile"},

@@ -68,7 +68,7 @@ func (v *validator) freeze(path string, f *Freeze) {
 		v.bad(path+".until", f.Until.UTC().Format(time.RFC3339), "expected a time after that of from")
 	}
 	if strings.TrimSpace(f.Reason) == "" {
-		v.bad(path+".reason", f.Reason, "expected a text, which nodes show")
+		v.bad(path+".reason", f.Reason, "expected a text, which is shown on nodes")
 	}
 }
 
@@ -76,7 +76,7 @@ func (v *validator) freeze(path string, f *Freeze) {
 // local zone is not the same everywhere.
 func zoneOf(name string) (*time.Location, error) {
 	if name == "Local" {
-		return nil, errors.New("the machine's own zone is not the same everywhere")
+		return nil, errors.New("the local time zone differs between machines")
 	}
 	return time.LoadLocation(name)
 }

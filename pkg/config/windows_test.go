@@ -30,7 +30,7 @@ func TestValidateWindows(t *testing.T) {
 		"a zone in it":         {`windows: [{schedule: "TZ=UTC 0 1 * * *", duration: 1h}]`, []string{"the time zone is a field of its own, timeZone"}},
 		"a zone in it, longer": {`windows: [{schedule: "CRON_TZ=UTC 0 1 * * *", duration: 1h}]`, []string{"the time zone is a field of its own, timeZone"}},
 		"no such zone":         {`windows: [{schedule: "0 1 * * *", duration: 1h, timeZone: Berlin}]`, []string{`windows[0].timeZone: Invalid value: "Berlin": expected the name of a time zone such as Europe/Berlin`}},
-		"the machine's zone":   {`windows: [{schedule: "0 1 * * *", duration: 1h, timeZone: Local}]`, []string{"not the same everywhere"}},
+		"the machine's zone":   {`windows: [{schedule: "0 1 * * *", duration: 1h, timeZone: Local}]`, []string{"the local time zone differs between machines"}},
 		"no duration":          {`windows: [{schedule: "0 1 * * *"}]`, []string{"windows[0].duration: Invalid value: 0: expected a duration above 0"}},
 		"starts after its end": {`windows: [{schedule: "0 1 * * *", duration: 1h, latestStart: 61m}]`, []string{"windows[0].latestStart: Invalid value: 3660000000000: expected a duration above 0 and of at most the window's (1h0m0s)"}},
 		"never starts":         {`windows: [{schedule: "0 1 * * *", duration: 1h, latestStart: 0s}]`, []string{"windows[0].latestStart"}},

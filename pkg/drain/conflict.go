@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// owned is what of a status others own, by the API server's answer to an apply.
+// owned is the part of a status that others own, according to the answer to an apply.
 type owned struct {
 	// any is true if they own anything that was applied.
 	any bool
@@ -60,5 +60,5 @@ func (o owned) text() string {
 	}
 	slices.Sort(parts)
 	return "managed by others and left as is: " + strings.Join(parts, ", ") +
-		"; the annotations of drainer.dev have the state of the drain; to fix: let only drainer write these conditions, and remove them once"
+		"; the drainer.dev annotations show the state of the drain; to fix: let only drainer write these conditions, and remove them once"
 }

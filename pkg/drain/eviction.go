@@ -21,7 +21,7 @@ import (
 func EvictionVersion(ctx context.Context, client discovery.ServerResourcesInterfaceWithContext) (string, error) {
 	list, err := client.ServerResourcesForGroupVersionWithContext(ctx, "v1")
 	if err != nil {
-		return "", fmt.Errorf("asking the API server which evictions it takes: %w", err)
+		return "", fmt.Errorf("asking the API server which versions of Eviction it accepts: %w", err)
 	}
 	for _, r := range list.APIResources {
 		if r.Name != "pods/eviction" || r.Kind != "Eviction" || r.Group != policyv1.GroupName {

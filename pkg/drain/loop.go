@@ -91,7 +91,7 @@ func (c *Controller) step(ctx context.Context) time.Time {
 	}
 	p, events := c.memory.Plan(s, c.View.Pods())
 	c.tell(ctx, events)
-	// The evictor's grants come first: once a node says Paused, none of it is left.
+	// The evictor's grants come first: once a node says Paused, none of its grants is left.
 	c.evictor.publish(p.Grants)
 	c.publish(&p)
 	c.sendTasks(&p)

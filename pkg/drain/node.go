@@ -49,8 +49,8 @@ func (c *Controller) reconcile(ctx context.Context, t task) (progress, error) {
 	return done, err
 }
 
-// newest is what the newest plan says of a node, which is nothing if that plan does
-// not have it, and whether the plan was made without knowing of the last write to
+// newest is what the newest plan says about a node, or the zero NodePlan if it says
+// nothing, and whether that plan was made without knowing about the last write to
 // the node.
 func (c *Controller) newest(node types.UID) (n plan.NodePlan, stale bool) {
 	c.mu.Lock()
@@ -59,8 +59,8 @@ func (c *Controller) newest(node types.UID) (n plan.NodePlan, stale bool) {
 	return n, planned && c.planned <= c.after[node]
 }
 
-// occupy is true if nothing else cordons or releases the node now: nothing on
-// the node would explain a cordon that takes effect after the release.
+// occupy is true if no other task cordons or releases the node now: if a cordon took
+// effect after the release, nothing on the node would explain it.
 func (c *Controller) occupy(node types.UID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -200,7 +200,7 @@ func (c *Controller) knownScales() map[types.UID]plan.ScaleMemory {
 	return c.scales
 }
 
-// podsOn are the pods of a node, by the API server itself.
+// podsOn lists the pods of a node from the API server itself, not from a cache.
 func (c *Controller) podsOn(ctx context.Context, node string) ([]*plan.Pod, error) {
 	return c.listPods(ctx, c.Nodes, node, "")
 }

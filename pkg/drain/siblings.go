@@ -14,8 +14,8 @@ import (
 )
 
 // listSiblings lists the pods of a controller, on whatever nodes they are. The API
-// server cannot select by controller, so it selects by labels; of the list, which comes
-// in pieces, no more is kept than who is Ready.
+// server cannot select by controller, so it selects by labels. The list comes in chunks,
+// and only what a Sibling says is kept of each pod.
 func (c *Controller) listSiblings(ctx context.Context, read plan.SiblingRead) error {
 	listed := plan.SiblingsListed{Controller: read.Controller, Began: time.Now()}
 	list := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {

@@ -164,8 +164,8 @@ func (c *Controller) keysOf(t task) []any {
 	return []any{"uid", t.node}
 }
 
-// trouble notes why a node could not be written to, so that it says so itself
-// as far as it can.
+// trouble notes why a node could not be written to, so that the node itself reports
+// it, if that can be written.
 func (c *Controller) trouble(t task, err error) {
 	if t.kind == nodeTask || t.kind == reportTask || t.kind == releaseTask {
 		c.learned(plan.NodeTrouble{Node: t.node, Text: err.Error()})

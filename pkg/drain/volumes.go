@@ -45,9 +45,9 @@ func (c *Controller) listVolumes(ctx context.Context) (progress, error) {
 	return done, failed
 }
 
-// wantingVolumes are the nodes that have a use for a list of what is attached, by
-// name, and whether any waits for one. What the newest plan says does not count where
-// it does not know the newest of the node.
+// wantingVolumes are the nodes for which a list of what is attached is useful, by
+// name, and whether any of them waits for one. A node is left out if the newest plan
+// does not know about the last write to it.
 func (c *Controller) wantingVolumes() (nodes map[string]plan.NodePlan, awaited progress) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,8 +67,8 @@ func (c *Controller) wantingVolumes() (nodes map[string]plan.NodePlan, awaited p
 	return nodes, awaited
 }
 
-// attachments are what is attached to the nodes, by their names. Of the list, which
-// comes in pieces, no more is kept.
+// attachments are what is attached to the nodes, by their names. The list comes in
+// chunks, and nothing else of it is kept.
 func (c *Controller) attachments(ctx context.Context, nodes map[string]plan.NodePlan) (map[string][]plan.Attachment, error) {
 	attached := map[string][]plan.Attachment{}
 	list := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {

@@ -17,8 +17,8 @@ import (
 	"drainer.dev/drainer/pkg/plan"
 )
 
-// nodeWriter makes the changes to Nodes. Every one names the Node's UID, so
-// that a Node that is gone does not come back as a ghost.
+// nodeWriter makes the changes to Nodes. Each of them names the Node's UID, so
+// that an apply does not create a Node again that was deleted.
 type nodeWriter struct {
 	nodes corev1client.NodeInterface
 }
@@ -79,8 +79,8 @@ func statusOf(n *plan.Node, r plan.Report, version string, now time.Time, others
 	}
 	for i, c := range conditions {
 		if _, theirs := others[*c.Type]; theirs {
-			// Not left out: the API server would remove one that we have made and
-			// others have changed.
+			// It stays in the list: otherwise the API server would remove a condition that
+			// we created and others have changed.
 			conditions[i] = applycorev1.NodeCondition().WithType(*c.Type)
 		}
 	}

@@ -123,7 +123,7 @@ func (d *daemon) plan() {
 	}
 	d.tell(events)
 	if d.dead {
-		return // A hook has let it crash.
+		return // A hook has crashed it.
 	}
 	d.carryOut(&p)
 	switch {

@@ -9,7 +9,7 @@ import (
 )
 
 // foresee lists the pods of a node that is queued, one list at a time, and keeps those
-// that would keep its drain from its end.
+// that would keep its drain from finishing.
 func (d *daemon) foresee(t task) {
 	n := d.plans[t.node]
 	switch {

@@ -34,7 +34,7 @@ const (
 	ListPods Verb = "list pods"
 	// ForeseePods lists the pods of a node that is queued.
 	ForeseePods Verb = "foresee pods"
-	// GetPod, GetBudget and GetNode read what no event told of.
+	// GetPod, GetBudget and GetNode read what no event has shown.
 	GetPod    Verb = "get pod"
 	GetBudget Verb = "get budget"
 	GetNode   Verb = "get node"
@@ -49,7 +49,7 @@ type Request struct {
 	Verb Verb
 	// Object is the pod, the budget, the controller or, without a namespace, the node.
 	Object types.NamespacedName
-	// UID is that of the object, of which a write is a precondition; empty for a
+	// UID is that of the object, and a precondition of a write; empty for a
 	// budget.
 	UID types.UID
 	// Grant is what the pod is evicted or deleted for; zero for other verbs.

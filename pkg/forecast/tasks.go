@@ -125,8 +125,8 @@ func (d *daemon) urgent(t task) bool {
 	}
 }
 
-// rival is the task that must not run at the same time as this one: nothing on
-// the node would explain a cordon that takes effect after the release.
+// rival is the task that must not run at the same time as this one: if a cordon took
+// effect after the release, nothing on the node would explain it.
 func rival(t task) (other task, is bool) {
 	switch t.kind {
 	case nodeTask:
@@ -199,7 +199,7 @@ func (d *daemon) ended(t task, came progress, err error) {
 	d.runTasks()
 }
 
-// writes is true for a task by whose failure a node says less than it should.
+// writes is true for a task whose failure leaves a node saying less than it should.
 func writes(t task) bool { return t.kind == nodeTask || t.kind == reportTask || t.kind == releaseTask }
 
 func (d *daemon) retry(t task) {

@@ -42,7 +42,7 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.refresh(); err != nil {
-		c.logger.Error(err, "Cannot renew the certificate; the one from before is served")
+		c.logger.Error(err, "Cannot reload the certificate; the previous one is still served")
 	}
 	return c.loaded, nil
 }

@@ -100,7 +100,7 @@ func TestCertificate(t *testing.T) {
 		if got := served(t, config); got != "the second host" {
 			t.Errorf("with broken files, served is the certificate of %q", got)
 		}
-		if !strings.Contains(log.String(), "Cannot renew the certificate") {
+		if !strings.Contains(log.String(), "Cannot reload the certificate") {
 			t.Errorf("nothing is said of it: %s", &log)
 		}
 	}

@@ -63,7 +63,7 @@ func (r *Readers) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			if req.Context().Err() == nil { // The client still waits.
 				klog.FromContext(req.Context()).Error(err, "Cannot tell whether a client may read", "path", q.path)
 			}
-			http.Error(w, "the API server does not say who you are", http.StatusServiceUnavailable)
+			http.Error(w, "the API server did not answer who you are and what you may read", http.StatusServiceUnavailable)
 			return
 		}
 		r.answers.Add(q, status, answerFor)

@@ -25,15 +25,15 @@ var (
 	stuckOmitted = prometheus.NewDesc("drainer_stuck_pods_omitted",
 		"Stuck pods that drainer_stuck_pod_seconds does not name.", nil, nil)
 	budgetBlocked = prometheus.NewDesc("drainer_budget_blocked_pods",
-		"Pods that a PodDisruptionBudget blocks, of all nodes being drained; the 50 budgets with the most.", []string{"pod_namespace", "budget"}, nil)
+		"Pods that a PodDisruptionBudget blocks, on all nodes being drained; only the 50 budgets that block the most.", []string{"pod_namespace", "budget"}, nil)
 	budgetHeadroom = prometheus.NewDesc("drainer_budget_headroom_pods",
-		"How many healthy pods more than it demands a PodDisruptionBudget has that blocks pods; below 0 if it lacks some.", []string{"pod_namespace", "budget"}, nil)
+		"Healthy pods of a PodDisruptionBudget that blocks pods, minus the healthy pods that it requires; below 0 if it lacks some.", []string{"pod_namespace", "budget"}, nil)
 	budgetsOmitted = prometheus.NewDesc("drainer_budgets_omitted",
 		"PodDisruptionBudgets that block pods and that drainer_budget_blocked_pods does not name.", nil, nil)
 	namespaceBlockers = prometheus.NewDesc("drainer_namespace_blockers",
-		"Pods of a namespace that are blocked, or overdue in terminating, on all nodes being drained; the 50 namespaces with the most.", []string{"pod_namespace"}, nil)
+		"Pods of a namespace that are blocked, or terminating past their grace period, on all nodes being drained; only the 50 namespaces with the most.", []string{"pod_namespace"}, nil)
 	ruleBlocked = prometheus.NewDesc("drainer_rule_blocked_pods",
-		"Pods that a rule of the configuration keeps from being evicted now, of all nodes being drained.", []string{"rule"}, nil)
+		"Pods that a rule of the configuration keeps from being evicted now, on all nodes being drained.", []string{"rule"}, nil)
 	namespacesOmitted = prometheus.NewDesc("drainer_namespaces_omitted",
 		"Namespaces with blockers that drainer_namespace_blockers does not name.", nil, nil)
 

@@ -52,7 +52,7 @@ func New(version, commit string) *Metrics {
 func (m *Metrics) makeEvictions() {
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "drainer_eviction_requests_total",
-		Help: "Requests to pods/eviction by HTTP status code and what it was given for.",
+		Help: "Requests to pods/eviction by HTTP status code and the reason for it.",
 	}, []string{"code", "reason"})
 	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "drainer_eviction_request_duration_seconds",

@@ -22,7 +22,7 @@ var (
 	nodesByPhase = prometheus.NewDesc("drainer_nodes",
 		"Nodes with a drain request, by phase.", []string{"phase"}, nil)
 	unfinishable = prometheus.NewDesc("drainer_unfinishable_drains",
-		"Nodes with a drain request, queued ones too, whose drain cannot finish until somebody acts.", nil, nil)
+		"Nodes with a drain request, including queued ones, whose drain cannot finish until somebody acts.", nil, nil)
 	queuedNodes = prometheus.NewDesc("drainer_queued_nodes",
 		"Nodes that are queued, by what they wait for.", []string{"reason"}, nil)
 	interrupted = prometheus.NewDesc("drainer_interrupted_drains",

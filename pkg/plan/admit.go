@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// maxDisrupted is above how many unsettled disruptions the API server admits
-// no more under one budget (registry/core/pod/storage/eviction.go).
+// maxDisrupted is the number of unsettled disruptions above which the API server admits
+// no eviction under a budget (registry/core/pod/storage/eviction.go).
 const maxDisrupted = 2000
 
 // admission predicts whether the API server would admit the pod's eviction
@@ -32,7 +32,7 @@ func (p *planner) admission(n *nodeWork, s *PodState) {
 	case 1:
 		p.underOneBudget(n, s, s.budgets[0])
 	default:
-		// The server refuses it: once for this set of budgets.
+		// The server refuses it, and is asked only once for each set of budgets.
 		if memory.RefusedBudgets == setOf(s.budgets) {
 			p.block(n, s, MultipleBudgets, memory.Outcome.Message)
 			return
@@ -51,7 +51,7 @@ func (p *planner) underOneBudget(n *nodeWork, s *PodState, b *budgetWork) {
 	case !b.Observed:
 		p.block(n, s, BudgetUnsynced, "")
 	case b.free > 0 && len(b.Disrupted) <= maxDisrupted:
-		// Also for a budget that never allows for long: while a rollout surges,
+		// This includes a budget that never allows a disruption: while a rollout surges,
 		// there may be room now.
 		s.send = spending
 	case b.Controller != "" && s.entry.Memory.Outcome.Reason == Evacuating:

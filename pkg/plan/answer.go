@@ -31,7 +31,7 @@ func (b BudgetMemory) probed(reason Reason, at time.Time) BudgetMemory {
 // answered is p after its eviction was answered.
 func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
 	if f.Grant.Deletion != nil && f.Outcome.Reason == Evacuating {
-		// A webhook that refuses the deletion does not move the pod because of it.
+		// A webhook that refuses a deletion does not start to move the pod, unlike for an eviction.
 		f.Outcome.Reason = Webhook
 	}
 	reason := f.Outcome.Reason

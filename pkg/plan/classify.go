@@ -74,7 +74,7 @@ func (p *planner) classify(n *nodeWork, s *PodState) {
 func (p *planner) returns(n *nodeWork, s *PodState) bool {
 	pod, memory := s.Pod, &s.entry.Memory
 	if p.replaces(pod, memory) {
-		p.block(n, s, Returning, "comes back to this node, where the eviction of one before is under way")
+		p.block(n, s, Returning, "comes back to this node, where the eviction of its predecessor is under way")
 		return true
 	}
 	until, back := p.returning(n, pod, memory)

@@ -80,13 +80,13 @@ func (p *planner) act(n *nodeWork, plan *NodePlan) {
 }
 
 // saysDrained is true if the Node says that it is drained for the request with the ID.
-// Where this process does not know it yet, the answer to the write is still to come,
-// or was lost: it looks again, and does not withdraw what it will say again.
+// If this process does not know that yet, the answer to its write is outstanding or
+// lost: it checks again, and does not withdraw what it would then report again.
 func (n *Node) saysDrained(id string) bool { return n.Annotations[api.DrainedAnnotation] == id }
 
 // announced is true once the Node says that the drain has begun. Before that it
-// is not cordoned: a process that dies between the two would leave a cordon of
-// which nothing tells.
+// is not cordoned: a process that dies between the two would leave a cordon that
+// nothing explains.
 func announced(plan *NodePlan) bool {
 	said := plan.Memory.Written.Report.Status
 	return !plan.Write || said.Request == plan.Request.ID && said.StartedAt != nil
@@ -122,7 +122,7 @@ func resultOf(was Result, phase api.Phase) Result {
 	}
 }
 
-// recount makes up for the pods that left while nobody watched.
+// recount counts the pods that left while no process watched.
 func (p *planner) recount(n *nodeWork) {
 	m := &n.memory
 	if n.listed && !m.Counted && !m.released() {

@@ -42,10 +42,10 @@ type Config struct {
 	// AllowDelete lets requests that time out delete pods past the budgets that
 	// hold them; without it such a request is invalid.
 	AllowDelete bool
-	// NeverDelete are the namespaces in which no pod is deleted for that.
+	// NeverDelete are the namespaces in which no pod is deleted past a budget.
 	NeverDelete []string
-	// IgnoreUnreachableAfter is how long a node must have been unreachable for pods
-	// past their grace period not to be waited for; 0 to wait in any case.
+	// IgnoreUnreachableAfter is how long a node must have been unreachable before its pods
+	// that are past their grace period are no longer waited for; 0 to always wait for them.
 	IgnoreUnreachableAfter time.Duration
 	// WaitForVolumeDetach keeps nodes from being Drained while volumes of pods that
 	// have left are attached.

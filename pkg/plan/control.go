@@ -11,7 +11,7 @@ import (
 type Control struct {
 	// Paused is why nothing is started or evicted anywhere; empty if it may be.
 	Paused string
-	// Mistaken is true if that is a mistake in the ConfigMap.
+	// Mistaken is true if Paused describes a mistake in the ConfigMap.
 	Mistaken bool
 }
 

@@ -30,8 +30,8 @@ func (p *planner) followDeadline(n *nodeWork) {
 // what it can until then.
 func (n *nodeWork) urgent() bool { return !n.disappears.IsZero() }
 
-// paused is true while the node's own request is paused. Nobody is helped by pods
-// that stay until they are lost with their node.
+// paused is true while the node's own request is paused. A deadline overrides that:
+// pods that stay would only be lost with their node.
 func (n *nodeWork) paused() bool { return n.request.Paused && !n.urgent() }
 
 // notBefore is when the drain may begin. A time at which the node is gone does not
@@ -43,7 +43,7 @@ func (n *nodeWork) notBefore() time.Time {
 	return n.request.NotBefore
 }
 
-// byDeadline sorts the nodes that disappear before the others, and the next one to
+// byDeadline sorts nodes that disappear ahead of all others, and the next one to
 // disappear first.
 func (n *nodeWork) byDeadline(other *nodeWork) int {
 	if c := falseFirst(other.urgent(), n.urgent()); c != 0 {
@@ -159,7 +159,7 @@ func podsAre(n int) string {
 
 // expiredText says that a deadline does not count.
 func expiredText(at time.Time) string {
-	return fmt.Sprintf("%s=%s does not count: it has passed more than %s ago, and the node is still there; correct or remove it",
+	return fmt.Sprintf("%s=%s does not count: it passed more than %s ago, and the node is still there; correct or remove it",
 		api.DeadlineAnnotation, clock(at), about(deadlineCounts))
 }
 

@@ -337,7 +337,7 @@ func TestDeadlineWords(t *testing.T) {
 		"seconds":     {after: 9 * time.Second, says: "disappears at 2030-01-31T12:00:09Z, in less than 10s"},
 		"passed":      {after: -time.Second, says: "the node should have disappeared at 2030-01-31T11:59:59Z"},
 		"only evicts": {after: time.Minute, change: func(s scene, _ *Node) { s.Config.AllowDelete = false }, says: "1 pod will be lost with it unless gone by then (drainer deletes none: it runs without --allow-delete)"},
-		"expired":     {after: -deadlineCounts, says: "drainer.dev/deadline=2030-01-31T11:55:00Z does not count: it has passed more than 5m ago", not: "disappear"},
+		"expired":     {after: -deadlineCounts, says: "drainer.dev/deadline=2030-01-31T11:55:00Z does not count: it passed more than 5m ago", not: "disappear"},
 		"of a dry run": {after: time.Minute, change: func(_ scene, n *Node) {
 			n.Annotations[api.DrainAnnotation] = "other"
 			n.Annotations[api.DryRunAnnotation] = "true"

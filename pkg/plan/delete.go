@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// forcedApart is how long after the grace period of a pod that was deleted past
-	// a budget the next one is, if the budget does not recover.
+	// forcedApart is how long the next deletion past a budget waits after the grace
+	// period of the pod deleted before, if the budget does not recover.
 	forcedApart = 30 * time.Second
 	// provenFor is how long the API server's own refusal of an eviction allows the
 	// deletion of the pod: what holds it must be the budget and nothing else.
@@ -59,9 +59,9 @@ func (p *planner) overdueDeletes(n *nodeWork) bool {
 	return n.timedOut && p.onTimeout(n) == api.Delete
 }
 
-// heldTooLong counts how long budgets hold a pod that its rule lets be deleted, and
-// is true once that is too long. What the pod waits for otherwise does not count,
-// nor does the time in which its node sends nothing.
+// heldTooLong measures how long budgets have held a pod that its rule allows to be deleted,
+// and is true once that is too long. Time in which the pod waits for something else does
+// not count, nor does time in which its node sends nothing.
 func (p *planner) heldTooLong(n *nodeWork, s *PodState) bool {
 	if s.rule == nil || s.rule.DeleteAfter == 0 {
 		return false
@@ -96,7 +96,7 @@ func (p *planner) force() {
 	}
 }
 
-// held are the pods that may be deleted now, but for their budgets.
+// held are the pods to delete as soon as each of their budgets may lose one more.
 func (p *planner) held() (held []heldPod) {
 	for _, n := range p.nodes {
 		if !p.mayDelete(n) {
@@ -128,7 +128,7 @@ type heldPod struct {
 	last bool
 }
 
-// forcible is true for what may be answered by deleting the pod. A budget that
+// forcible is true for a refusal after which the pod may be deleted. A budget that
 // the disruption controller has not processed, or cannot, says nothing about
 // what a deletion would do.
 func (r Reason) forcible() bool {
@@ -144,7 +144,7 @@ func (p *planner) spares(s *PodState) string {
 		return why
 	}
 	if len(s.budgets) == 1 && s.budgets[0].Allowed > 0 {
-		return "what the budget allows is reserved for other pods"
+		return "the disruptions that the budget allows are reserved for other pods"
 	}
 	return ""
 }
@@ -154,7 +154,7 @@ func (p *planner) spares(s *PodState) string {
 func (p *planner) protects(s *PodState) string {
 	switch {
 	case len(s.budgets) == 0:
-		return "no budget is known that holds it"
+		return "no budget is known to hold it"
 	case s.Pod.UID == p.Config.OwnPod:
 		return "it is drainer's own pod"
 	case s.Pod.Controller.Kind == "":
@@ -233,9 +233,9 @@ func (p *planner) free(h heldPod) bool {
 	return free
 }
 
-// recovered is true once the pod deleted last past the budget is gone and what it
-// took is back, or after long enough. A process that has just begun does not know
-// what the one before has deleted.
+// recovered is true once the pod that was last deleted past the budget is gone and as many
+// pods are healthy as before, or after long enough. A process that has just begun does not know
+// what the previous one deleted.
 func (p *planner) recovered(h heldPod, b *budgetWork) bool {
 	f := p.budgets[b.UID].Forced
 	if f.Pod == nil {
@@ -255,8 +255,8 @@ func (p *planner) left(f *Forced) bool {
 }
 
 // forceOne lets a pod be deleted, if the API server itself has just refused its
-// eviction for a budget. Otherwise it is asked: a webhook may refuse, too, and its
-// refusal is never answered by a deletion.
+// eviction because of a budget. Otherwise the API server is asked first: a webhook may
+// refuse, too, and a pod is never deleted because of that.
 func (p *planner) forceOne(h heldPod) {
 	g := p.grantOf(h.node, h.PodState)
 	for _, b := range h.budgets {

@@ -103,12 +103,12 @@ func TestDelete(t *testing.T) {
 		"a budget not processed":     {func(s scene, _ *Node, _ *Pod) { budget(s).Observed = false }, nil, nil, ""},
 		"a budget not computed":      {func(s scene, _ *Node, _ *Pod) { budget(s).SyncFailed = "no scale" }, nil, nil, ""},
 		"a budget with room":         {func(s scene, _ *Node, _ *Pod) { budget(s).Allowed = 1; s.Budgets["ns"].List[0].Free = 1 }, nil, nil, ""},
-		"room that is reserved":      {func(s scene, _ *Node, _ *Pod) { budget(s).Allowed = 1 }, nil, nil, "what the budget allows is reserved for other pods"},
+		"room that is reserved":      {func(s scene, _ *Node, _ *Pod) { budget(s).Allowed = 1 }, nil, nil, "the disruptions that the budget allows are reserved for other pods"},
 		"a disruption not settled":   {func(s scene, _ *Node, _ *Pod) { budget(s).Disrupted = map[string]bool{"web-9": true} }, nil, nil, ""},
 		"a budget unknown to us": {func(s scene, _ *Node, p *Pod) {
 			s.Budgets = nil
 			s.Memory.Pods[p.UID].Memory.RetryAt = noon.Add(time.Second)
-		}, nil, nil, "no budget is known that holds it"},
+		}, nil, nil, "no budget is known to hold it"},
 		"being sent": {func(s scene, _ *Node, p *Pod) { s.InFlight[p.UID] = Post{Sent: noon, Probe: true} }, nil, nil, ""},
 		"several budgets": {func(s scene, _ *Node, p *Pod) {
 			s.budget("web2", "web", 1, 3, 2, 3)

@@ -108,7 +108,7 @@ func (j *Judgement) keep(pod *Pod, reason Reason, message string) {
 var errDryRunOfDrain = errors.New(api.DryRunAnnotation + `="true" came after the drain had begun: remove it to continue the drain, or remove ` + api.DrainAnnotation + `, and ask for a dry run once the node is released`)
 
 // followDryRun notes that the request is a dry run. It stays one until its ID
-// changes: the annotation must not turn verdicts into a drain by its removal.
+// changes: removing the annotation must not turn the dry run into a drain.
 func (n *nodeWork) followDryRun() {
 	switch {
 	case !n.request.DryRun || n.memory.DryRun != nil:

@@ -26,8 +26,8 @@ func (e *Entry) ownDeadline() time.Time {
 }
 
 // Match finds the budgets that select each pod, for Make, which has to find
-// them itself for pods that are not matched. It belongs to the owner of the
-// entries. A pod is matched again only after its labels or the selectors in
+// them itself for pods that are not matched. Only the owner of the entries may call
+// it. A pod is matched again only after its labels or the selectors in
 // its namespace have changed.
 func Match(pods map[string][]*Entry, budgets map[string]NamespaceBudgets) {
 	for _, list := range pods {
@@ -60,7 +60,7 @@ type PodMemory struct {
 	// FirstSeen is when this process first saw the pod.
 	FirstSeen time.Time
 	// TargetSince is since when the pod has been a target, as far as is known:
-	// FirstSeen, or earlier if a process before has written so.
+	// FirstSeen, or earlier if a previous process wrote that down.
 	TargetSince time.Time
 	// BlockedSince is since when the pod is blocked; zero if it is not.
 	BlockedSince time.Time
@@ -91,7 +91,7 @@ type PodMemory struct {
 	AdmittedAt time.Time
 	// LookupAt is when to look the pod up next; zero for never.
 	LookupAt time.Time
-	// Deletion is what there is to tell once it is known that the pod was deleted
+	// Deletion is the event to report once it is known that the pod was deleted
 	// past its budgets; nil if that was not tried.
 	Deletion *PodDeleted
 	// Orphan is set once the pod's DaemonSet was missing.
@@ -124,8 +124,8 @@ func (m *PodMemory) staysBlocked(probe bool) bool {
 	return !m.BlockedSince.IsZero() && (probe || m.Outcome.Reason != "" || m.restoredRefusal())
 }
 
-// restoredRefusal is true for a pod that the API server has refused to a process before,
-// for a reason that only its next answer can confirm, and that this process has not had yet.
+// restoredRefusal is true for a pod whose eviction the API server refused to a previous
+// process, for a reason that only the next answer can confirm, which is still to come.
 func (m *PodMemory) restoredRefusal() bool {
 	switch m.BlockedBy {
 	case Webhook, Evacuating, Forbidden, NamespaceTerminating, ServerError, MultipleBudgets:

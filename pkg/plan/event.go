@@ -55,7 +55,7 @@ type PodGone struct {
 	Terminating time.Duration
 }
 
-// PodNotEvicted: an eviction of which nothing was known did not happen. What is
+// PodNotEvicted: an eviction whose outcome was unknown did not happen. What was
 // reserved for it is free.
 type PodNotEvicted struct{ Pod *Pod }
 

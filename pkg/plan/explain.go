@@ -55,8 +55,8 @@ func (s *PodState) cause() string {
 	return "by " + strings.ReplaceAll(string(s.Reason), "_", " ") + ": " + s.Message
 }
 
-// evacuationText says, by a webhook's denial, which webhook asks to wait and what it
-// says. That it moves the pod is usual, and not certain.
+// evacuationText says, from a webhook's denial, which webhook asks to wait and what it
+// says. The webhook usually moves the pod itself, but that is not certain.
 func evacuationText(denial string) string {
 	webhook := "a webhook"
 	quoted, denied := strings.CutPrefix(denial, webhookDeniedText)

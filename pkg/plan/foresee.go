@@ -12,7 +12,7 @@ import (
 const foreseeInterval = 5 * time.Minute
 
 // foresees is true for a node whose pods have to be listed to see what would keep
-// its drain from its end. They are not watched before it begins.
+// its drain from finishing. They are not watched before it begins.
 func (p *planner) foresees(n *nodeWork, phase api.Phase) bool {
 	if phase != api.Queued || n.memory.started() {
 		return false
@@ -26,8 +26,8 @@ func (p *planner) foresees(n *nodeWork, phase api.Phase) bool {
 	return !p.Now.Before(at)
 }
 
-// lookAhead judges again, by the nodes and budgets as they are now, the pods of a waiting
-// node of which the last list found that they could not leave.
+// lookAhead judges again, by the current nodes and budgets, the pods of a waiting node
+// that could not leave according to the last list.
 func (p *planner) lookAhead(n *nodeWork) {
 	if n.memory.started() {
 		n.memory.Foreseen = nil
@@ -43,11 +43,11 @@ func (p *planner) lookAhead(n *nodeWork) {
 }
 
 // couldNotLeave are those of a waiting node's pods that are kept back, or would be
-// once as many others have left as their budget allows: what is recreated of them
-// finds no other node.
+// once as many others have left as their budget allows: their replacements
+// find no other node.
 func (p *planner) couldNotLeave(n *nodeWork, entries []*Entry) []PodState {
 	var kept, stranded []PodState
-	// count is of pods that no other node admits, shared also of those that only other
+	// count counts the pods that no other node admits, shared also those that only other
 	// waiting nodes do.
 	count, shared := map[*Budget]int{}, map[*Budget]int{}
 	for _, e := range entries {
@@ -112,8 +112,8 @@ func (p *planner) keptBack(n *nodeWork, s *PodState) bool {
 	return true
 }
 
-// strands is true for a pod that could leave, but of which no node other than its own,
-// or only one that waits to be drained, too, admits what is recreated.
+// strands is true for a pod that could leave, but whose replacement is admitted by no
+// node other than its own, or only by nodes that also wait to be drained.
 func (p *planner) strands(n *nodeWork, s *PodState) bool {
 	if !s.Pod.Ready || len(s.budgets) != 1 || !s.budgets[0].Observed {
 		return false
@@ -136,8 +136,8 @@ type NodeForeseen struct {
 
 func (NodeForeseen) fact() {}
 
-// Foresee keeps, of the pods of a node that is queued, those that could not leave it
-// by what the snapshot says of nodes, budgets and configuration; and those whose rule
+// Foresee returns those pods of a queued node that could not leave it, according to the
+// nodes, budgets and configuration of the snapshot, and those whose rule
 // looks at a scale that is not known yet, so that plans ask for it.
 func Foresee(s *Snapshot, node *Node, pods []*Pod) []*Pod {
 	var entries []*Entry

@@ -113,7 +113,7 @@ func TestStranded(t *testing.T) {
 			}
 			plan, _ := s.planned(t, n)
 			o := plan.Report().Status.CannotFinish[0]
-			if o.Fix != test.want || o.Pods != 2 || !strings.Contains(o.Message, "can lack at most 1 and has 2 here, and no other schedulable node admits the pod") {
+			if o.Fix != test.want || o.Pods != 2 || !strings.Contains(o.Message, "can spare at most 1 and has 2 here, and no other schedulable node admits the pod") {
 				t.Errorf("%d pods, %q, to fix: %q", o.Pods, o.Message, o.Fix)
 			}
 		})

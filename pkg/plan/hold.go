@@ -7,8 +7,8 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// heldFor is the request without which a node stays cordoned because others hold
-// it, if they do: the one that this process, or the one before, knew last.
+// heldFor is the request that was removed from a node that stays cordoned because others
+// hold it: the last one that this process, or the previous one, knew.
 func (m NodeMemory) heldFor(node *Node) string {
 	said, _ := api.ParseStatus(node.Annotations[api.StatusAnnotation])
 	return cmp.Or(m.Request, m.Held, said.Request)

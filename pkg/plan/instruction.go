@@ -20,8 +20,8 @@ type Claims struct {
 	Order *int
 }
 
-// listen lets the annotations of a pod count if its namespace is trusted. As long as
-// that takes the namespace's labels, plans decide.
+// listen lets the annotations of a pod count if its namespace is trusted. If that
+// depends on the namespace's labels, plans decide.
 func (r *Rules) listen(p *Pod, annotations map[string]string) {
 	switch byName := anyLike(r.Trusted, p.Namespace); {
 	case r.TrustedLabels != nil && (byName || len(r.Trusted) == 0):

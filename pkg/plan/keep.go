@@ -133,7 +133,7 @@ func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) 
 	switch {
 	case s.State == Blocked:
 		if s.Since.Before(p.TargetSince) {
-			// The process before has counted it, and told of it.
+			// The previous process has counted and reported it.
 			p.TargetSince, p.ToldBlocked = s.Since, true
 		}
 		p.BlockedSince, p.BlockedBy = s.Since, s.Reason
@@ -142,7 +142,7 @@ func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) 
 	}
 	switch {
 	case s.throttled():
-		// That holds everything, for minutes at most.
+		// Throttling holds everything up, for minutes at most: HeldSince stays as it is.
 	case !s.counts:
 		p.HeldSince = time.Time{}
 	case p.HeldSince.IsZero():

@@ -9,15 +9,15 @@ import (
 
 // text says to people why a rule is latched.
 func (s *MarkState) text() string {
-	why := "more nodes than that have been marked before"
+	why := "too many nodes were marked before"
 	if s.over {
 		why = fmt.Sprintf("%d nodes are marked or hold its request", s.counted)
 	}
-	return fmt.Sprintf("rule %s requests no more drains: %s, at most %d may; to fix: correct what marks the nodes or raise maxNodes, then resume the rule by kubectl annotate nodes --all %s-",
+	return fmt.Sprintf("rule %s requests no more drains: %s, at most %d may; to fix: correct what marks the nodes or raise maxNodes, then resume the rule with kubectl annotate nodes --all %s-",
 		s.Rule, why, s.MaxNodes, api.LatchedAnnotation)
 }
 
-// latch lets nodes say that a rule is latched: so many that it stays so, for the
+// latch lets nodes say that a rule is latched: enough of them that it stays latched, for the
 // next process, too, until somebody resumes it or all of them are gone.
 func latch(nodes []*markedNode, rule int, s *MarkState) {
 	if !s.over {

@@ -136,7 +136,7 @@ func (c *Config) pool(name string) Pool {
 	return Pool{}
 }
 
-// slots are what a node takes its slot of, and how many there may be.
+// slots are the tally in which a node takes its slot, and the limit of those slots.
 func (l *limits) slots(node *Node) (*tally, Share) {
 	if own := l.config.pool(node.Pool).MaxDraining; !own.IsZero() {
 		return named(l.pools, node.Pool), own
@@ -206,7 +206,7 @@ func (l *limits) begin(node *Node, was absence) {
 	})
 }
 
-// holdsBack says what a node waits for that could begin otherwise; empty if it
+// holdsBack says what a node that could otherwise begin waits for; empty if it
 // need not wait. A node that counts as unavailable already does not wait for
 // others to become available.
 func (l *limits) holdsBack(node *Node, counts absence) (waits Queueing, why string) {

@@ -44,8 +44,8 @@ type MarkPlan struct {
 // markedNode is the work on the marks of a node.
 type markedNode struct {
 	node *Node
-	// id is the request's; empty if there is none. taken is true if somebody has
-	// written anything there, also that there is none.
+	// id is the request's; empty if there is none. taken is true if anything is written
+	// there, even a value that says no.
 	id    string
 	taken bool
 	// records are those of the node; locked is true if they cannot be read, so that
@@ -150,8 +150,8 @@ func (p *planner) markState(rule int, nodes []*markedNode) MarkState {
 	return s
 }
 
-// marksEnough is true for a marked node that has been so for as long as the rule
-// wants.
+// marksEnough is true for a node that has been marked for as long as the rule
+// requires.
 func (p *planner) marksEnough(n *markedNode, rule int) bool {
 	at := p.markedSince(n.node, rule).Add(p.Config.Requests[rule].For)
 	p.wakeAt(at)

@@ -51,7 +51,7 @@ const NoController = "None"
 // PodMatch.EvictionResponders.
 const NoResponder = "None"
 
-// BudgetMatch is what the budgets are like that select a pod.
+// BudgetMatch describes the budgets that select a pod.
 type BudgetMatch string
 
 // What they may be like.
@@ -123,8 +123,8 @@ func asksForOne(spec *corev1.PodSpec, names []string) bool {
 	return spec.Resources != nil && asks(spec.Resources) || slices.ContainsFunc(spec.Containers, of) || slices.ContainsFunc(spec.InitContainers, of)
 }
 
-// under is true if the budgets that select a pod, of which there are so many and
-// one of which may never allow a disruption, are as the PodMatch wants them.
+// under is true if the budgets that select a pod, given their number and whether one
+// of them never allows a disruption, are as the PodMatch wants them.
 func (m *PodMatch) under(budgets int, neverAllows bool) bool {
 	switch m.Budget {
 	case NoBudget:

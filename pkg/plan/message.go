@@ -36,7 +36,7 @@ type words struct {
 	deletes, mayDelete bool
 	// expired is a deadline that no longer counts; zero if there is none.
 	expired time.Time
-	// held says who keeps a node from being released that has to be; empty if nobody.
+	// held says who prevents the release of a node that has to be released; empty if nobody does.
 	held string
 	// conflict says which conditions others own; empty if none.
 	conflict string

@@ -82,8 +82,8 @@ func (s *PodState) unheard() bool {
 	return len(s.Pod.Instructions) > 0 && !s.obeyed && (s.rule == nil || s.rule.unseen == "")
 }
 
-// unknownNamespace holds a pod until its namespace has been seen, on whose labels
-// what the title names depends. Neither an eviction nor a node that is Drained with
+// unknownNamespace holds a pod until its namespace has been seen, because what the title
+// names depends on its labels. Neither an eviction nor a node that is Drained with
 // the pod on it could be undone.
 func unknownNamespace(pod *Pod, name, title string) *Rule {
 	return heldFor(pod, name, "if this lasts, let drainer's role list and watch namespaces",

@@ -36,7 +36,7 @@ func (p *planner) assess(n *nodeWork) {
 	}
 }
 
-// lookUp asks for the pods that were sent and of which nothing is known.
+// lookUp requests a lookup, if one is due, of a pod that was sent and was not seen to leave.
 func (p *planner) lookUp(s *PodState) {
 	pod, memory := s.Pod, &s.entry.Memory
 	if memory.LookupAt.IsZero() || !pod.Deadline.IsZero() || memory.ConfirmedGone {
@@ -74,7 +74,7 @@ func (p *planner) followCordon(n *nodeWork) {
 	p.wakeAt(m.RecordonAt)
 }
 
-// cordoned is true if the node is unschedulable and it is our wish, too.
+// cordoned is true if the node is unschedulable and our own cordon is on it.
 func (n *nodeWork) cordoned() bool { return n.node.Unschedulable && n.node.OwnCordon }
 
 // sends is true if evictions may be sent from the node.
@@ -94,7 +94,7 @@ const (
 )
 
 // group holds the evictions of nodes that began together until all of them are
-// cordoned: pods would be moved to nodes from which they would soon be evicted
+// cordoned: otherwise pods would move to nodes from which they would soon be evicted
 // again.
 func (p *planner) group() {
 	var started []*nodeWork

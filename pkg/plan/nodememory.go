@@ -30,7 +30,7 @@ type NodeMemory struct {
 	Held string
 	// Worst is what has blocked a pod longest, as far as this process has seen.
 	Worst WorstBlocker
-	// Phase is the phase of the plan before, or of the process before.
+	// Phase is the phase in the previous plan, or in the previous process.
 	Phase api.Phase
 	// Result is how the request ended; empty until it has. It is set once.
 	Result Result
@@ -72,8 +72,8 @@ type NodeMemory struct {
 	// Volumes is what is known of volumes once the targets are gone. Since and
 	// Attached are durable.
 	Volumes Volumes
-	// Foreseen are the pods of which the last list of a waiting node's found that
-	// they could not leave, ForeseenAt is when that was made.
+	// Foreseen are the pods of a waiting node that could not leave according to the last
+	// list of its pods; ForeseenAt is when that list was made.
 	Foreseen   []*Entry
 	ForeseenAt time.Time
 	// ToldUnfinishable is true once it was told that the drain cannot finish.
@@ -81,7 +81,7 @@ type NodeMemory struct {
 	// ToldVerdicts is true once the verdicts of a dry run have been told.
 	ToldVerdicts bool
 
-	// restored is what the process before wrote about the pods.
+	// restored is what the previous process wrote about the pods.
 	restored restored
 }
 

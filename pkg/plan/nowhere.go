@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// nowhere is said of pods of which no schedulable node admits one: what is recreated
-// of them stays Pending, and their budget does not recover. It names the nodes that
+// nowhere describes pods that no schedulable node admits, or only their own: their
+// replacements stay Pending, and their budget does not recover. It names the nodes that
 // would admit them.
 type nowhere struct {
 	draining, cordoned, unhealthy []string
@@ -17,8 +17,8 @@ type nowhere struct {
 	queued []string
 }
 
-// nowhereFor is nil if a schedulable node other than one admits the pod, or that is
-// not known. The name is empty if none is left out.
+// nowhereFor is nil if a schedulable node besides the other one admits the pod, or if that
+// is not known. The name is empty to consider all nodes.
 func (p *planner) nowhereFor(s *PodState, other string) *nowhere {
 	if s.Pod.Placement == "" {
 		return nil
@@ -79,7 +79,7 @@ func (s *PodState) nowhereText() string {
 	case s.stranded == 0:
 		return nowhereText
 	default:
-		return fmt.Sprintf(", which can lack at most %d and has %d here, and no other %s", s.budgets[0].spare(), s.stranded, admitsText)
+		return fmt.Sprintf(", which can spare at most %d and has %d here, and no other %s", s.budgets[0].spare(), s.stranded, admitsText)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // obstructs is true for a pod that keeps the drain from finishing, however long that
 // waits. A pod whose budget is used up may still leave once others are healthy. It
 // counts after it has waited for as long as a stuck one, if the budget lacks healthy
-// pods, or what is recreated of its pods finds no node.
+// pods, or the replacements of its pods find no node.
 func (p *planner) obstructs(n *nodeWork, s *PodState) bool {
 	switch {
 	case s.State != Blocked, s.rule != nil && s.rule.unseen != "":
@@ -50,7 +50,7 @@ func (b *Budget) short() bool {
 // spare is how many pods under the budget may be unavailable at once.
 func (b *Budget) spare() int { return int(max(b.Allowed, b.ExpectedPods-b.DesiredHealthy)) }
 
-// findObstacles marks the pods that keep the drain from its end.
+// findObstacles marks the pods that keep the drain from finishing.
 func (p *planner) findObstacles(n *nodeWork, phase api.Phase) (found bool) {
 	switch {
 	case phase == api.Queued:
@@ -66,7 +66,7 @@ func (p *planner) findObstacles(n *nodeWork, phase api.Phase) (found bool) {
 	return found
 }
 
-// obstacles are what keeps a drain from its end, for the status.
+// obstacles are what keeps a drain from finishing, for the status.
 func (all *blockage) obstacles() []api.Obstacle {
 	var list []api.Obstacle
 	for _, g := range all.groups {
@@ -80,7 +80,7 @@ func (all *blockage) obstacles() []api.Obstacle {
 	return list
 }
 
-// obstaclesText says what keeps a drain from its end and how to fix it.
+// obstaclesText says what keeps a drain from finishing and how to fix it.
 func obstaclesText(list []api.Obstacle) string {
 	text := ""
 	for i, o := range list {
@@ -96,7 +96,7 @@ func obstaclesText(list []api.Obstacle) string {
 	return text
 }
 
-// obstacles are what keeps the drain from its end.
+// obstacles are what keeps the drain from finishing.
 func (n *NodePlan) obstacles(worst *blockage) []api.Obstacle {
 	if n.Phase != api.Queued {
 		return worst.obstacles()

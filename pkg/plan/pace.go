@@ -8,7 +8,7 @@ const (
 	// that what no event tells, such as a lease that was renewed late, is
 	// still noticed.
 	LongestSleep = 10 * time.Second
-	// SoonAfter is how long events gather that can grant nothing.
+	// SoonAfter is how long to gather events that cannot lead to a grant.
 	SoonAfter = 100 * time.Millisecond
 	// ShortestRest is the least time between two plans, small against what an
 	// eviction takes.

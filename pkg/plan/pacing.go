@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// paceFor is for how long after the eviction of a pod without a budget the next
-	// pod of its controller waits at most.
+	// paceFor is how long the next pod of a controller waits at most after the eviction
+	// of one that no budget selects.
 	paceFor = 2 * time.Minute
-	// listAge is how old a list may be at least that lets the next pod leave.
+	// listAge is the least limit on the age of a list that lets the next pod leave.
 	listAge = 10 * time.Second
 )
 
@@ -27,13 +27,13 @@ type PaceMemory struct {
 	// says when pods were created; 0 if that is not known.
 	LeftAt   time.Time
 	LeftFrom int64
-	// SeenLate is true for a pod that was seen to terminate only at its end: LeftFrom is
-	// then that, and not when it began to.
+	// SeenLate is true for a pod that was seen to terminate only at the end: LeftFrom is
+	// then when it ended, and not when it began to terminate.
 	SeenLate bool
 	// Gone is true once its node no longer has it.
 	Gone bool
-	// UnreplacedAt is when another pod was granted before this one whose replacement
-	// this one did not wait for, since its node disappears; zero for none.
+	// UnreplacedAt is when a pod was last granted without waiting for the replacement of
+	// the one before, because its node disappears; zero for none.
 	UnreplacedAt time.Time
 	// AskedAt is when the pods of the controller were last asked for.
 	AskedAt time.Time
@@ -48,7 +48,7 @@ type pace struct {
 	PaceMemory
 	// holder is the pod whose turn it is; nil if no pod is being sent or granted.
 	holder *Pod
-	// other is a pod besides the last that leaves, and has not for long; nil for none.
+	// other is a pod besides the last one that began to leave recently; nil for none.
 	other *Pod
 	// there is true if the node of the pod that was granted last has it.
 	there bool
@@ -82,7 +82,7 @@ func (p *planner) followPaces() {
 			continue
 		}
 		if w.Gone = !w.there; w.Gone && w.LeftAt.IsZero() {
-			// It left faster than anybody saw it leave.
+			// It was gone before it was seen to leave.
 			w.LeftAt = p.Now
 		}
 	}
@@ -142,7 +142,7 @@ func (p *planner) isPaced(s *PodState) bool {
 // replacement counts, whoever else deletes pods.
 func (w *pace) left(s *PodState, now time.Time) {
 	memory := &s.entry.Memory
-	// What an answer that was lost is made up from is by the API server's clock.
+	// LeavingSince first: if an answer was lost, AdmittedAt is by the API server's clock.
 	at := memory.LeavingSince
 	if at.IsZero() {
 		at = memory.AdmittedAt

@@ -125,7 +125,7 @@ type Grant struct {
 	// budgetUIDs are those budgets, for a probe and a deletion.
 	budgetUIDs []types.UID
 	// Deletion is set for a pod to delete, past the budgets that hold it, instead
-	// of evicting it: what there will be to tell of it.
+	// of evicting it: the event to report then.
 	Deletion *PodDeleted
 	// healthy are the healthy pods under budgetUIDs when the deletion was decided.
 	healthy []int32
@@ -230,7 +230,7 @@ type nodeWork struct {
 	memory  NodeMemory
 	// detail is the message of a phase that no pod explains.
 	detail string
-	// queued is what the node waits for, waits is true if that is its turn.
+	// queued is what the node waits for, waits is true if that is its turn in the queue.
 	queued Queueing
 	waits  bool
 	// halted is what stops the node besides its own request; empty if nothing does.
@@ -249,7 +249,7 @@ type nodeWork struct {
 	// gathering is true while nodes that began together are not cordoned yet.
 	gathering bool
 	pods      []PodState
-	// ahead are pods of a waiting node that will keep its drain from its end.
+	// ahead are pods of a waiting node that will keep its drain from finishing.
 	ahead []PodState
 	// together are pods of a waiting node that only other waiting nodes admit.
 	together together

@@ -60,8 +60,8 @@ type PodState struct {
 
 	// AtRisk is true for a pod that is lost when its node disappears, as things stand.
 	AtRisk bool
-	// Obstructs is true for a pod that keeps the drain from its end, however long
-	// that waits.
+	// Obstructs is true for a pod that keeps the drain from finishing, however long
+	// the drain waits.
 	Obstructs bool
 	// counts is true while the pod is held for its rule's DeleteAfter.
 	counts bool

@@ -77,8 +77,8 @@ func (p *planner) probeDue(b *budgetWork) time.Time {
 	return due
 }
 
-// unheard is true for a pod under a budget that never allows, that a controller
-// manages, and of which the API server has not yet said that it refuses.
+// unheard is true for a pod under a budget that never allows a disruption and that a
+// controller manages, if the API server has not refused the eviction yet.
 func (p *planner) unheard(s *PodState, b *budgetWork) bool {
 	return b.Controller != "" && b.NeverAllows() && p.Memory.Budgets[b.UID].ProbedAt.IsZero() && !s.entry.Memory.Outcome.Reason.byBudget()
 }

@@ -24,12 +24,12 @@ const (
 	QueuedForFreeze Queueing = "freeze"
 	// QueuedForSlot: --max-draining nodes are being drained.
 	QueuedForSlot Queueing = "slot"
-	// QueuedForGroup: as many nodes of its group, or groups, as may be are being
-	// drained.
+	// QueuedForGroup: the allowed number of nodes of its group, or of groups, is being
+	// drained already.
 	QueuedForGroup Queueing = "group"
 	// QueuedForAvailability: --max-unavailable nodes are unavailable.
 	QueuedForAvailability Queueing = "unavailable"
-	// QueuedForPods: more pods than may be cannot be scheduled.
+	// QueuedForPods: more pods than allowed are unschedulable.
 	QueuedForPods Queueing = "pending_pods"
 	// QueuedAsLast: it is the last schedulable Ready node.
 	QueuedAsLast Queueing = "last_node"
@@ -114,8 +114,8 @@ func (p *planner) timeout(n *nodeWork) time.Duration {
 	return p.Config.Timeout
 }
 
-// overdue is true once the drain took longer than it may, and ever after if the
-// node was released for that. A drained node does not grow older, nor does one
+// overdue is true once the drain has taken longer than it may, and stays true if the
+// node was released for that. The time does not count for a drained node, nor for one
 // that says that it is drained: the answer to that write may have been lost.
 func (p *planner) overdue(n *nodeWork) bool {
 	if n.memory.released() {
@@ -133,7 +133,7 @@ func (p *planner) overdue(n *nodeWork) bool {
 }
 
 // holdsSlot is true for a node that counts against --max-draining. A request that
-// became invalid no longer says whether the drain gave up: what was, stays.
+// became invalid no longer says whether the drain gave up: the last known state stays.
 func (n *nodeWork) holdsSlot(onTimeout api.OnTimeout) bool {
 	if n.invalid != nil {
 		return n.memory.HeldSlot

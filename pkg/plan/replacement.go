@@ -12,8 +12,8 @@ func replacementText(pod *Pod) string {
 	return fmt.Sprintf("it waits for the replacement of pod %s to be Ready, for 2m at most", pod.Key())
 }
 
-// paceEnds is when the next pod may leave, also if the last is not replaced. A process
-// that has just begun does not know what the one before has evicted.
+// paceEnds is when the next pod may leave even if the last is not replaced. A process
+// that has just begun does not know what the previous one evicted.
 func (p *planner) paceEnds(w *pace) time.Time {
 	if w.Pod == nil {
 		return p.Began.Add(paceFor)

@@ -24,7 +24,7 @@ type Report struct {
 	Message string
 }
 
-// Done is the report of the same node, drained at the time with so many pods that
+// Done is the report of the same node once it is drained at the time, with the number of pods that
 // are unconfirmed.
 func (r Report) Done(at time.Time, unconfirmed int) Report {
 	r.Status.Pods.Unconfirmed = unconfirmed
@@ -66,8 +66,8 @@ const (
 	// progressInterval is how often progress is written once a phase has lasted
 	// for a while. Every write reaches every watcher of nodes.
 	progressInterval = 10 * time.Second
-	// queueInterval is how often a change of nothing but the place in the queue
-	// is written at most, and perQueued what each queued node adds to it.
+	// queueInterval is how often, at most, a report is written of which only the place in
+	// the queue has changed, and perQueued what each queued node adds to it.
 	queueInterval = time.Minute
 	perQueued     = 100 * time.Millisecond
 )
@@ -94,7 +94,7 @@ func (w Written) stepAfter(at time.Time) time.Time {
 func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
 	w := &plan.Memory.Written
 	if at := p.Began.Add(progressInterval); w.Text == "" && n.memory.working() && !n.memory.Counted && p.Now.Before(at) {
-		// What the process before wrote says more than is known yet.
+		// What the previous process wrote says more than this one knows yet.
 		p.wakeAt(at)
 		return false
 	}
@@ -104,7 +104,7 @@ func (p *planner) writes(n *nodeWork, plan *NodePlan) bool {
 		// What the Node itself says counts: somebody may have changed it.
 		if n.node.Annotations[api.StatusAnnotation] != w.Text || wrongMarks(plan) {
 			p.wakeAt(at)
-			// Not at once: who undoes it does so again.
+			// Not at once: whoever changed it may do so again.
 			return due
 		}
 	}

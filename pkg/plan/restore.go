@@ -9,7 +9,7 @@ import (
 	"drainer.dev/drainer/pkg/api"
 )
 
-// restoredBlock is what the process before wrote about a blocked pod.
+// restoredBlock is what the previous process wrote about a blocked pod.
 type restoredBlock struct {
 	since  time.Time
 	reason Reason
@@ -67,8 +67,8 @@ func restore(node *Node, status api.Status) NodeMemory {
 	return memory
 }
 
-// heldSlot is true if a drain held a slot for the process before, as the Node
-// says. Of one that is invalid the Node does not say it: in doubt it counts.
+// heldSlot is true if a drain held a slot in the previous process, as the Node
+// says. The Node does not say that of an invalid request: if in doubt, it counts.
 func heldSlot(node *Node, status api.Status) bool {
 	if status.StartedAt == nil || status.FinishedAt != nil {
 		return false
@@ -77,7 +77,7 @@ func heldSlot(node *Node, status api.Status) bool {
 }
 
 // blockedSince is since when a pod of the node's first list has been blocked
-// for the reason, if the process before counted such pods without naming them.
+// for the reason, if the previous process counted such pods without naming them.
 // It takes one of them.
 func (r *restored) blockedSince(reason Reason) (time.Time, bool) {
 	more, counted := r.more[reason]

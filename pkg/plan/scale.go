@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// scaleInterval is how often the scale of a controller is read that a rule looks
-	// at, and scaleRetry how often while it is not known.
+	// scaleInterval is how often the scale of a controller that a rule looks at is
+	// read, and scaleRetry how often while it is not known.
 	scaleInterval = 5 * time.Minute
 	scaleRetry    = 30 * time.Second
 )
@@ -99,8 +99,8 @@ func (m *PodMatch) ofScale(pod *Pod, all map[types.UID]ScaleMemory) (matches, kn
 // scaleFix is how to fix that the scale of a controller is not read.
 const scaleFix = "if this lasts, let drainer's role get replicasets and statefulsets"
 
-// unknownScale holds a pod until the scale of its controller has been read, at which
-// the rule looks.
+// unknownScale holds a pod until the scale of its controller, which the rule looks at,
+// has been read.
 func unknownScale(pod *Pod, r *Rule) *Rule {
 	return heldFor(pod, r.Name, scaleFix, fmt.Sprintf(
 		"%s depends on how many replicas %s %s has, which drainer has not read yet", r.title(), pod.Controller.Kind, pod.Controller.Name))

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// starvedAfter is how long a node may get nothing of the budgets it shares
-// before it goes by age, and how long after others a drain begins that comes after them.
+// starvedAfter is how long a node may get nothing from the budgets it shares before it
+// goes first, by age. Drains that began within one such interval count as begun together.
 const starvedAfter = 2 * time.Minute
 
 // share grants every budget's free disruptions to the pods that can use them:
@@ -28,11 +28,11 @@ func (p *planner) share() {
 			case p.Careful && len(p.grants)+p.answersDue() > 0:
 				p.block(n, s, Throttled, "")
 			case s.send == freely && p.outOfTurn(n, s):
-				// It says what it waits for.
+				// outOfTurn has said what it waits for.
 			case s.send == spending && s.budgets[0].free < 1:
 				p.block(n, s, s.budgets[0].exhausted(), "")
 			case s.send == spending && p.crowded(s.budgets[0]):
-				// Its disruption is there, and its turn comes at once.
+				// There is a disruption for it, and it is sent in a moment.
 				s.budgets[0].free--
 				n.active = true
 			default:

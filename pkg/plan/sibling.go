@@ -28,8 +28,8 @@ type Sibling struct {
 	Leaving bool
 }
 
-// SiblingOf makes a Sibling of the API's pod. It is none if another controller has the
-// pod, or none, or if the pod has finished.
+// SiblingOf makes a Sibling of the API's pod. It returns false if the controller does not
+// control the pod, or if the pod has finished.
 func SiblingOf(pod *corev1.Pod, controller types.UID) (s Sibling, is bool) {
 	owner := metav1.GetControllerOfNoCopy(pod)
 	if owner == nil || owner.UID != controller || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {

@@ -27,7 +27,7 @@ func (p *planner) followProgress(n *nodeWork) {
 	case !m.restored.idleSince.IsZero() && n.counts.Present() >= m.restored.remaining:
 		m.IdleSince = m.restored.idleSince
 	case m.restored.blocked != nil && m.Phase == api.Blocked:
-		// So it was for the process before, too.
+		// It was also Blocked for the previous process.
 		m.IdleSince = p.Now.Add(-blockedAfter)
 	default:
 		m.IdleSince = p.Now

@@ -13,7 +13,7 @@ const mostUnprotected = 3
 // unprotected is a workload with pods on a node that no budget selects, or whose
 // budget counts on a single pod.
 type unprotected struct {
-	// first is one of the pods, budget that of a single pod; empty without.
+	// first is one of the pods; budget is the one that counts on a single pod, or empty.
 	first  *Pod
 	budget string
 	pods   int

@@ -65,7 +65,7 @@ type Volumes struct {
 	DetachedAt time.Time
 	// Since is since when the drain waits for volumes; zero if it does not.
 	Since time.Time
-	// Attached is how many are attached, First one of them; zero if a process before
+	// Attached is how many are attached, First one of them; zero if a previous process
 	// has found it.
 	Attached int
 	First    Attachment
@@ -108,8 +108,8 @@ const (
 	// seconds to minutes.
 	volumesRetry     = 2 * time.Second
 	volumesRetryMost = time.Minute
-	// looksAgain is after what time a node that waits for volumes looks at its pods
-	// again, although the lists for other nodes tell it that it has to wait.
+	// looksAgain is how long until the pods of a node that waits for volumes are looked at
+	// again, even though the lists for other nodes show that it has to wait.
 	looksAgain = 5 * time.Minute
 	// volumesRest is the least time between two lists, which have the attachments of
 	// all nodes; a list that took long is followed by four times as long a rest.
@@ -185,9 +185,9 @@ func LeftOf(attached []Attachment, staying []string) []Attachment {
 	return left
 }
 
-// VolumesSettled is true if no volume keeps the node from being Drained. On a node
-// that has been unreachable for so long that its pods do not either, volumes are
-// looked at, and not waited for.
+// VolumesSettled is true if no volume keeps the node from being Drained. If a node has been
+// unreachable for so long that its pods do not keep it from that either, its volumes are
+// listed, but not waited for.
 func (c *Config) VolumesSettled(node *Node, v *Volumes, now time.Time) bool {
 	return !c.WaitForVolumeDetach || !v.DetachedAt.IsZero() || !v.Since.IsZero() && c.ignoresUnreachable(node, now)
 }

@@ -53,10 +53,10 @@ func WindowsOf(windows []Window, pool string, node map[string]string) []int {
 	return places
 }
 
-// opened is when the window opened that is open at a time, and whether one is:
-// the first such opening, if several overlap.
+// opened is when the window that is open at a time opened, and whether it is open:
+// the first opening, if several overlap.
 func (w *Window) opened(at time.Time, within time.Duration) (time.Time, bool) {
-	// An opening at the start of the time that counts is over at its end.
+	// Next is exclusive: a window that opened exactly within ago is no longer open.
 	open := w.Schedule.Next(at.Add(-within))
 	return open, !open.IsZero() && !open.After(at)
 }
@@ -176,7 +176,7 @@ func (p *planner) any(n *nodeWork, holds func(window, *Window) bool) bool {
 	return found
 }
 
-// mostOpenings bounds how many openings are looked at that a freeze covers.
+// mostOpenings bounds how many openings covered by freezes are looked at.
 const mostOpenings = 1000
 
 // opens says when a drain of the node may next begin or continue.

@@ -25,7 +25,7 @@ type guard struct {
 // namespace.
 type label struct{ namespace, key, value string }
 
-// demands is a label that every pod has which the selector selects, or the
+// demands is a label that every pod selected by the selector has, or the
 // namespace if it demands no single value of any label. It lets budgets find their
 // pods, and pods their budgets, without trying all.
 func demands(namespace string, selector labels.Selector) label {

@@ -95,7 +95,7 @@ func (s *scene) addDaemonSets(objects *Objects) {
 		})
 	}
 	if len(named) > 0 {
-		s.notes = append(s.notes, "no DaemonSet is listed: every DaemonSet that a pod names is taken to exist")
+		s.notes = append(s.notes, "no DaemonSet is listed: every DaemonSet that a pod names is assumed to exist")
 	}
 }
 

@@ -166,8 +166,8 @@ func once() (<-chan struct{}, func()) {
 }
 
 // backoff is how long a watch that fails waits before it is tried again: less than 10 s.
-// client-go's own half minute to minute would be too long for a pause of everything, and
-// for the end of the process, which waits for it.
+// client-go's own 30 s to 60 s would be too long for a pause of everything, and for the
+// end of the process, which waits for it.
 func backoff() *wait.Backoff {
 	return &wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 10, Cap: 5 * time.Second}
 }

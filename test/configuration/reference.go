@@ -49,10 +49,10 @@ func fieldsIn(root string) ([]Field, error) {
 
 const preface = `# Configuration file
 
-drainer reads a file with ` + "`--config`" + `, and needs none: every field has a default, except those of list entries that are called
+drainer reads a file with ` + "`--config`" + `, which is optional: every field has a default, except those of list entries that are marked
 required. [Flags](reference/flags.md) set the simple fields. A field that the file sets may not be set by its flag, too.
 
-To check a file, which names every mistake with field and line, and to print what drainer would use, with all defaults:
+To check a file, which reports every mistake with its field and line, and to print the configuration that drainer would use, with all defaults:
 
 ` + "```" + `
 drainer config validate drainer.yaml
@@ -65,7 +65,7 @@ drains continue.
 
 The Helm chart writes its values under ` + "`drain` and `eviction`" + ` to the file, and every other field that you set under
 ` + "`config`" + `. A change replaces the pods one at a time: if drainer refuses the file, the new pod fails and says why, and the
-old ones keep working. With kustomize, [an overlay](install.md#with-kustomize) brings the file.
+old ones keep working. With kustomize, [an overlay](install.md#with-kustomize) provides the file.
 
 An editor that knows JSON schemas checks the file while you write it, with [configuration.schema.json](configuration.schema.json).
 

@@ -38,8 +38,8 @@ type Server struct {
 }
 
 // New makes the API server of a cluster. Every request takes the latency, half
-// of it before it is handled and half of it after. The cluster's clock stays as far
-// from time.Now as it is.
+// of it before it is handled and half of it after. The cluster's clock keeps its
+// current offset from time.Now.
 func New(c *sim.Cluster, latency time.Duration) *Server {
 	return &Server{
 		latency: latency, skew: time.Until(c.Now()), nodes: newNodeFields(), kick: make(chan struct{}, 1),

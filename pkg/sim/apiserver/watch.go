@@ -27,7 +27,7 @@ type watcher struct {
 	server  *Server
 	request Request
 	selects func(sim.Object) bool
-	// node is the only node of whose pods the watch tells; empty for others.
+	// node is the node whose pods a watch is limited to; empty for other watches.
 	node string
 	// after is the version that the client knows. Like the API server's cache, a
 	// watch shows nothing up to it, even if etcd was restored to an earlier
