@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +28,7 @@ type simulateOptions struct {
 	file     string
 	nodes    []string
 	selector string
-	output   string
+	output   cli.Output
 
 	startTime, stopTime        time.Duration
 	removalDelay               time.Duration
@@ -41,7 +39,7 @@ type simulateOptions struct {
 
 func simulationDefaults() *simulateOptions {
 	return &simulateOptions{
-		options: defaults(), output: "text", apiLatency: 10 * time.Millisecond, controllerLags: 20 * time.Millisecond, limit: 24 * time.Hour,
+		options: defaults(), apiLatency: 10 * time.Millisecond, controllerLags: 20 * time.Millisecond, limit: 24 * time.Hour,
 	}
 }
 
@@ -76,7 +74,7 @@ func (o *simulateOptions) add(f *pflag.FlagSet) {
 	f.StringVarP(&o.file, "filename", "f", o.file, "file with a dump of the cluster, - for standard input; without it the cluster is read")
 	f.StringSliceVar(&o.nodes, "drain", o.nodes, "names of the nodes to drain")
 	f.StringVarP(&o.selector, "selector", "l", o.selector, "label selector of the nodes to drain")
-	f.StringVarP(&o.output, "output", "o", o.output, "text or json")
+	o.output.Add(f)
 	o.addForecast(f)
 }
 
@@ -101,12 +99,9 @@ func (o *simulateOptions) addForecast(f *pflag.FlagSet) {
 
 // complete reads the configuration file and checks all flags together and names everything that is wrong.
 func (o *simulateOptions) complete() error {
-	problems := []error{o.options.complete()}
+	problems := []error{o.options.complete(), o.output.Check()}
 	bad := func(flag string, value any, want string) {
 		problems = append(problems, fmt.Errorf("--%s=%v: expected %s", flag, value, want))
-	}
-	if o.output != "text" && o.output != "json" {
-		bad("output", strconv.Quote(o.output), "text or json")
 	}
 	if _, err := labels.Parse(o.selector); err != nil {
 		bad("selector", o.selector, "a label selector such as pool=workers: "+err.Error())
@@ -158,10 +153,8 @@ func (o *simulateOptions) run(ctx context.Context, in io.Reader, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	if o.output == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(result)
+	if o.output.ForPrograms() {
+		err = o.output.Write(out, result)
 	} else {
 		err = result.WriteText(out)
 	}

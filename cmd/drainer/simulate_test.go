@@ -71,7 +71,7 @@ func TestSimulateErrors(t *testing.T) {
 	for want, args := range map[string][]string{
 		"no node is selected":                                 {"-f=-"},
 		`there is no node "c"`:                                {"-f=-", "--drain=c"},
-		`--output="yaml": expected text or json`:              {"-f=-", "--drain=a", "-o=yaml"},
+		`--output="text": expected json or yaml`:              {"-f=-", "--drain=a", "-o=text"},
 		"--selector=,: expected a label selector":             {"-f=-", "-l=,"},
 		"--start-time-of=shop=soon: expected a duration":      {"-f=-", "--drain=a", "--start-time-of=shop=soon"},
 		"--stop-time=-1s: expected a duration":                {"-f=-", "--drain=a", "--stop-time=-1s"},

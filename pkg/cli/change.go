@@ -124,6 +124,8 @@ func mayAsk(node *corev1.Node, id string) error {
 	live, asked := requestOf(node)
 	left := settingsOf(node)
 	switch {
+	case asked && live != id && node.Annotations[api.DrainedAnnotation] == live:
+		return fmt.Errorf("node %s is drained for the request %q: release it first, or replace the request with --overwrite", node.Name, live)
 	case asked && live != id:
 		return fmt.Errorf("node %s has the request %q already (%s): cancel it, give its ID with --id to change its settings, or replace it with --overwrite",
 			node.Name, live, phaseOf(node))

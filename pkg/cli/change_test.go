@@ -59,7 +59,7 @@ func TestAsk(t *testing.T) {
 		"a value that says no is no request":    {nodeWith("drain", "false"), want("drain", "r"), false, "drain=r", "drain requested: r"},
 		"another request":                       {in(api.Draining), want("drain", "x"), false, "error", `has the request "r" already (Draining)`},
 		"another request is replaced":           {in(api.Draining, "paused", "true", "priority", "3"), want("drain", "x", "priority", "4"), true, "drain=x paused- priority=4", "drain requested: x, instead of r"},
-		"another request that is drained":       {in(api.Drained, "drained", "r"), want("drain", "x"), false, "error", `(Drained)`},
+		"another request that is drained":       {in(api.Drained, "drained", "r"), want("drain", "x"), false, "error", `is drained for the request "r": release it first, or replace the request with --overwrite`},
 		"settings that would hold for this one": {nodeWith("dry-run", "true"), want("drain", "r"), false, "error", "drainer.dev/dry-run=true"},
 		"such settings are removed":             {nodeWith("dry-run", "true"), want("drain", "r"), true, "drain=r dry-run-", "drain requested: r"},
 		"the same request":                      {in(api.Blocked, "paused", "true"), want("drain", "r"), false, "", "has this request already: Blocked"},

@@ -191,7 +191,7 @@ func otherPods(s *api.Status, pods []corev1.Pod, now time.Time, width int) []str
 		}
 		is := state
 		if at := pods[i].DeletionTimestamp; at != nil {
-			is = "terminating; " + terminating(&pods[i], now)
+			is = "terminating; " + terminating(at.Time, pods[i].Finalizers, now)
 		}
 		lines = append(lines, fit(fmt.Sprintf("  %s: %s", pod.Key(), is), width))
 	}

@@ -129,7 +129,7 @@ func TestNarrow(t *testing.T) {
 	}
 	s := &shared{Options: Options{Now: func() time.Time { return noon }}}
 	for _, width := range []int{100, 60, 40, 20} {
-		for _, o := range []*statusFlags{{output: "wide"}, {target: target{names: []string{"n1"}}}} {
+		for _, o := range []*statusFlags{{output: Output{Format: "wide"}}, {target: target{names: []string{"n1"}}}} {
 			shown := nodes
 			if len(o.names) > 0 {
 				shown = nodes[:1]

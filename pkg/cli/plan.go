@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,13 +18,13 @@ import (
 // planFlags are the flags of plan.
 type planFlags struct {
 	target
-	output string
+	output Output
 	// ask is false to leave the API server's verdicts out.
 	ask bool
 }
 
 func (s *shared) plan() *cobra.Command {
-	o, daemon := &planFlags{ask: true, output: "text"}, s.Daemon(s.config)
+	o, daemon := &planFlags{ask: true}, s.Daemon(s.config)
 	c := &cobra.Command{
 		Use:   "plan {NODE... | -l SELECTOR}",
 		Short: "Show what a drain would do, before you ask for it",
@@ -44,8 +43,8 @@ func (s *shared) plan() *cobra.Command {
 			if err := o.take(args); err != nil {
 				return err
 			}
-			if o.output != "text" && o.output != "json" {
-				return usagef("--output=%q: expected text or json", o.output)
+			if err := o.output.Check(); err != nil {
+				return exit{ExitUsage, err}
 			}
 			if err := daemon.Complete(); err != nil {
 				return exit{ExitUsage, err}
@@ -54,7 +53,7 @@ func (s *shared) plan() *cobra.Command {
 		},
 	}
 	o.target.add(c.Flags())
-	c.Flags().StringVarP(&o.output, "output", "o", o.output, "text or json")
+	o.output.Add(c.Flags())
 	c.Flags().BoolVar(&o.ask, "verdicts", o.ask, "ask the API server for a verdict on each pod; needs the permission to create pods/eviction")
 	daemon.Add(c.Flags())
 	c.Flags().SortFlags = false
@@ -158,13 +157,8 @@ func (s *shared) verdicts(ctx context.Context, objects *simulate.Objects, o *sim
 }
 
 func (s *shared) printPlan(p *planned, o *planFlags) error {
-	if o.output == "json" {
-		text, err := json.MarshalIndent(p, "", "  ")
-		if err != nil {
-			return fmt.Errorf("writing the plan: %w", err)
-		}
-		s.printf("%s\n", text)
-		return nil
+	if o.output.ForPrograms() {
+		return o.output.Write(s.Out, p)
 	}
 	screen := newScreen(s.Out)
 	for _, l := range verdictTable(p.Pods, screen.width()) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	"sigs.k8s.io/yaml"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/config"
@@ -196,6 +198,11 @@ func TestWhy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := fake.NewClientset(test.node, test.pod, &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "agent", UID: "ds"}})
+			data := run(t, client, "why", "shop/"+test.pod.Name, "-o", "yaml")
+			golden(t, "why-"+strings.ToLower(strings.ReplaceAll(name, " ", "-"))+"-yaml", data.out)
+			if data.status != 0 || !strings.HasPrefix(data.out, "blocker:") && !strings.Contains(data.out, "pod: shop/"+test.pod.Name+"\n") {
+				t.Errorf("as YAML: exit status %d\n%s%s", data.status, data.out, data.err)
+			}
 			for _, args := range [][]string{{"why", "shop/" + test.pod.Name}, {"why", "-n", "shop", "pod/" + test.pod.Name}} {
 				got := run(t, client, args...)
 				for _, want := range test.says {
@@ -215,15 +222,37 @@ func TestWhy(t *testing.T) {
 // TestVersion: both versions are said.
 func TestVersion(t *testing.T) {
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "d", Labels: map[string]string{"app.kubernetes.io/name": "drainer"}}}
-	d.Spec.Template.Spec.Containers = []corev1.Container{{Image: "ghcr.io/drainer-dev/drainer:v1.2.2"}}
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "proxy", Image: "sidecar:v9"}, {Name: "drainer", Image: "ghcr.io/drainer-dev/drainer:v1.2.2"}}
 	client := fake.NewClientset(d)
 	for args, want := range map[string]string{
-		"version --client": "Client: v1.2.3 (abc)\n",
-		"version -n ops":   "Client: v1.2.3 (abc)\nDaemon: ghcr.io/drainer-dev/drainer:v1.2.2 (deployment/d in ops)\n",
-		"version":          "Client: v1.2.3 (abc)\nDaemon: none found in the namespace drainer; --namespace says where it runs\n",
+		"version --client":         "Client: v1.2.3 (abc)\n",
+		"version -n ops":           "Client: v1.2.3 (abc)\nDaemon: ghcr.io/drainer-dev/drainer:v1.2.2 (deployment/d in ops)\n",
+		"version -n ops -o yaml":   "client:\n  commit: abc\n  version: v1.2.3\ndaemons:\n- deployment: d\n  image: ghcr.io/drainer-dev/drainer:v1.2.2\n  namespace: ops\n",
+		"version --client -o json": "{\n  \"client\": {\n    \"version\": \"v1.2.3\",\n    \"commit\": \"abc\"\n  }\n}\n",
+		"version":                  "Client: v1.2.3 (abc)\nDaemon: none found in the namespace drainer; --namespace says where it runs\n",
 	} {
 		if got := run(t, client, strings.Fields(args)...); got.status != 0 || got.out != want {
 			t.Errorf("%s: %+v, want %q", args, got, want)
+		}
+	}
+}
+
+// TestOutputs: the commands take the formats of kubectl, and name one that they do not
+// know. YAML has the fields of JSON.
+func TestOutputs(t *testing.T) {
+	client := fake.NewClientset(small(pod("web"))...)
+	for _, args := range []string{"plan na", "why shop/web", "version --client", "status"} {
+		if got := run(t, client, strings.Fields(args+" -o=text")...); got.status != ExitUsage || !strings.Contains(got.err, `--output="text": expected json`) {
+			t.Errorf("%s -o text: %+v", args, got)
+		}
+		var fromJSON, fromYAML any
+		got := run(t, client, strings.Fields(args+" -o=json")...)
+		if err := json.Unmarshal([]byte(got.out), &fromJSON); err != nil || got.status != 0 {
+			t.Errorf("%s -o json: %v in %+v", args, err, got)
+		}
+		got = run(t, client, strings.Fields(args+" -o=yaml")...)
+		if err := yaml.Unmarshal([]byte(got.out), &fromYAML); err != nil || got.status != 0 || !reflect.DeepEqual(fromJSON, fromYAML) {
+			t.Errorf("%s -o yaml: %v in %+v, want the fields of JSON", args, err, got)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,14 +10,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/yaml"
 )
 
 // statusFlags are the flags of status.
 type statusFlags struct {
 	target
 	watch  bool
-	output string
+	output Output
 }
 
 func (s *shared) status() *cobra.Command {
@@ -48,7 +46,7 @@ func (s *shared) status() *cobra.Command {
 	}
 	o.add(c.Flags())
 	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "follow the changes")
-	c.Flags().StringVarP(&o.output, "output", "o", "", "json, yaml, name or wide")
+	o.output.Add(c.Flags(), "name", "wide")
 	c.Flags().SortFlags = false
 	return c
 }
@@ -59,14 +57,11 @@ func (o *statusFlags) check(args []string) error {
 			return err
 		}
 	}
-	switch o.output {
-	case "", "wide":
-	case "json", "yaml", "name":
-		if o.watch {
-			return usagef("--watch and --output=%s: use one of them", o.output)
-		}
-	default:
-		return usagef("--output=%q: expected json, yaml, name or wide", o.output)
+	if err := o.output.Check(); err != nil {
+		return exit{ExitUsage, err}
+	}
+	if o.watch && (o.output.ForPrograms() || o.output.Format == "name") {
+		return usagef("--watch and --output=%s: use one of them", o.output.Format)
 	}
 	return nil
 }
@@ -89,10 +84,10 @@ func (s *shared) runStatus(ctx context.Context, o *statusFlags) error {
 		return err
 	}
 	screen := newScreen(s.Out)
-	switch o.output {
-	case "json", "yaml":
+	switch {
+	case o.output.ForPrograms():
 		return s.printStatus(rowsOf(nodes), o)
-	case "name":
+	case o.output.Format == "name":
 		for _, r := range rowsOf(nodes) {
 			s.printf("node/%s\n", r.Node)
 		}
@@ -101,7 +96,7 @@ func (s *shared) runStatus(ctx context.Context, o *statusFlags) error {
 	for _, l := range s.statusLines(nodes, o, screen.width()) {
 		s.printf("%s\n", screen.paint(l))
 	}
-	if len(o.names) == 1 && o.output == "" {
+	if len(o.names) == 1 && o.output.Format == "" {
 		s.printOthers(ctx, client, nodes[0], screen.width())
 	}
 	return nil
@@ -151,7 +146,7 @@ func rowsOf(nodes []*corev1.Node) []row {
 func (s *shared) statusLines(nodes []*corev1.Node, o *statusFlags, width int) []string {
 	rows := rowsOf(nodes)
 	switch {
-	case len(o.names) == 1 && len(rows) == 1 && o.output == "":
+	case len(o.names) == 1 && len(rows) == 1 && o.output.Format == "":
 		return detail(&rows[0], nodes[0], s.Now(), width)
 	case len(rows) == 0 && len(o.names) > 0:
 		return []string{"No request: " + strings.Join(o.names, ", ") + "."}
@@ -160,7 +155,7 @@ func (s *shared) statusLines(nodes []*corev1.Node, o *statusFlags, width int) []
 	case len(rows) == 0:
 		return []string{"No node has a request. Ask for one with: kubectl drainer drain NODE"}
 	}
-	return statusTable(rows, s.Now(), o.output == "wide", width)
+	return statusTable(rows, s.Now(), o.output.Format == "wide", width)
 }
 
 func (s *shared) printStatus(rows []row, o *statusFlags) error {
@@ -169,15 +164,7 @@ func (s *shared) printStatus(rows []row, o *statusFlags) error {
 	if len(o.names) == 1 && len(rows) == 1 {
 		what = rows[0]
 	}
-	text, err := json.MarshalIndent(what, "", "  ")
-	if err == nil && o.output == "yaml" {
-		text, err = yaml.JSONToYAML(text)
-	}
-	if err != nil {
-		return fmt.Errorf("writing the status: %w", err)
-	}
-	s.printf("%s\n", strings.TrimSuffix(string(text), "\n"))
-	return nil
+	return o.output.Write(s.Out, what)
 }
 
 // watchStatus shows every change until ctx ends.

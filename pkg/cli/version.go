@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -13,6 +16,7 @@ const daemonLabels = "app.kubernetes.io/name=drainer"
 
 func (s *shared) version() *cobra.Command {
 	client := false
+	var output Output
 	c := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the versions of the plugin and of drainer in the cluster",
@@ -20,34 +24,80 @@ func (s *shared) version() *cobra.Command {
 		Example: example("# Print both versions", "version", "# Print that of the plugin, without asking the cluster", "version --client"),
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			s.printf("Client: %s (%s)\n", s.Version, s.Commit)
-			if client {
-				return nil
+			if err := output.Check(); err != nil {
+				return exit{ExitUsage, err}
 			}
-			return s.printDaemonVersion(c)
+			v := versions{Client: clientVersion{s.Version, s.Commit}}
+			if !client {
+				var err error
+				if v.Daemons, err = s.daemonVersions(c.Context()); err != nil {
+					return err
+				}
+			}
+			if output.ForPrograms() {
+				return output.Write(s.Out, v)
+			}
+			s.printVersions(&v, !client)
+			return nil
 		},
 	}
+	output.Add(c.Flags())
 	c.Flags().BoolVar(&client, "client", client, "show only the version of the plugin")
 	return c
 }
 
-func (s *shared) printDaemonVersion(c *cobra.Command) error {
+// versions are those of the plugin and of what runs in the cluster.
+type versions struct {
+	Client  clientVersion   `json:"client"`
+	Daemons []daemonVersion `json:"daemons,omitempty"`
+}
+
+type clientVersion struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+}
+
+type daemonVersion struct {
+	Image      string `json:"image"`
+	Deployment string `json:"deployment"`
+	Namespace  string `json:"namespace"`
+}
+
+func (s *shared) daemonVersions(ctx context.Context) ([]daemonVersion, error) {
 	client, err := s.client()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	namespace := s.controlNamespace()
-	list, err := client.AppsV1().Deployments(namespace).List(c.Context(), metav1.ListOptions{LabelSelector: daemonLabels})
+	list, err := client.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: daemonLabels})
 	if err != nil {
-		return fmt.Errorf("finding drainer's Deployment in the namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("finding drainer's Deployment in the namespace %s: %w", namespace, err)
 	}
+	var daemons []daemonVersion
 	for i := range list.Items {
-		for _, container := range list.Items[i].Spec.Template.Spec.Containers {
-			s.printf("Daemon: %s (deployment/%s in %s)\n", container.Image, list.Items[i].Name, namespace)
+		if image := daemonImage(list.Items[i].Spec.Template.Spec.Containers); image != "" {
+			daemons = append(daemons, daemonVersion{image, list.Items[i].Name, namespace})
 		}
 	}
-	if len(list.Items) == 0 {
-		s.printf("Daemon: none found in the namespace %s; --namespace says where it runs\n", namespace)
+	return daemons, nil
+}
+
+// daemonImage is the image of the container drainer or, if there is none, of the first:
+// the others are sidecars.
+func daemonImage(containers []corev1.Container) string {
+	i := max(0, slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == "drainer" }))
+	if i >= len(containers) {
+		return ""
 	}
-	return nil
+	return containers[i].Image
+}
+
+func (s *shared) printVersions(v *versions, asked bool) {
+	s.printf("Client: %s (%s)\n", v.Client.Version, v.Client.Commit)
+	for _, d := range v.Daemons {
+		s.printf("Daemon: %s (deployment/%s in %s)\n", d.Image, d.Deployment, d.Namespace)
+	}
+	if asked && len(v.Daemons) == 0 {
+		s.printf("Daemon: none found in the namespace %s; --namespace says where it runs\n", s.controlNamespace())
+	}
 }

@@ -94,6 +94,9 @@ func (w *waiter) look(watch *nodeWatch) bool {
 		if over = over && !w.mayChange(node, e); over {
 			w.ended[name] = w.remembered(name, e)
 		}
+		if !w.live && over && w.ended[name].status == 0 {
+			w.tellDrained(name)
+		}
 		r := row{Node: name}
 		if node != nil {
 			if known, is := rowOf(node); is {
@@ -149,7 +152,7 @@ func (w *waiter) result() error {
 	for _, name := range w.names {
 		e := w.ended[name]
 		if e.status == 0 {
-			w.printf("node/%s drained: %s\n", name, w.id)
+			w.tellDrained(name)
 			continue
 		}
 		problems = append(problems, errors.New(e.says))
@@ -161,6 +164,11 @@ func (w *waiter) result() error {
 		return nil
 	}
 	return exit{status, errors.Join(problems...)}
+}
+
+// tellDrained says that a node is drained, unless that was the last thing said of it.
+func (w *waiter) tellDrained(name string) {
+	w.tell(name, fmt.Sprintf("node/%s drained: %s", name, w.id))
 }
 
 // severity orders the endings of several nodes: what somebody has to fix counts

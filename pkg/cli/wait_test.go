@@ -111,6 +111,27 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// TestWaitTellsEach: in a pipe, a node is said to be drained as soon as it is, and not
+// only once all are; on all of them only once.
+func TestWaitTellsEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset(fleet(2)...)
+		ended := make(chan terminal)
+		go func() { ended <- runIn(t.Context(), client, "drain", "na", "nb", "--id=r", "--wait", "--yes") }()
+		pass(2 * time.Second)
+		replace(t, client, named("na", in(api.Drained, "drained", "r")))
+		pass(2 * time.Second)
+		replace(t, client, named("nb", in(api.Draining)))
+		pass(2 * time.Second)
+		replace(t, client, named("nb", in(api.Drained, "drained", "r")))
+		got := <-ended
+		first, later, found := strings.Cut(got.out, "node/nb Draining")
+		if got.status != 0 || !found || strings.Count(first, "node/na drained: r\n") != 1 || strings.Contains(later, "node/na") || strings.Count(later, "node/nb drained: r\n") != 1 {
+			t.Errorf("it ended with %d and said\n%s%s", got.status, got.out, got.err)
+		}
+	})
+}
+
 // TestWorst: of several nodes the one counts that somebody has to fix.
 func TestWorst(t *testing.T) {
 	w := &waiter{shared: &shared{}, names: []string{"a", "b", "c"}, ended: map[string]ending{

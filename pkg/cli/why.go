@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 func (s *shared) why() *cobra.Command {
 	ask, daemon := true, s.Daemon(s.config)
+	var output Output
 	c := &cobra.Command{
 		Use:   "why {POD | NAMESPACE/POD}",
 		Short: "Show why a pod has not left its node yet",
@@ -30,12 +32,23 @@ func (s *shared) why() *cobra.Command {
 		),
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := daemon.Complete(); err != nil {
+			if err := errors.Join(daemon.Complete(), output.Check()); err != nil {
 				return exit{ExitUsage, err}
 			}
-			return s.runWhy(c.Context(), args[0], ask, daemon.Simulation())
+			w, err := s.runWhy(c.Context(), args[0], ask, daemon.Simulation())
+			if err != nil {
+				return err
+			}
+			if output.ForPrograms() {
+				return output.Write(s.Out, w)
+			}
+			for _, l := range w.lines(s.Now(), newScreen(s.Out).width()) {
+				s.printf("%s\n", l)
+			}
+			return nil
 		},
 	}
+	output.Add(c.Flags())
 	c.Flags().BoolVar(&ask, "verdict", ask, "ask the API server for a verdict; needs the permission to create pods/eviction")
 	daemon.Add(c.Flags())
 	// Only what drainer's own rules need is of interest here.
@@ -46,42 +59,37 @@ func (s *shared) why() *cobra.Command {
 	return c
 }
 
-func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.Options) error {
+func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.Options) (*whyPod, error) {
 	namespace, pod, err := s.podNamed(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	client, err := s.client()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := client.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("reading pod %s/%s: %w", namespace, pod, err)
+		return nil, fmt.Errorf("reading pod %s/%s: %w", namespace, pod, err)
 	}
 	if p.Spec.NodeName == "" {
-		s.printf("Pod %s/%s is on no node.\n", namespace, pod)
-		return nil
+		return &whyPod{Pod: namespace + "/" + pod}, nil
 	}
 	node, err := client.CoreV1().Nodes().Get(ctx, p.Spec.NodeName, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("reading node %s: %w", p.Spec.NodeName, err)
+		return nil, fmt.Errorf("reading node %s: %w", p.Spec.NodeName, err)
 	}
 	judge, err := s.judge(ctx, ask)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	around, err := surroundingsOf(ctx, client, p, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	around.Pool = o.Daemon.Selectors.NodeOf(node).Pool
 	v := judgedPod(ctx, o.Daemon.Config.Rules.PodOf(p), around, &o.Daemon.Config, judge, s.Now())
-	width := newScreen(s.Out).width()
-	for _, l := range explain(p, node, v, s.Now(), width) {
-		s.printf("%s\n", l)
-	}
-	return nil
+	return explain(p, node, v), nil
 }
 
 // surroundingsOf reads what decides about a pod besides the pod itself and its pool.
@@ -158,43 +166,77 @@ func one[O any](ctx context.Context, get func(context.Context, string, metav1.Ge
 	return err
 }
 
-// explain says why a pod is still on its node.
-func explain(pod *corev1.Pod, node *corev1.Node, v verdict, now time.Time, width int) []string {
-	key := pod.Namespace + "/" + pod.Name
-	lines := []string{fit(fmt.Sprintf("Pod %s on node %s", key, node.Name), width)}
-	say := func(text string) { lines = append(lines, wrap(text, "  ", width)...) }
-	r, asked := rowOf(node)
-	switch {
-	case !asked || r.Request == "":
-		say("The node has no request: drainer evicts nothing from it.")
-	case r.Status == nil:
-		say("The node has the request " + r.Request + ", and drainer has not answered yet.")
-	default:
-		say(fmt.Sprintf("The node is %s for the request %s: %s", r.Phase, r.Request, r.Message))
-	}
+// whyPod is what is known about why a pod is still on its node.
+type whyPod struct {
+	Pod string `json:"pod"`
+	// Node is empty for a pod that is on no node.
+	Node string `json:"node,omitempty"`
+	// Request, Phase and Message are those of the node.
+	Request string    `json:"request,omitempty"`
+	Phase   api.Phase `json:"phase,omitempty"`
+	Message string    `json:"message,omitempty"`
+	// GracePeriodEnd is set for a pod that terminates.
+	GracePeriodEnd *time.Time `json:"gracePeriodEnd,omitempty"`
+	Finalizers     []string   `json:"finalizers,omitempty"`
+	// Departure is what the pod's own spec says about how it leaves.
+	Departure string `json:"departure,omitempty"`
+	// Blocker is what drainer says about the pod; nil if it says nothing.
+	Blocker *api.Blocker `json:"blocker,omitempty"`
+	// Verdict is what would happen to its eviction now.
+	Verdict *verdict `json:"verdict,omitempty"`
+	Fix     string   `json:"fix,omitempty"`
+}
+
+// explain finds out why a pod is still on its node.
+func explain(pod *corev1.Pod, node *corev1.Node, v verdict) *whyPod {
+	w := &whyPod{Pod: pod.Namespace + "/" + pod.Name, Node: node.Name, Departure: plan.PodOf(pod).Departure.String(), Verdict: &v}
+	r, _ := rowOf(node)
+	w.Request, w.Phase, w.Message = r.Request, r.Phase, r.Message
 	if pod.DeletionTimestamp != nil {
-		say("The pod is terminating: " + terminating(pod, now))
+		w.GracePeriodEnd, w.Finalizers = &pod.DeletionTimestamp.Time, pod.Finalizers
 	}
-	if text := plan.PodOf(pod).Departure.String(); text != "" {
-		say("From the pod's spec: " + text)
+	if w.Blocker = blockerOf(r.Status, w.Pod); w.Blocker != nil {
+		w.Fix = fixOf(r.Status, w.Blocker)
 	}
-	fix := ""
-	if b := blockerOf(r.Status, key); b != nil {
+	if w.Fix == "" && v.Verdict == blocked {
+		w.Fix = simulate.Fix(plan.Reason(v.Reason), "(see the message)", "")
+	}
+	return w
+}
+
+// lines says it to people.
+func (w *whyPod) lines(now time.Time, width int) []string {
+	if w.Node == "" {
+		return []string{fit("Pod "+w.Pod+" is on no node.", width)}
+	}
+	lines := []string{fit(fmt.Sprintf("Pod %s on node %s", w.Pod, w.Node), width)}
+	say := func(text string) { lines = append(lines, wrap(text, "  ", width)...) }
+	switch {
+	case w.Request == "":
+		say("The node has no request: drainer evicts nothing from it.")
+	case w.Phase == "":
+		say("The node has the request " + w.Request + ", and drainer has not answered yet.")
+	default:
+		say(fmt.Sprintf("The node is %s for the request %s: %s", w.Phase, w.Request, w.Message))
+	}
+	if w.GracePeriodEnd != nil {
+		say("The pod is terminating: " + terminating(*w.GracePeriodEnd, w.Finalizers, now))
+	}
+	if w.Departure != "" {
+		say("From the pod's spec: " + w.Departure)
+	}
+	if b := w.Blocker; b != nil {
 		say(fmt.Sprintf("drainer says: %s%s, %s", b.State, lasting(b.Since, now), b.Message))
-		fix = fixOf(r.Status, b)
 	}
-	switch v.Verdict {
+	switch v := w.Verdict; v.Verdict {
 	case leaves:
 		say("If it were evicted now: " + orText(v.Message, "the API server would admit it."))
 	case going:
 	default:
 		say(fmt.Sprintf("If it were evicted now: it %s: %s", strings.Replace(v.Verdict, blocked, "is blocked", 1), v.Message))
 	}
-	if fix == "" && v.Verdict == blocked {
-		fix = simulate.Fix(plan.Reason(v.Reason), "(see the message)", "")
-	}
-	if fix != "" {
-		say("Fix: " + fix)
+	if w.Fix != "" {
+		say("Fix: " + w.Fix)
 	}
 	return lines
 }
@@ -207,13 +249,13 @@ func orText(text, other string) string {
 }
 
 // terminating is how far a pod's end is.
-func terminating(pod *corev1.Pod, now time.Time) string {
-	text := "its grace period ends in " + age(&now, pod.DeletionTimestamp.Time)
-	if pod.DeletionTimestamp.Time.Before(now) {
-		text = "its grace period ended " + age(&pod.DeletionTimestamp.Time, now) + " ago"
+func terminating(end time.Time, finalizers []string, now time.Time) string {
+	text := "its grace period ends in " + age(&now, end)
+	if end.Before(now) {
+		text = "its grace period ended " + age(&end, now) + " ago"
 	}
-	if len(pod.Finalizers) > 0 {
-		text += "; its finalizers are " + strings.Join(pod.Finalizers, ", ")
+	if len(finalizers) > 0 {
+		text += "; its finalizers are " + strings.Join(finalizers, ", ")
 	}
 	return text
 }

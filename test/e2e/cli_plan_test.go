@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -57,13 +60,42 @@ func TestPluginOthers(t *testing.T) {
 		Spec:       corev1.PodSpec{NodeName: e.nodes[0], Containers: []corev1.Container{{Name: "c", Image: "none"}}},
 	})
 	e.expect(0, []string{"Client: ", "Daemon: none found in the namespace " + e.namespace}, "version", "-n", e.namespace)
+	e.create(daemonNamed(e.namespace, "registry.example.com/drainer:v9"))
+	e.expect(0, []string{"Daemon: registry.example.com/drainer:v9 (deployment/drainer in " + e.namespace + ")"}, "version", "-n", e.namespace)
+	e.expect(0, []string{"deployment: drainer\n  image: registry.example.com/drainer:v9"}, "version", "-n", e.namespace, "-o", "yaml")
 	e.expect(0, []string{"--bare-pods=Evict"}, "simulate", "--drain="+e.nodes[0], "--max-draining=100%")
-	e.expect(cli.ExitUsage, []string{`--output="yaml": expected text or json`}, "simulate", "--drain="+e.nodes[0], "-o=yaml")
+	e.expect(cli.ExitUsage, []string{`--output="text": expected json or yaml`}, "simulate", "--drain="+e.nodes[0], "-o=text")
 	r := e.expect(0, nil, "__complete", "drain", "")
 	if !strings.Contains(r.out, e.nodes[0]+"\n"+e.nodes[1]+"\n") {
 		t.Errorf("completed\n%s", r.out)
 	}
 	if r, err := e.tryPlugin(e.plugin(), "config", "print"); err != nil || r.status != 0 || !strings.Contains(r.out, "kind: DrainerConfiguration") {
 		t.Errorf("config print: %+v, %v", r, err)
+	}
+	file := filepath.Join(t.TempDir(), "drainer.yaml")
+	for text, want := range map[string]ran{
+		"settle: 3s\n":  {status: 0, out: "valid"},
+		"settled: 3s\n": {status: cli.ExitUsage, err: file + `:3: settled: unknown field`},
+	} {
+		if err := os.WriteFile(file, []byte("apiVersion: config.drainer.dev/v1alpha1\nkind: DrainerConfiguration\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := e.tryPlugin(e.plugin(), "config", "validate", file)
+		if err != nil || r.status != want.status || !strings.Contains(r.out, want.out) || !strings.Contains(r.err, want.err) {
+			t.Errorf("config validate of %q: %+v, %v, want %+v", text, r, err, want)
+		}
+	}
+}
+
+// daemonNamed is a Deployment as the chart makes it, without pods.
+func daemonNamed(namespace, image string) *appsv1.Deployment {
+	set := map[string]string{"app.kubernetes.io/name": "drainer"}
+	none := int32(0)
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "drainer", Labels: set},
+		Spec: appsv1.DeploymentSpec{Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: set}, Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: set},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "sidecar", Image: "sidecar:v1"}, {Name: "drainer", Image: image}}},
+		}},
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/yaml"
+
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/cli"
 	"drainer.dev/drainer/test/cluster/workload"
@@ -82,13 +84,24 @@ func TestPluginDrain(t *testing.T) {
 	if e.node(node).Annotations[api.DrainAnnotation] != "" {
 		t.Fatal("a dry run has asked for a drain")
 	}
-	e.expect(0, []string{"node/" + node + " drain requested: r\n"}, "drain", node, "--id=r")
+	e.expect(0, []string{"node/" + node + " drain requested: r\n"}, "drain", node, "--id=r", "--reason=kernel update", "--requested-by=team-a",
+		"--on-timeout=Stop", "--drain-timeout=3h", "--grace-period=7", "--priority=3", "--ignore-windows=true")
+	for key, want := range map[string]string{
+		api.ReasonAnnotation: "kernel update", api.RequestedByAnnotation: "team-a", api.OnTimeoutAnnotation: "Stop", api.TimeoutAnnotation: "3h",
+		api.GracePeriodAnnotation: "7", api.PriorityAnnotation: "3", api.IgnoreWindowsAnnotation: "true",
+	} {
+		if got := e.node(node).Annotations[key]; got != want {
+			t.Errorf("%s=%q, want %q", key, got, want)
+		}
+	}
 	e.awaitLeaving(node, "web", 10, 2)
 	e.expect(0, []string{"node/" + node + " paused: r"}, "pause", node)
 	e.awaitPhase(node, api.Paused)
 	e.expect(1, []string{`has the request "r" already (Paused)`}, "drain", node, "--id=x")
 	e.expect(1, []string{"is not drained (Paused)"}, "release", node)
 	e.checkNothingSent(node)
+	e.expect(0, []string{"node/" + node + " resumed: r"}, "resume", node)
+	awaitState(t, "the drain continues", func() bool { return e.status(node).Phase != api.Paused })
 	e.expect(1, []string{`node ` + other + ` is drained`, "kubectl drainer release " + other}, "cancel", other)
 	e.expect(0, []string{"released: other"}, "release", other)
 	e.awaitReleased(other)
@@ -100,7 +113,10 @@ func TestPluginDrain(t *testing.T) {
 			t.Errorf("the annotation %s stays", key)
 		}
 	}
-	r := e.expect(0, []string{"node/" + node + " drained: "}, "drain", node, "--wait")
+	r := e.expect(0, []string{"node/" + node + " drained: "}, "drain", node, "--wait", "--deadline=1h")
+	if at, err := time.Parse(time.RFC3339, e.node(node).Annotations[api.DeadlineAnnotation]); err != nil || time.Until(at) > time.Hour || time.Until(at) < 0 {
+		t.Errorf("the deadline is %v, error %v, want one within the hour", at, err)
+	}
 	if id := regexp.MustCompile(`drain requested: (\S+)`).FindStringSubmatch(r.out); id == nil || e.node(node).Annotations[api.DrainedAnnotation] != id[1] {
 		t.Errorf("the node is drained for %q, the plugin says\n%s", e.node(node).Annotations[api.DrainedAnnotation], r.out)
 	}
@@ -197,6 +213,10 @@ func TestPluginStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.out), &one); err != nil || one.Phase != api.Blocked || one.Status.Pods.Blocked != 1 {
 		t.Errorf("error %v, the status is %+v", err, one)
 	}
+	if r := e.expect(0, nil, "status", node, "-o", "yaml"); yaml.Unmarshal([]byte(r.out), &one) != nil || one.Phase != api.Blocked {
+		t.Errorf("the status as YAML is\n%s", r.out)
+	}
+	e.expect(0, []string{"POOL", "Blocked", "by PDB " + e.namespace + "/db"}, "status", "-l", poolLabel+"="+e.pool, "-o", "wide")
 	if r := e.expect(0, nil, "status", "-l", poolLabel+"="+e.pool, "-o", "name"); r.out != "node/"+node+"\n" {
 		t.Errorf("the name is %q", r.out)
 	}

@@ -18,6 +18,7 @@ import (
 // terminal is a pseudo-terminal, and what a program has written to it.
 type terminal struct {
 	command *exec.Cmd
+	width   int
 	closed  chan struct{}
 
 	mu      sync.Mutex
@@ -25,14 +26,14 @@ type terminal struct {
 	changed chan struct{}
 }
 
-// runInTerminal runs the plugin in a terminal of 100 columns.
-func (e *env) runInTerminal(environment []string, args ...string) *terminal {
+// runInTerminal runs the plugin in a terminal of so many columns.
+func (e *env) runInTerminal(width uint16, environment []string, args ...string) *terminal {
 	e.Helper()
-	person, program, err := pty.Open(100, 30)
+	person, program, err := pty.Open(width, 30)
 	if err != nil {
 		e.Fatal(err)
 	}
-	t := &terminal{closed: make(chan struct{}), changed: make(chan struct{}, 1)}
+	t := &terminal{width: int(width), closed: make(chan struct{}), changed: make(chan struct{}, 1)}
 	t.command = exec.CommandContext(e.Context(), e.plugin(), append(args, "--kubeconfig="+shared.Cluster.Kubeconfig())...)
 	t.command.Stdin, t.command.Stdout, t.command.Stderr = program, program, program
 	t.command.Env = append(os.Environ(), append([]string{"TERM=xterm-256color", "NO_COLOR="}, environment...)...)
@@ -69,7 +70,7 @@ func (t *terminal) written() string {
 // lines are what the terminal shows.
 func (t *terminal) lines() []string {
 	var lines []string
-	for _, l := range pty.Show(t.written(), 100) {
+	for _, l := range pty.Show(t.written(), t.width) {
 		lines = append(lines, l.String())
 	}
 	return lines
@@ -100,13 +101,23 @@ func TestPluginTerminal(t *testing.T) {
 	node := e.nodes[0]
 	e.twoOfTen(node)
 	e.start()
-	status := e.runInTerminal(nil, "status", "-w", "-l", poolLabel+"="+e.pool)
+	status := e.runInTerminal(100, nil, "status", "-w", "-l", poolLabel+"="+e.pool)
 	e.awaitLine(status, "No node with the labels "+poolLabel+"="+e.pool+" has a request.")
-	plain := e.runInTerminal([]string{"NO_COLOR=1"}, "drain", node, "--id=r", "--wait")
+	narrow := e.runInTerminal(60, nil, "status", "-w", "-l", poolLabel+"="+e.pool)
+	wide := e.runInTerminal(180, nil, "status", "-w", "-o", "wide", "-l", poolLabel+"="+e.pool)
+	plain := e.runInTerminal(100, []string{"NO_COLOR=1"}, "drain", node, "--id=r", "--wait")
 	e.awaitLine(plain, node, "Draining")
 	e.awaitLine(status, node, "Draining", "2/10")
 	if lines := status.lines(); len(lines) != 2 || !strings.HasPrefix(lines[0], "NODE") {
 		t.Errorf("the terminal shows\n%s", strings.Join(lines, "\n"))
+	}
+	// A line that does not fit would take two lines of the terminal.
+	e.awaitLine(narrow, node, "Draining", "2/10")
+	e.awaitLine(wide, node, "Draining", "2/10", "r")
+	for _, other := range []*terminal{narrow, wide} {
+		if lines := other.lines(); len(lines) != 2 || !strings.HasPrefix(lines[0], "NODE") {
+			t.Errorf("the terminal of %d columns shows\n%s", other.width, strings.Join(lines, "\n"))
+		}
 	}
 	if err := plain.command.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
