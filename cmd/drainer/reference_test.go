@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/metrics"
@@ -151,6 +152,41 @@ func TestReferenceWords(t *testing.T) {
 	for _, word := range metricWords {
 		if !regexp.MustCompile(`[ (]` + word + `[,; (]`).MatchString(reference(t, "metrics.md")) {
 			t.Errorf("metrics.md does not name %s", word)
+		}
+	}
+}
+
+// TestReferenceConditions: the conditions have in each phase the status that the table
+// says.
+func TestReferenceConditions(t *testing.T) {
+	_, table, found := strings.Cut(reference(t, "conditions.md"), "The status of the conditions in each phase:")
+	if !found {
+		t.Fatal("conditions.md has no table of the conditions")
+	}
+	type at struct{ started, stopped bool }
+	begun, waiting, gaveUp := at{started: true}, at{}, at{started: true, stopped: true}
+	means := map[string]map[at]corev1.ConditionStatus{
+		"True":                          {begun: corev1.ConditionTrue},
+		"False":                         {begun: corev1.ConditionFalse, waiting: corev1.ConditionFalse, gaveUp: corev1.ConditionFalse},
+		"True once the drain has begun": {begun: corev1.ConditionTrue, waiting: corev1.ConditionFalse},
+		"True with `Wait` and `Delete`, False with `Stop` and `Release`": {begun: corev1.ConditionTrue, gaveUp: corev1.ConditionFalse},
+	}
+	for _, phase := range api.Phases() {
+		row := regexp.MustCompile("(?m)^\\| `" + string(phase) + "` \\| (.*) \\| (.*) \\|$").FindStringSubmatch(table)
+		if row == nil {
+			t.Errorf("the table has no row for %s", phase)
+			continue
+		}
+		for i, cell := range row[1:] {
+			if means[cell] == nil {
+				t.Errorf("%s: %q is not one of the known cells", phase, cell)
+			}
+			for when, want := range means[cell] {
+				inProgress, drained := plan.Conditions(phase, when.started, when.stopped)
+				if got := []corev1.ConditionStatus{inProgress, drained}[i]; got != want {
+					t.Errorf("%s, condition %d, %+v: the status is %s, the table says %q", phase, i+1, when, got, cell)
+				}
+			}
 		}
 	}
 }

@@ -199,21 +199,22 @@ func (p *planner) facts(n *nodeWork, phase api.Phase) Report {
 	if idle := n.memory.IdleSince; !idle.IsZero() && p.Now.Sub(idle) >= blockedAfter {
 		r.Status.IdleSince = timePointer(idle)
 	}
-	r.InProgress, r.Drained = p.conditions(n, phase)
+	r.InProgress, r.Drained = Conditions(phase, n.memory.started(), n.stopped(p.onTimeout(n)))
 	return r
 }
 
-// conditions are the statuses of the conditions DrainInProgress and Drained.
-func (p *planner) conditions(n *nodeWork, phase api.Phase) (inProgress, drained corev1.ConditionStatus) {
+// Conditions are the statuses of the conditions DrainInProgress and Drained in a phase.
+// Started is true once the drain has begun, stopped once it has given up.
+func Conditions(phase api.Phase, started, stopped bool) (inProgress, drained corev1.ConditionStatus) {
 	inProgress, drained = corev1.ConditionFalse, corev1.ConditionFalse
-	if !n.memory.started() {
+	if !started {
 		return inProgress, drained
 	}
 	switch phase {
 	case api.Draining, api.Blocked:
 		inProgress = corev1.ConditionTrue
 	case api.Paused, api.TimedOut:
-		if !n.stopped(p.onTimeout(n)) {
+		if !stopped {
 			inProgress = corev1.ConditionTrue
 		}
 	case api.Drained:
