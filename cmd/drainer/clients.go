@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,6 +18,7 @@ import (
 
 	"drainer.dev/drainer/pkg/plan"
 	"drainer.dev/drainer/pkg/retryafter"
+	"drainer.dev/drainer/pkg/watcher"
 )
 
 // clients are the clients of the API server. Each has its own limit, so that
@@ -56,23 +58,24 @@ func (o *options) clients() (*clients, error) {
 	for _, one := range []struct {
 		purpose string
 		client  *kubernetes.Interface
+		waits   time.Duration
 		change  func(*rest.Config)
 	}{
-		{"reads and events", &c.main, limited},
-		{"watches", &c.watches, limited},
-		{"nodes", &c.nodes, limited},
-		{"the lease", &c.lease, func(r *rest.Config) { r.Timeout = o.LeaderElection.RenewDeadline.Duration / 2 }},
+		{"reads and events", &c.main, plan.RetryAfterMost, limited},
+		{"watches", &c.watches, watcher.RetryAfterMost, limited},
+		{"nodes", &c.nodes, plan.RetryAfterMost, limited},
+		{"the lease", &c.lease, plan.RetryAfterMost, func(r *rest.Config) { r.Timeout = o.LeaderElection.RenewDeadline.Duration / 2 }},
 		// A client that reads metrics causes two requests every ten seconds, or many
 		// if it lacks the permission: drainer's own requests do not wait for them.
-		{"reviews", &c.reviews, func(r *rest.Config) { r.QPS, r.Burst = 5, 10 }},
-		// The evictor has its own limiter, which follows the newest plan.
-		{"evictions", &evictions, func(r *rest.Config) {
+		{"reviews", &c.reviews, plan.RetryAfterMost, func(r *rest.Config) { r.QPS, r.Burst = 5, 10 }},
+		// The evictor has its own limiter, and waits as the newest plan says.
+		{"evictions", &evictions, 0, func(r *rest.Config) {
 			r.QPS, r.ContentType, r.AcceptContentTypes = -1, runtime.ContentTypeJSON, runtime.ContentTypeJSON
 		}},
 	} {
 		config := rest.CopyConfig(base)
-		if one.client != &evictions { // Their answers are waited for by the plan, which has its own limit.
-			config.Wrap(retryafter.Limit(plan.RetryAfterMost))
+		if one.waits > 0 {
+			config.Wrap(retryafter.Limit(one.waits))
 		}
 		one.change(config)
 		if *one.client, err = kubernetes.NewForConfig(config); err != nil {

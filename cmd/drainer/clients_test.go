@@ -62,7 +62,7 @@ func TestClientsShortenRetryAfter(t *testing.T) {
 		client rest.Interface
 		want   int
 	}{
-		"main": {c.main.CoreV1().RESTClient(), 300}, "watches": {c.watches.CoreV1().RESTClient(), 300},
+		"main": {c.main.CoreV1().RESTClient(), 300}, "watches": {c.watches.CoreV1().RESTClient(), 10},
 		"nodes": {c.nodes.CoreV1().RESTClient(), 300}, "lease": {c.lease.CoordinationV1().RESTClient(), 300},
 		"reviews": {c.reviews.AuthorizationV1().RESTClient(), 300}, "evictions": {c.evictions, 86400},
 	} {

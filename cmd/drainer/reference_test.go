@@ -79,6 +79,7 @@ func TestReferenceMetrics(t *testing.T) {
 	m.RegisterPlans(nil, 0, false)
 	m.RegisterControl(nil)
 	m.RegisterMarks(nil)
+	m.RegisterWatches(nil)
 	described := describe(m)
 	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([a-z_, ]*)\\| ")
 	documented := map[string]string{}

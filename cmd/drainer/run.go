@@ -75,6 +75,7 @@ func drainNodes(ctx context.Context, o *options, clients *clients, m *metrics.Me
 	m.RegisterPlans(d.plans, o.StuckAfter.Duration, o.PoolLabel != "")
 	m.RegisterControl(d.control)
 	m.RegisterMarks(d.marks)
+	m.RegisterWatches(d.failing)
 	if !o.Elects() {
 		d.lead(ctx, ready, leader.Term{})
 		return ctx.Err()
@@ -107,6 +108,8 @@ type daemon struct {
 	fail func(error)
 	// controller is that of the term; nil while another process leads.
 	controller atomic.Pointer[drain.Controller]
+	// watcher is that of the term, nil while another process leads.
+	watcher atomic.Pointer[watcher.Watcher]
 }
 
 // plans are the newest of the term.
@@ -122,6 +125,14 @@ func (d *daemon) plans() map[types.UID]plan.NodePlan {
 func (d *daemon) marks() []plan.MarkState {
 	if c := d.controller.Load(); c != nil {
 		return c.MarkStates()
+	}
+	return nil
+}
+
+// failing counts the watches of the term that fail.
+func (d *daemon) failing() map[string]int {
+	if w := d.watcher.Load(); w != nil {
+		return w.Failing()
 	}
 	return nil
 }
@@ -160,8 +171,10 @@ func (d *daemon) lead(ctx context.Context, ready *readiness, term leader.Term) {
 		Identity: d.identity, MetricsProvider: d.queues,
 	})
 	d.controller.Store(controller)
+	d.watcher.Store(w)
 	defer func() {
 		d.controller.Store(nil)
+		d.watcher.Store(nil)
 		d.queues.Reset()
 	}()
 	watchAndDrain(ctx, w, controller, ready)

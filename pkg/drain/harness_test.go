@@ -90,6 +90,7 @@ type process struct {
 	metrics    *metrics.Metrics
 	queues     *metrics.Queues
 	controller atomic.Pointer[drain.Controller]
+	watcher    atomic.Pointer[watcher.Watcher]
 }
 
 func newProcess(identity string, transport *apiserver.Transport, f flags) *process {
@@ -98,12 +99,20 @@ func newProcess(identity string, transport *apiserver.Transport, f flags) *proce
 	p.metrics.RegisterPlans(p.plans, stuckAfter, false)
 	p.metrics.RegisterControl(p.control)
 	p.metrics.RegisterMarks(p.marks)
+	p.metrics.RegisterWatches(p.failing)
 	return p
 }
 
 func (p *process) plans() map[types.UID]plan.NodePlan {
 	if c := p.controller.Load(); c != nil {
 		return c.Plans()
+	}
+	return nil
+}
+
+func (p *process) failing() map[string]int {
+	if w := p.watcher.Load(); w != nil {
+		return w.Failing()
 	}
 	return nil
 }
@@ -145,6 +154,10 @@ func (p *process) run(ctx context.Context) error {
 		c.QPS = -1
 		c.Wrap(retryafter.Limit(plan.RetryAfterMost))
 	})
+	watches := p.client(func(c *rest.Config) {
+		c.QPS = -1
+		c.Wrap(retryafter.Limit(watcher.RetryAfterMost))
+	})
 	lease := p.client(func(c *rest.Config) { c.Timeout = renewDeadline / 2 })
 	evictions := p.client(func(c *rest.Config) { c.QPS = -1 })
 	version, err := drain.EvictionVersion(ctx, main.Discovery())
@@ -160,7 +173,7 @@ func (p *process) run(ctx context.Context) error {
 		Lock: lock, Name: "drainer", LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
 		Leads: func(leads bool) { p.metrics.Leader("drainer", leads) },
 		Work: func(ctx context.Context, term leader.Term) {
-			p.lead(ctx, term, main, evictions.CoreV1().RESTClient(), version, fail)
+			p.lead(ctx, term, main, watches, evictions.CoreV1().RESTClient(), version, fail)
 		},
 	})
 	if err == nil && ctx.Err() != nil {
@@ -177,10 +190,10 @@ func (p planner) Wake()     { (*p.controller).Wake() }
 func (p planner) WakeSoon() { (*p.controller).WakeSoon() }
 
 // lead is one term as the leader.
-func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.Interface, evictions rest.Interface, version string, fail func(error)) {
+func (p *process) lead(ctx context.Context, term leader.Term, client, watches kubernetes.Interface, evictions rest.Interface, version string, fail func(error)) {
 	ledger := drain.NewLedger()
 	var controller *drain.Controller
-	w := watcher.New(client, "drainer", p.nodes(), planner{&controller})
+	w := watcher.New(watches, "drainer", p.nodes(), planner{&controller})
 	w.FollowBudgets(ledger)
 	controller = drain.New(drain.Options{
 		Config: p.config(), Client: client, View: w, Ledger: ledger,
@@ -190,11 +203,15 @@ func (p *process) lead(ctx context.Context, term leader.Term, client kubernetes.
 		Identity: p.identity, MetricsProvider: p.queues,
 	})
 	p.controller.Store(controller)
-	defer p.controller.Store(nil)
+	p.watcher.Store(w)
+	defer func() {
+		p.controller.Store(nil)
+		p.watcher.Store(nil)
+	}()
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var watches sync.WaitGroup
-	watches.Go(func() { w.Run(watching) })
-	defer watches.Wait()
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(watching) })
+	defer running.Wait()
 	defer stop()
 	select {
 	case <-ctx.Done():

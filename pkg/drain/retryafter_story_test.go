@@ -29,13 +29,17 @@ func TestStoryRetryAfter(t *testing.T) {
 }
 
 // TestStoryRetryAfterElsewhere: the same answer to any other request stops it
-// for 5 minutes at most, too: client-go itself waits as long as it is told.
+// for 5 minutes at most, too, and a list or a watch for 10 seconds: client-go itself waits
+// as long as it is told.
 func TestStoryRetryAfterElsewhere(t *testing.T) {
-	for name, match := range map[string]func(apiserver.Request) bool{
-		"a list of pods":  func(r apiserver.Request) bool { return r.Verb == "list" && r.Resource == sim.Pods },
-		"a watch of pods": func(r apiserver.Request) bool { return r.Verb == "watch" && r.Resource == sim.Pods },
-		"a cordon":        func(r apiserver.Request) bool { return r.Verb == "patch" && r.Resource == sim.Nodes },
-		"an event":        func(r apiserver.Request) bool { return r.Verb == "create" && r.Resource == apiserver.Events },
+	for name, test := range map[string]struct {
+		match  func(apiserver.Request) bool
+		within time.Duration
+	}{
+		"a list of pods":  {func(r apiserver.Request) bool { return r.Verb == "list" && r.Resource == sim.Pods }, time.Minute},
+		"a watch of pods": {func(r apiserver.Request) bool { return r.Verb == "watch" && r.Resource == sim.Pods }, time.Minute},
+		"a cordon":        {func(r apiserver.Request) bool { return r.Verb == "patch" && r.Resource == sim.Nodes }, 6 * time.Minute},
+		"an event":        {func(r apiserver.Request) bool { return r.Verb == "create" && r.Resource == apiserver.Events }, 6 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tell(t, func(s *story) {
@@ -45,7 +49,7 @@ func TestStoryRetryAfterElsewhere(t *testing.T) {
 				answered := 0
 				s.server.Add(apiserver.Rule{
 					Match: func(r apiserver.Request) bool {
-						found := match(r)
+						found := test.match(r)
 						if found {
 							answered++
 						}
@@ -56,7 +60,7 @@ func TestStoryRetryAfterElsewhere(t *testing.T) {
 				})
 				s.start()
 				s.drain("r", "n")
-				s.await("drained", 6*time.Minute, s.drained("r", "n"))
+				s.await("drained", test.within, s.drained("r", "n"))
 				if answered == 0 {
 					t.Error("no request had that answer")
 				}

@@ -125,6 +125,8 @@ func (c *Controller) nodeEvent(ctx context.Context, n *plan.Node, request, reaso
 func tellControl(ctx context.Context, control plan.Control) {
 	logger := klog.FromContext(ctx).WithValues("configMap", api.ControlName)
 	switch {
+	case control.Unknown:
+		logger.Error(nil, "Everything is paused until the ConfigMap can be watched", "reason", control.Paused)
 	case control.Mistaken:
 		logger.Error(nil, "Everything is paused until the ConfigMap is fixed", "reason", control.Paused)
 	case control.Paused != "":

@@ -7,7 +7,7 @@ import (
 )
 
 var paused = prometheus.NewDesc("drainer_paused",
-	"1 while the ConfigMap drainer-control pauses everything, 0 otherwise.", nil, nil)
+	"1 while the ConfigMap drainer-control pauses everything or cannot be watched, 0 otherwise.", nil, nil)
 
 // control exports whether everything is paused.
 type control func() (plan.Control, bool)

@@ -13,6 +13,13 @@ type Control struct {
 	Paused string
 	// Mistaken is true if Paused describes a mistake in the ConfigMap.
 	Mistaken bool
+	// Unknown is true if Paused is why nobody knows what the ConfigMap says.
+	Unknown bool
+}
+
+// UnknownControl pauses because of an error: somebody may want to stop everything.
+func UnknownControl(err error) Control {
+	return Control{Paused: cut(err.Error(), mostControl), Unknown: true}
 }
 
 // ControlOf makes a plan's Control of the ConfigMap. What cannot be understood
@@ -37,6 +44,9 @@ const mostControl = 500
 func (c Control) text() string {
 	if c.Paused == "" {
 		return ""
+	}
+	if c.Unknown {
+		return "everything is paused because drainer does not know whether it may continue: " + c.Paused
 	}
 	return "everything is paused by the ConfigMap " + api.ControlName + ": " + c.Paused
 }

@@ -60,6 +60,8 @@ type Watcher struct {
 	namespaces map[string]labels.Set
 	control    plan.Control
 	pods       map[string]*nodePods
+	// failures are the watches that do not work now, by name.
+	failures map[string]failure
 }
 
 // New makes a watcher of all nodes; the selectors say which are served. The
@@ -68,7 +70,7 @@ func New(client kubernetes.Interface, namespace string, selectors plan.Selectors
 	return &Watcher{
 		client: client, namespace: namespace, selectors: selectors, planner: planner,
 		synced: make(chan struct{}), listing: make(chan struct{}, mostListing),
-		nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{},
+		nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{}, failures: map[string]failure{},
 	}
 }
 
@@ -135,7 +137,7 @@ func (w *Watcher) watchControl() <-chan struct{} {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", api.ControlName).String()
 	}
 	listed, first := once()
-	return start(w, w.ctx, "configmap "+w.namespace+"/"+api.ControlName, listed, lists(client.List, client.Watch, only), &corev1.ConfigMap{}, sink[*corev1.ConfigMap, plan.Control]{
+	return start(w, w.ctx, controlName, listed, lists(client.List, client.Watch, only), &corev1.ConfigMap{}, sink[*corev1.ConfigMap, plan.Control]{
 		convert: plan.ControlOf, put: w.controlSeen,
 		remove: func(plan.Control) { w.controlSeen(plan.Control{}) },
 		replace: func(all []plan.Control) {
@@ -172,12 +174,16 @@ func backoff() *wait.Backoff {
 	return &wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 10, Cap: 5 * time.Second}
 }
 
-// start runs a reflector until ctx ends. It returns listed.
+// start runs a reflector until ctx ends. It returns listed. The first word of the name
+// is the resource.
 func start[O metav1.Object, T any](w *Watcher, ctx context.Context, name string, listed <-chan struct{}, lw *cache.ListWatch, kind O, to sink[O, T]) <-chan struct{} {
 	logger := klog.FromContext(ctx).WithValues("watching", name)
-	r := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, w.client), kind, to,
+	r := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(w.noting(name, lw), w.client), kind, to,
 		cache.ReflectorOptions{Logger: &logger, Name: name, Backoff: backoff()})
-	w.running.Go(func() { r.RunWithContext(ctx) })
+	w.running.Go(func() {
+		defer w.works(name)
+		r.RunWithContext(ctx)
+	})
 	return listed
 }
 
@@ -251,11 +257,4 @@ func (w *Watcher) Nodes() []*plan.Node {
 		}
 	}
 	return w.nodeList
-}
-
-// Control implements drain.View.
-func (w *Watcher) Control() plan.Control {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.control
 }

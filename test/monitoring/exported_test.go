@@ -27,6 +27,7 @@ var exported = sync.OnceValue(func() map[string][]string {
 	m.RegisterPlans(nil, 0, false)
 	m.RegisterControl(nil)
 	m.RegisterMarks(nil)
+	m.RegisterWatches(nil)
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		m.Registry.Describe(descriptions)

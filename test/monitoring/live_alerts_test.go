@@ -40,7 +40,7 @@ func (l *live) testAlerts(t *testing.T) {
 	for name, want := range map[string]int{
 		"DrainerNoLeader": 0, "DrainerTwoLeaders": 0, "DrainerAbsent": 0, "DrainerEvictionsThrottled": 0, "DrainerNodeBlocked": 0,
 		"DrainerPodReturning": 0, "DrainerCrashLooping": 0, "DrainerLastNode": 0, "DrainerDrainInterrupted": 0, "DrainerNodesUnavailable": 0, "DrainerPaused": 0, "DrainerForcedDeletions": 0,
-		"DrainerMarkRuleLatched": 0,
+		"DrainerMarkRuleLatched": 0, "DrainerWatchFailing": 0,
 	} {
 		l.await(t, fmt.Sprintf("there are %d alerts %s", want, name), func() (bool, error) {
 			alerts, err := l.prometheus.Alerts(l.ctx, name)

@@ -54,7 +54,7 @@ func TestAlerts(t *testing.T) {
 	want := []string{
 		"DrainerDrainStuck", "DrainerDrainTimedOut", "DrainerForcedDeletions", "DrainerRequestInvalid", "DrainerNodeBlocked", "DrainerPodReturning",
 		"DrainerPodNeverEvictable", "DrainerDrainUnfinishable", "DrainerTerminatingOverdue", "DrainerEvictionsFailing", "DrainerEvictionsThrottled",
-		"DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode", "DrainerDrainInterrupted", "DrainerPaused", "DrainerMarkRuleLatched", "DrainerNoLeader", "DrainerTwoLeaders", "DrainerCrashLooping",
+		"DrainerQueueStalled", "DrainerNodesUnavailable", "DrainerLastNode", "DrainerDrainInterrupted", "DrainerPaused", "DrainerMarkRuleLatched", "DrainerWatchFailing", "DrainerNoLeader", "DrainerTwoLeaders", "DrainerCrashLooping",
 		"DrainerReplicaDown", "DrainerAbsent",
 	}
 	var names []string

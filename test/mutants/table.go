@@ -20,7 +20,7 @@ func mutants() []mutant {
 		node, plan, probe        = "pkg/plan/node.go", "pkg/plan/plan.go", "pkg/plan/probe.go"
 		outbox, load, lookup     = "pkg/plan/outbox.go", "pkg/plan/load.go", "pkg/drain/lookup.go"
 		nodeTasks, tasks         = "pkg/drain/node.go", "pkg/drain/tasks.go"
-		writes                   = "pkg/drain/writes.go"
+		writes, failing          = "pkg/drain/writes.go", "pkg/watcher/failing.go"
 		dryRun, volume           = "pkg/plan/dryrun.go", "pkg/plan/volume.go"
 		classify                 = "pkg/plan/classify.go"
 		pacing, sibling          = "pkg/plan/pacing.go", "pkg/plan/sibling.go"
@@ -166,6 +166,12 @@ func mutants() []mutant {
 		{"a drained node whose request was invalid is drained by the cache", stall, "if n.invalid != nil && !m.FinishedAt.IsZero() || n.listed", "if n.listed"},
 		{"an empty node that cannot be confirmed is never idle", stall, " || n.counts.Remaining() == 0 && n.memory.Trouble != \"\"", ""},
 		{"a request for a marked node is not planned again after a conflict", "pkg/drain/marks.go", "		c.Wake()\n		return done, err", "		return done, err"},
+		{"drainer continues although nobody knows whether it may", failing, "if w.control.Paused != \"\" || !failed || time.Since(f.since) < FailingAfter {", "if true || failed {\n		_ = f"},
+		{"the restart of an API server pauses everything", failing, " || time.Since(f.since) < FailingAfter {", " {"},
+		{"a pause is forgotten while the ConfigMap cannot be watched", failing, "if w.control.Paused != \"\" || !failed", "if !failed"},
+		{"a watch that nobody needs fails forever", "pkg/watcher/watcher.go", "		defer w.works(name)\n", ""},
+		{"a list is enough for a watch", failing, "				w.failed(ctx, name, err)\n			} else {", "			} else {"},
+		{"a watch that waits for an answer is not resumed for minutes", failing, "RetryAfterMost = 10 * time.Second", "RetryAfterMost = 10 * time.Minute"},
 		{"a watch that fails waits for a minute", "pkg/watcher/watcher.go", ", Backoff: backoff()", ""},
 		{"a lease that another process holds does not end the time of a leader", "pkg/leader/lease.go", "!l.lost.Load() && ", ""},
 		{"throttling restarts the time until a rule deletes", "pkg/plan/keep.go", "	case s.throttled():\n", "	case false:\n"},
@@ -179,7 +185,7 @@ func mutants() []mutant {
 		{"a node is drained with its volumes", volume, "!v.Since.IsZero() && c.ignoresUnreachable(node, now)", "!v.Since.IsZero()"},
 		{"a list of volumes from before counts", volume, "	case f.Began.Before(v.GoneAt):\n		return n\n", ""},
 		{"volumes found detached stay so", fact, "n.RetryConfirmAt, n.Volumes = f.At.Add(confirmInterval), Volumes{}", "n.RetryConfirmAt = f.At.Add(confirmInterval)"},
-		{"volumes of pods that stay are waited for", "pkg/drain/volumes.go", "if !c.Config.IsTarget(pod, around) {", "if false {"},
+		{"volumes of pods that stay are waited for", "pkg/drain/volumes.go", "if !c.Config.IsTarget(pod, around) {", "if !c.Config.IsTarget(pod, around) && false {"},
 		{"volumes are listed at every plan", volume, "return now.Add(min(max(now.Sub(v.Since)/4,", "return now.Add(0*min(max(now.Sub(v.Since)/4,"},
 		{"lists of volumes do not rest", volume, "	p.wakeAt(at)\n	return !p.Now.Before(at)\n}\n\n// volumesStall", "	p.wakeAt(at)\n	return true\n}\n\n// volumesStall"},
 		{"since when volumes are waited for is forgotten in a restart", restoring, "	if v := status.Volumes; v != nil {", "	if v := status.Volumes; false {"},

@@ -22,6 +22,8 @@ func healthNow() []Panel {
 			steps("red", 1., "green").idle("no election").runbooks("DrainerNoLeader", "DrainerTwoLeaders"),
 		stat("Paused", "Whether the ConfigMap drainer-control pauses everything.", "short",
 			now(`max(max by (cluster, namespace, job) (drainer_paused{$target}))`, "paused")).steps("green", 1., "orange").runbooks("DrainerPaused"),
+		stat("Failing watches", "Watches of the API server that have failed for at least 30 s: drainer acts on what it saw before.", "short",
+			now(`sum(max by (cluster, namespace, job, resource) (drainer_failing_watches{$target}))`, "watches")).steps("green", 1., "red").runbooks("DrainerWatchFailing"),
 		stat("Restarts in this time", "How often a process restarted in the same pod. A replaced pod does not count.", "short",
 			now(`sum(changes(process_start_time_seconds{$target}[$__range]) $ours)`, "restarts")).steps("green", 1., "orange").runbooks("DrainerCrashLooping"),
 		table("Versions", "What runs.", "short", "Instance",
