@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +104,46 @@ func TestSizes(t *testing.T) {
 	}
 	if files < 100 {
 		t.Errorf("looked at %d files: where are the others?", files)
+	}
+}
+
+// TestArchitecture: the page about the architecture names every file of the packages
+// that decide and act, and no other.
+func TestArchitecture(t *testing.T) {
+	page, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct{ folder, from, to string }{
+		{"plan", "Inside `pkg/plan`", "Inside `pkg/drain`"},
+		{"drain", "Inside `pkg/drain`", "Rules that hold everything together"},
+	} {
+		_, text, _ := strings.Cut(string(page), part.from)
+		text, _, found := strings.Cut(text, part.to)
+		if !found {
+			t.Fatalf("the page has no part from %q to %q", part.from, part.to)
+		}
+		named := map[string]bool{}
+		for _, match := range regexp.MustCompile("`(\\w+\\.go)`").FindAllStringSubmatch(text, -1) {
+			named[match[1]] = true
+		}
+		files, err := filepath.Glob("../../pkg/" + part.folder + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range files {
+			file := filepath.Base(path)
+			if strings.HasSuffix(file, "_test.go") || file == "doc.go" {
+				continue
+			}
+			if !named[file] {
+				t.Errorf("the page does not say what pkg/%s/%s is for", part.folder, file)
+			}
+			delete(named, file)
+		}
+		for file := range named {
+			t.Errorf("the page names pkg/%s/%s, which does not exist", part.folder, file)
+		}
 	}
 }
 
