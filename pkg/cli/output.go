@@ -21,7 +21,7 @@ type Output struct {
 // Add adds the flag. The formats are those that the command knows besides json and yaml.
 func (o *Output) Add(f *pflag.FlagSet, formats ...string) {
 	o.formats = append([]string{"json", "yaml"}, formats...)
-	f.StringVarP(&o.Format, "output", "o", "", o.expected()+"; without it a text for people")
+	f.StringVarP(&o.Format, "output", "o", "", o.expected()+"; by default, human-readable text")
 }
 
 func (o *Output) expected() string {

@@ -28,6 +28,9 @@ func (s *shared) version() *cobra.Command {
 				return exit{ExitUsage, err}
 			}
 			v := versions{Client: clientVersion{s.Version, s.Commit}}
+			if !output.ForPrograms() {
+				s.printf("Client: %s (%s)\n", s.Version, s.Commit)
+			}
 			if !client {
 				var err error
 				if v.Daemons, err = s.daemonVersions(c.Context()); err != nil {
@@ -37,7 +40,7 @@ func (s *shared) version() *cobra.Command {
 			if output.ForPrograms() {
 				return output.Write(s.Out, v)
 			}
-			s.printVersions(&v, !client)
+			s.printDaemons(v.Daemons, !client)
 			return nil
 		},
 	}
@@ -92,12 +95,11 @@ func daemonImage(containers []corev1.Container) string {
 	return containers[i].Image
 }
 
-func (s *shared) printVersions(v *versions, asked bool) {
-	s.printf("Client: %s (%s)\n", v.Client.Version, v.Client.Commit)
-	for _, d := range v.Daemons {
+func (s *shared) printDaemons(daemons []daemonVersion, asked bool) {
+	for _, d := range daemons {
 		s.printf("Daemon: %s (deployment/%s in %s)\n", d.Image, d.Deployment, d.Namespace)
 	}
-	if asked && len(v.Daemons) == 0 {
+	if asked && len(daemons) == 0 {
 		s.printf("Daemon: none found in the namespace %s; --namespace says where it runs\n", s.controlNamespace())
 	}
 }

@@ -87,9 +87,10 @@ type Controller struct {
 	// began is when this controller was made.
 	began time.Time
 
-	// taskRoom has an element for each of tasksUnderWay that is not urgent.
-	taskRoom      chan struct{}
+	// tasksUnderWay are those that underWay counts. crowded says, at most once a minute,
+	// that others wait for them.
 	tasksUnderWay sync.WaitGroup
+	crowded       rate.Sometimes
 	// memory belongs to the goroutine that plans.
 	memory *plan.Memory
 
@@ -115,6 +116,7 @@ type Controller struct {
 	judging sync.Mutex
 	// foreseeing is held by the one list of a waiting node's pods that is under way.
 	foreseeing sync.Mutex
+	underWay   crowd
 	// occupied are the nodes that a task cordons, confirms or releases now.
 	occupied map[types.UID]bool
 }
@@ -155,7 +157,8 @@ func New(o Options) *Controller {
 		after:   map[types.UID]int{},
 
 		occupied: map[types.UID]bool{},
-		taskRoom: make(chan struct{}, plan.MostTasks),
+		underWay: crowd{kinds: map[taskKind]int{}},
+		crowded:  rate.Sometimes{Interval: time.Minute},
 	}
 	c.tasks = newTaskQueue(o.MetricsProvider, c.urgent)
 	c.evictor = newEvictor(o, c.answered)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -29,6 +30,8 @@ const (
 	// eventBacklog bounds the events that wait. Further events are dropped: they
 	// are optional, and must never delay a drain.
 	eventBacklog = 2000
+	// eventTimeout bounds the time for one event.
+	eventTimeout = 30 * time.Second
 	controller   = "drainer.dev/drainer"
 )
 
@@ -43,7 +46,7 @@ func (w *eventWriter) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-w.queue:
-			if _, err := w.client.Events(e.Namespace).Create(ctx, e, metav1.CreateOptions{}); err != nil && ctx.Err() == nil {
+			if err := w.write(ctx, e); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).V(1).Info("Could not write an event", "reason", e.Reason, "note", e.Note, "err", err)
 			}
 			if n := w.dropped.Swap(0); n > 0 {
@@ -51,6 +54,14 @@ func (w *eventWriter) run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// write writes one event. It gives up after a while: the next ones wait for it.
+func (w *eventWriter) write(ctx context.Context, e *eventsv1.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
+	defer cancel()
+	_, err := w.client.Events(e.Namespace).Create(ctx, e, metav1.CreateOptions{})
+	return err
 }
 
 func (w *eventWriter) node(n *plan.Node, reason, note string, warning bool) {

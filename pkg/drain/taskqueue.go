@@ -38,6 +38,14 @@ const (
 	replicaTask
 )
 
+// String names the kind in the log.
+func (k taskKind) String() string {
+	return []string{
+		nodeTask: "node", reportTask: "report", releaseTask: "release", judgeTask: "dry run", foreseeTask: "look ahead", volumesTask: "volumes",
+		markTask: "mark", podTask: "look up", budgetTask: "budget", scaleTask: "scale", siblingsTask: "siblings", replicaTask: "replica",
+	}[k]
+}
+
 type taskQueue = workqueue.TypedRateLimitingInterface[task]
 
 func newTaskQueue(metrics workqueue.MetricsProvider, urgent func(task) bool) taskQueue {

@@ -73,8 +73,11 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 	if shutdown {
 		return false
 	}
-	leave, room := c.enter(t)
-	if !room {
+	urgent := c.urgent(t)
+	if !c.enter(t, urgent) {
+		c.crowded.Do(func() {
+			klog.FromContext(ctx).Info("Tasks wait because others hang", append(c.keysOf(t), "kind", t.kind.String(), "urgent", urgent)...)
+		})
 		c.tasks.AddAfter(t, plan.TaskLater)
 		c.tasks.Done(t)
 		return true
@@ -82,7 +85,7 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 	ended := make(chan struct{})
 	c.tasksUnderWay.Go(func() {
 		defer close(ended)
-		defer leave()
+		defer c.exit(t, urgent)
 		defer c.tasks.Done(t)
 		c.attempt(ctx, t)
 	})
@@ -90,18 +93,42 @@ func (c *Controller) nextTask(ctx context.Context) bool {
 	return true
 }
 
-// enter returns false if as many tasks are under way as may be, and otherwise what to
-// call when this one has ended. For urgent tasks there is always room.
-func (c *Controller) enter(t task) (leave func(), room bool) {
-	if c.urgent(t) {
-		return func() {}, true
+// crowd counts the tasks under way, with and without a worker: those that are urgent, and
+// the others by kind.
+type crowd struct {
+	urgent, others int
+	kinds          map[taskKind]int
+}
+
+// enter counts a task that begins. It returns false if as many are under way as may be:
+// no kind takes more than half of the room of those that are not urgent.
+func (c *Controller) enter(t task, urgent bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case urgent && c.underWay.urgent >= plan.MostUrgentTasks:
+		return false
+	case urgent:
+		c.underWay.urgent++
+		return true
+	case c.underWay.others >= plan.MostTasks || c.underWay.kinds[t.kind] >= plan.MostTasks/2:
+		return false
 	}
-	select {
-	case c.taskRoom <- struct{}{}:
-		return func() { <-c.taskRoom }, true
-	default:
-		return nil, false
+	c.underWay.others++
+	c.underWay.kinds[t.kind]++
+	return true
+}
+
+// exit counts a task that has ended.
+func (c *Controller) exit(t task, urgent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if urgent {
+		c.underWay.urgent--
+		return
 	}
+	c.underWay.others--
+	c.underWay.kinds[t.kind]--
 }
 
 // endsSoon waits until ended is closed, for plan.SlowAfter at most, and returns whether

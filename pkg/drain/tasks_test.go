@@ -487,3 +487,36 @@ func TestWritesNameUID(t *testing.T) {
 		}
 	}
 }
+
+// TestEnter: the tasks under way are bounded, urgent ones by themselves, and no kind of the
+// others takes more than half of the room.
+func TestEnter(t *testing.T) {
+	c := New(Options{Client: kubernetes.New(nil)})
+	fill := func(kind taskKind, urgent bool) (n int) {
+		for c.enter(task{kind: kind}, urgent) {
+			n++
+		}
+		return n
+	}
+	if n := fill(podTask, false); n != plan.MostTasks/2 {
+		t.Errorf("%d tasks of a kind, want %d", n, plan.MostTasks/2)
+	}
+	if n := fill(nodeTask, true); n != plan.MostUrgentTasks {
+		t.Errorf("%d urgent tasks, want %d", n, plan.MostUrgentTasks)
+	}
+	if n := fill(budgetTask, false) + fill(scaleTask, false); n != plan.MostTasks/2 {
+		t.Errorf("%d other tasks, want %d", n, plan.MostTasks/2)
+	}
+	c.exit(task{kind: podTask}, false)
+	c.exit(task{kind: nodeTask}, true)
+	if n := fill(scaleTask, false); n != 1 {
+		t.Errorf("%d tasks in the room of one that has ended, want 1", n)
+	}
+	if n := fill(reportTask, true); n != 1 {
+		t.Errorf("%d urgent tasks in the room of one that has ended, want 1", n)
+	}
+	c.exit(task{kind: scaleTask}, false)
+	if n := fill(podTask, false); n != 1 {
+		t.Errorf("%d tasks of a kind in the room of one that has ended, want 1", n)
+	}
+}

@@ -79,7 +79,7 @@ func (s *story) controlUnreadable(refused func(apiserver.Request) bool) {
 		s.Errorf("after 20 s the node is %s: an API server that restarts pauses everything", s.phase("a"))
 	}
 	s.await("the node is paused", time.Minute, s.reaches("a", api.Paused))
-	if m := s.message("a"); !strings.Contains(m, "drainer does not know whether it may continue") || !strings.Contains(m, "drainer-control") {
+	if m := s.message("a"); !strings.Contains(m, "drainer does not know whether it may continue") || !strings.Contains(m, "ConfigMap drainer-control since ") {
 		s.Errorf("the node says %q", m)
 	}
 	if got := d.metric("drainer_failing_watches", "resource", "configmaps"); got != 1 {
@@ -113,8 +113,8 @@ func TestStoryControlPausedUnreadable(t *testing.T) {
 		s.await("paused", time.Minute, s.reaches("a", api.Paused))
 		s.refuse(watching(sim.ConfigMaps))
 		s.wait(2 * time.Minute)
-		if m := s.message("a"); !strings.Contains(m, "INC-42") {
-			t.Errorf("the node says %q, want the reason of the pause", m)
+		if m := s.message("a"); !strings.Contains(m, "INC-42; this may be out of date") {
+			t.Errorf("the node says %q, want the reason of the pause, and that it may be out of date", m)
 		}
 	})
 }
@@ -137,5 +137,29 @@ func TestStoryFailingPods(t *testing.T) {
 		s.await("the watch fails", time.Minute, failing(1))
 		s.unannotate("a", api.DrainAnnotation)
 		s.await("nobody needs it", time.Minute, failing(0))
+	})
+}
+
+// TestStoryPausedWhileUnreadable: a pause that somebody writes while the ConfigMap cannot
+// be watched counts from the moment when it can be again: no eviction is sent in between.
+func TestStoryPausedWhileUnreadable(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("a")
+		s.spares(2)
+		s.deployment("web", times(20, "a")...)
+		s.budget("web", "maxUnavailable 0")
+		s.start()
+		s.drain("r", "a")
+		s.await("blocked", time.Minute, s.reaches("a", api.Blocked))
+		remove := s.refuse(watching(sim.ConfigMaps))
+		s.await("the node is paused", time.Minute, s.reaches("a", api.Paused))
+		s.limit("web", "maxUnavailable 10")
+		s.control(api.ControlPaused, "INC-42")
+		remove()
+		s.await("the node says why", time.Minute, func() bool { return strings.Contains(s.message("a"), "INC-42") })
+		s.wait(time.Minute)
+		if sent := s.evictions(""); len(sent) != 0 || strings.Contains(s.message("a"), "out of date") {
+			t.Errorf("%d evictions were sent, the node says %q", len(sent), s.message("a"))
+		}
 	})
 }

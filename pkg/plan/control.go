@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"drainer.dev/drainer/pkg/api"
@@ -17,9 +19,19 @@ type Control struct {
 	Unknown bool
 }
 
-// UnknownControl pauses because of an error: somebody may want to stop everything.
-func UnknownControl(err error) Control {
-	return Control{Paused: cut(err.Error(), mostControl), Unknown: true}
+// Unwatched is c once drainer has not been able to watch the ConfigMap since a time, and
+// why, if that is known. It pauses: somebody may want to stop everything. A pause that was
+// read before stays, and may be out of date.
+func (c Control) Unwatched(since time.Time, err error) Control {
+	why := "drainer has not been able to watch the ConfigMap " + api.ControlName + " since " + clock(since)
+	if err != nil {
+		why += ": " + err.Error()
+	}
+	if c.Paused == "" {
+		return Control{Paused: cut(why, mostControl), Unknown: true}
+	}
+	c.Paused = cut(c.Paused, mostControl/2) + "; this may be out of date: " + cut(why, mostControl/2)
+	return c
 }
 
 // ControlOf makes a plan's Control of the ConfigMap. What cannot be understood

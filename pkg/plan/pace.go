@@ -14,11 +14,13 @@ const (
 	// eviction takes.
 	ShortestRest = 2 * time.Millisecond
 	// TaskWorkers is how many tasks are begun at once. One that takes longer than
-	// SlowAfter continues without its worker, for TaskTimeout at most; MostTasks bounds
-	// those under way that are not urgent. Others are tried again after TaskLater.
-	TaskWorkers = 8
-	MostTasks   = 32
-	TaskTimeout = 30 * time.Second
+	// SlowAfter continues without its worker, for TaskTimeout at most; MostUrgentTasks and
+	// MostTasks bound those under way that are urgent and that are not. What finds no room
+	// is tried again after TaskLater.
+	TaskWorkers     = 8
+	MostUrgentTasks = 64
+	MostTasks       = 32
+	TaskTimeout     = 30 * time.Second
 	// TaskRetry is how long the first retry of a task that failed waits; each
 	// further one waits twice as long, at most TaskRetryMost.
 	TaskRetry     = 250 * time.Millisecond

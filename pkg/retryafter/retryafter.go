@@ -9,23 +9,27 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/time/rate"
 	"k8s.io/klog/v2"
 )
 
 // Limit returns what makes a transport shorten the header Retry-After to most,
-// in whole seconds, for rest.Config.Wrap. It logs each answer that it shortens to the
-// logger of the request's context.
+// in whole seconds, for rest.Config.Wrap. It logs, at most once a minute, an answer that it
+// shortens, to the logger of the request's context.
 func Limit(most time.Duration) func(http.RoundTripper) http.RoundTripper {
-	return func(next http.RoundTripper) http.RoundTripper { return limiter{next, most} }
+	return func(next http.RoundTripper) http.RoundTripper {
+		return &limiter{next: next, most: most, log: rate.Sometimes{Interval: time.Minute}}
+	}
 }
 
 type limiter struct {
 	next http.RoundTripper
 	most time.Duration
+	log  rate.Sometimes
 }
 
 // RoundTrip implements http.RoundTripper.
-func (l limiter) RoundTrip(r *http.Request) (*http.Response, error) {
+func (l *limiter) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := l.next.RoundTrip(r)
 	if err != nil {
 		return response, err
@@ -33,8 +37,10 @@ func (l limiter) RoundTrip(r *http.Request) (*http.Response, error) {
 	// Like client-go, this leaves dates alone: the API server sends seconds.
 	asked, err := strconv.Atoi(response.Header.Get("Retry-After"))
 	if most := int(l.most / time.Second); err == nil && asked > most {
-		klog.FromContext(r.Context()).Info("Shortened the wait that the API server asked for", "method", r.Method, "path", r.URL.Path,
-			"code", response.StatusCode, "asked", strconv.Itoa(asked)+"s", "kept", l.most)
+		l.log.Do(func() {
+			klog.FromContext(r.Context()).Info("Shortened the wait that the API server asked for", "method", r.Method, "path", r.URL.Path,
+				"code", response.StatusCode, "asked", strconv.Itoa(asked)+"s", "kept", l.most)
+		})
 		response.Header.Set("Retry-After", strconv.Itoa(most))
 	}
 	return response, nil
@@ -42,4 +48,4 @@ func (l limiter) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // WrappedRoundTripper returns the transport whose answers are shortened, for
 // client-go to close idle connections.
-func (l limiter) WrappedRoundTripper() http.RoundTripper { return l.next }
+func (l *limiter) WrappedRoundTripper() http.RoundTripper { return l.next }

@@ -11,7 +11,7 @@ import (
 func (w *Watcher) watchDaemonSets() <-chan struct{} {
 	client := w.client.AppsV1().DaemonSets(metav1.NamespaceAll)
 	listed, first := once()
-	return start(w, w.ctx, "daemonsets", listed, lists(client.List, client.Watch, everything), &appsv1.DaemonSet{}, sink[*appsv1.DaemonSet, types.UID]{
+	return start(w, w.ctx, "daemonsets", "", listed, lists(client.List, client.Watch, everything), &appsv1.DaemonSet{}, sink[*appsv1.DaemonSet, types.UID]{
 		convert: func(ds *appsv1.DaemonSet) types.UID { return ds.UID },
 		put:     func(uid types.UID) { w.changeDaemonSets(func(all map[types.UID]bool) { all[uid] = true }) },
 		remove:  func(uid types.UID) { w.changeDaemonSets(func(all map[types.UID]bool) { delete(all, uid) }) },

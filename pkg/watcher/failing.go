@@ -2,8 +2,6 @@ package watcher
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,92 +9,158 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
-	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/plan"
 )
 
 const (
-	// FailingAfter is how long a watch must have failed before it counts as failing: the
-	// restart of an API server takes less.
+	// FailingAfter is how long nothing must have shown what changes before a watch counts
+	// as failing: the restart of an API server takes less.
 	FailingAfter = 30 * time.Second
 	// RetryAfterMost bounds for how long one answer of the API server delays a list or a
 	// watch: until it is repeated, drainer acts on what it saw before.
 	RetryAfterMost = 10 * time.Second
+	// openFor is how long a stream must have been open before it counts as working. Some
+	// that the API server or client-go opens end at once, and one that continues from an
+	// old version first has to show what has changed since.
+	openFor = 2 * time.Second
 )
 
-// controlName is the name of the watch of the ConfigMap drainer-control.
-const controlName = "configmaps " + api.ControlName
-
-// failure is a watch that does not work.
-type failure struct {
-	// since is when it began to fail, err why it failed last.
-	since time.Time
-	err   error
+// watching is how one watch is doing: that of the pods of a node, for example. All but
+// its resource is guarded by the mutex of the watcher.
+type watching struct {
+	*Watcher
+	resource string
+	// alarm wakes the planner once the watch counts as failing; nil if no plan depends
+	// on that.
+	alarm *time.Timer
+	// blindSince is since when nothing shows what changes; zero while a stream does.
+	blindSince time.Time
+	// err is why a list or a watch failed first since then; nil if none has failed.
+	err error
 }
 
-// noting returns lw, and notes in the watcher whether it works.
-func (w *Watcher) noting(name string, lw *cache.ListWatch) *cache.ListWatch {
+// follow begins to follow a watch of the resource, until unfollow.
+func (w *Watcher) follow(resource string) *watching {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := &watching{Watcher: w, resource: resource, blindSince: time.Now()}
+	if resource == controlResource {
+		h.alarm = time.AfterFunc(FailingAfter, w.planner.Wake)
+		w.controlWatch = h
+	}
+	w.watchings[h] = true
+	return h
+}
+
+func (h *watching) unfollow() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.watchings, h)
+	if h.alarm != nil {
+		h.alarm.Stop()
+	}
+}
+
+// noting returns lw, and notes how it does.
+func (h *watching) noting(lw *cache.ListWatch) *cache.ListWatch {
 	return &cache.ListWatch{
-		// A list alone is not enough: what changes after it would not be seen.
+		// A list is not enough: what changes after it would not be seen.
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			list, err := lw.ListWithContextFunc(ctx, o)
-			if err != nil {
-				w.failed(ctx, name, err)
-			}
+			h.failed(err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			events, err := lw.WatchFuncWithContext(ctx, o)
 			if err != nil {
-				w.failed(ctx, name, err)
-			} else {
-				w.works(name)
+				h.failed(err)
+				return nil, err
 			}
-			return events, err
+			return h.opened(events), nil
 		},
 	}
 }
 
-// failed notes that a list or a watch has failed. One that ended because nobody needs
-// it any longer has not.
-func (w *Watcher) failed(ctx context.Context, name string, err error) {
-	if ctx.Err() != nil {
-		w.works(name)
+// failed keeps the first error. Later ones often differ only in a port number, and what
+// nodes say would change with each.
+func (h *watching) failed(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err == nil && !h.blindSince.IsZero() {
+		h.err = err
+	}
+}
+
+// stream is a watch that is open.
+type stream struct {
+	watch.Interface
+	of    *watching
+	works *time.Timer
+	ended bool
+}
+
+func (h *watching) opened(events watch.Interface) *stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := &stream{Interface: events, of: h}
+	s.works = time.AfterFunc(openFor, s.hasWorked)
+	return s
+}
+
+// hasWorked notes that the stream shows what changes.
+func (s *stream) hasWorked() {
+	h := s.of
+	h.mu.Lock()
+	failed := h.failing()
+	if !s.ended {
+		h.blindSince, h.err = time.Time{}, nil
+		if h.alarm != nil {
+			h.alarm.Stop()
+		}
+	}
+	h.mu.Unlock()
+	if failed {
+		h.planner.Wake()
+	}
+}
+
+// Stop implements watch.Interface. The reflector calls it whenever a stream has ended.
+func (s *stream) Stop() {
+	h := s.of
+	h.mu.Lock()
+	if !s.ended {
+		s.ended = true
+		s.works.Stop()
+		h.goesBlind()
+	}
+	h.mu.Unlock()
+	s.Interface.Stop()
+}
+
+func (h *watching) goesBlind() {
+	if !h.blindSince.IsZero() {
 		return
 	}
-	w.mu.Lock()
-	f, known := w.failures[name]
-	if !known {
-		f.since = time.Now()
-	}
-	f.err = err
-	w.failures[name] = f
-	w.mu.Unlock()
-	if time.Since(f.since) >= FailingAfter {
-		w.planner.WakeSoon()
+	h.blindSince = time.Now()
+	if h.alarm != nil {
+		h.alarm.Reset(FailingAfter)
 	}
 }
 
-// works notes that a watch works, or has ended.
-func (w *Watcher) works(name string) {
-	w.mu.Lock()
-	f, failed := w.failures[name]
-	delete(w.failures, name)
-	w.mu.Unlock()
-	if failed && time.Since(f.since) >= FailingAfter {
-		w.planner.Wake()
-	}
+// failing is true once nothing has shown what changes for FailingAfter.
+func (h *watching) failing() bool {
+	return !h.blindSince.IsZero() && time.Since(h.blindSince) >= FailingAfter
 }
 
-// Failing counts the watches that have failed for FailingAfter, by resource.
+// Failing counts the watches that fail, by resource. Those that work are counted as 0.
 func (w *Watcher) Failing() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	failing := make(map[string]int, len(w.failures))
-	for name, f := range w.failures {
-		if time.Since(f.since) >= FailingAfter {
-			resource, _, _ := strings.Cut(name, " ")
-			failing[resource]++
+	failing := map[string]int{}
+	for h := range w.watchings {
+		failing[h.resource] += 0
+		if h.failing() {
+			failing[h.resource]++
 		}
 	}
 	return failing
@@ -107,9 +171,8 @@ func (w *Watcher) Failing() map[string]int {
 func (w *Watcher) Control() plan.Control {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	f, failed := w.failures[controlName]
-	if w.control.Paused != "" || !failed || time.Since(f.since) < FailingAfter {
-		return w.control
+	if h := w.controlWatch; h != nil && h.failing() {
+		return w.control.Unwatched(h.blindSince, h.err)
 	}
-	return plan.UnknownControl(fmt.Errorf("watching ConfigMap %s/%s: %w", w.namespace, api.ControlName, f.err))
+	return w.control
 }

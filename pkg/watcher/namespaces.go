@@ -18,7 +18,7 @@ type namespace struct {
 func (w *Watcher) watchNamespaces() <-chan struct{} {
 	client := w.client.CoreV1().Namespaces()
 	listed, first := once()
-	return start(w, w.ctx, "namespaces", listed, lists(client.List, client.Watch, everything), &corev1.Namespace{}, sink[*corev1.Namespace, namespace]{
+	return start(w, w.ctx, "namespaces", "", listed, lists(client.List, client.Watch, everything), &corev1.Namespace{}, sink[*corev1.Namespace, namespace]{
 		convert: func(ns *corev1.Namespace) namespace { return w.namespaceOf(ns) },
 		put:     w.namespaceSeen,
 		remove:  w.namespaceGone,

@@ -39,7 +39,7 @@ func (w *Watcher) watchPending() <-chan struct{} {
 	withoutNode := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.SelectorFromSet(fields.Set{"spec.nodeName": "", "status.phase": string(corev1.PodPending)}).String()
 	}
-	return start(w, w.ctx, "pods without a node", listed, lists(client.List, client.Watch, withoutNode), &corev1.Pod{}, sink[*corev1.Pod, unscheduled]{
+	return start(w, w.ctx, "pods", "without a node", listed, lists(client.List, client.Watch, withoutNode), &corev1.Pod{}, sink[*corev1.Pod, unscheduled]{
 		convert: unscheduledOf,
 		put:     func(pod unscheduled) { w.changePending(func(all map[types.UID]bool) { pod.count(all) }) },
 		remove:  func(pod unscheduled) { w.changePending(func(all map[types.UID]bool) { delete(all, pod.uid) }) },

@@ -66,7 +66,7 @@ func (w *Watcher) watchPods(node string) *nodePods {
 		case <-ctx.Done():
 			return
 		}
-		start(w, ctx, "pods of node "+node, listed, lists(client.List, client.Watch, onNode), &corev1.Pod{}, sink[*corev1.Pod, *plan.Pod]{
+		start(w, ctx, "pods", "of node "+node, listed, lists(client.List, client.Watch, onNode), &corev1.Pod{}, sink[*corev1.Pod, *plan.Pod]{
 			convert: func(pod *corev1.Pod) *plan.Pod { return w.texts.pod(w.selectors.PodOf(pod)) },
 			put:     func(pod *plan.Pod) { w.podSeen(p, pod) },
 			remove:  func(pod *plan.Pod) { p.remove(pod.UID); w.planner.WakeSoon() },

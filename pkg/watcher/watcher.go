@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,8 +61,9 @@ type Watcher struct {
 	namespaces map[string]labels.Set
 	control    plan.Control
 	pods       map[string]*nodePods
-	// failures are the watches that do not work now, by name.
-	failures map[string]failure
+	// watchings are how the watches are doing, controlWatch is that of control.
+	watchings    map[*watching]bool
+	controlWatch *watching
 }
 
 // New makes a watcher of all nodes; the selectors say which are served. The
@@ -70,7 +72,7 @@ func New(client kubernetes.Interface, namespace string, selectors plan.Selectors
 	return &Watcher{
 		client: client, namespace: namespace, selectors: selectors, planner: planner,
 		synced: make(chan struct{}), listing: make(chan struct{}, mostListing),
-		nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{}, failures: map[string]failure{},
+		nodes: map[string]*plan.Node{}, daemonSets: map[types.UID]bool{}, pods: map[string]*nodePods{}, watchings: map[*watching]bool{},
 	}
 }
 
@@ -115,7 +117,7 @@ func awaitAll(ctx context.Context, all []<-chan struct{}) bool {
 func (w *Watcher) watchNodes() <-chan struct{} {
 	client := w.client.CoreV1().Nodes()
 	listed, first := once()
-	return start(w, w.ctx, "nodes", listed, lists(client.List, client.Watch, everything), &corev1.Node{}, sink[*corev1.Node, *plan.Node]{
+	return start(w, w.ctx, "nodes", "", listed, lists(client.List, client.Watch, everything), &corev1.Node{}, sink[*corev1.Node, *plan.Node]{
 		convert: func(node *corev1.Node) *plan.Node { return w.texts.node(w.selectors.NodeOf(node)) }, put: w.nodeSeen, remove: w.nodeGone,
 		replace: func(nodes []*plan.Node) { w.nodesListed(nodes); first() },
 	})
@@ -124,11 +126,14 @@ func (w *Watcher) watchNodes() <-chan struct{} {
 func (w *Watcher) watchBudgets() <-chan struct{} {
 	client := w.client.PolicyV1().PodDisruptionBudgets(metav1.NamespaceAll)
 	listed, first := once()
-	return start(w, w.ctx, "poddisruptionbudgets", listed, lists(client.List, client.Watch, everything), &policyv1.PodDisruptionBudget{}, sink[*policyv1.PodDisruptionBudget, budget]{
+	return start(w, w.ctx, "poddisruptionbudgets", "", listed, lists(client.List, client.Watch, everything), &policyv1.PodDisruptionBudget{}, sink[*policyv1.PodDisruptionBudget, budget]{
 		convert: w.budgetOf, put: w.budgetSeen, remove: w.budgetGone,
 		replace: func(all []budget) { w.budgetsListed(all); first() },
 	})
 }
+
+// controlResource is watched for nothing else.
+const controlResource = "configmaps"
 
 // watchControl watches one ConfigMap: drainer may read no other.
 func (w *Watcher) watchControl() <-chan struct{} {
@@ -137,7 +142,7 @@ func (w *Watcher) watchControl() <-chan struct{} {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", api.ControlName).String()
 	}
 	listed, first := once()
-	return start(w, w.ctx, controlName, listed, lists(client.List, client.Watch, only), &corev1.ConfigMap{}, sink[*corev1.ConfigMap, plan.Control]{
+	return start(w, w.ctx, controlResource, api.ControlName, listed, lists(client.List, client.Watch, only), &corev1.ConfigMap{}, sink[*corev1.ConfigMap, plan.Control]{
 		convert: plan.ControlOf, put: w.controlSeen,
 		remove: func(plan.Control) { w.controlSeen(plan.Control{}) },
 		replace: func(all []plan.Control) {
@@ -174,14 +179,16 @@ func backoff() *wait.Backoff {
 	return &wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 10, Cap: 5 * time.Second}
 }
 
-// start runs a reflector until ctx ends. It returns listed. The first word of the name
-// is the resource.
-func start[O metav1.Object, T any](w *Watcher, ctx context.Context, name string, listed <-chan struct{}, lw *cache.ListWatch, kind O, to sink[O, T]) <-chan struct{} {
+// start runs a reflector until ctx ends. It returns listed. Of is what of the resource is
+// watched, for the log; empty for all.
+func start[O metav1.Object, T any](w *Watcher, ctx context.Context, resource, of string, listed <-chan struct{}, lw *cache.ListWatch, kind O, to sink[O, T]) <-chan struct{} {
+	name := strings.TrimSpace(resource + " " + of)
 	logger := klog.FromContext(ctx).WithValues("watching", name)
-	r := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(w.noting(name, lw), w.client), kind, to,
+	h := w.follow(resource)
+	r := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(h.noting(lw), w.client), kind, to,
 		cache.ReflectorOptions{Logger: &logger, Name: name, Backoff: backoff()})
 	w.running.Go(func() {
-		defer w.works(name)
+		defer h.unfollow()
 		r.RunWithContext(ctx)
 	})
 	return listed

@@ -52,7 +52,7 @@ var embedded = map[string]string{
 	"clientConnection.burst":              "requests that may be sent at once, where qps limits them.",
 	"leaderElection.leaderElect":          "act only while holding the lease; needed for more than one replica.",
 	"leaderElection.leaseDuration":        "how long the other replicas wait for a leader that does not renew the lease.",
-	"leaderElection.renewDeadline":        "how long the leader acts after it last renewed the lease the lease; less than leaseDuration, and more than 1.2 times retryPeriod.",
+	"leaderElection.renewDeadline":        "how long the leader acts after it last renewed the lease; less than leaseDuration, and more than 1.2 times retryPeriod.",
 	"leaderElection.retryPeriod":          "how often a replica tries to get or renew the lease.",
 	"leaderElection.resourceLock":         "leases; there is no other kind of lock.",
 	"leaderElection.resourceName":         "name of the Lease.",

@@ -63,6 +63,6 @@ func exporter(plans func() map[types.UID]plan.NodePlan) http.Handler {
 		return []plan.MarkState{{Rule: "condition/KernelDeadlock", Marked: 2, Requested: 1, Silent: 1, MaxNodes: 5}, {Rule: "taint/repair", MaxNodes: 1}}
 	})
 	m.RegisterControl(func() (plan.Control, bool) { return plan.Control{}, true })
-	m.RegisterWatches(func() map[string]int { return map[string]int{} })
+	m.RegisterWatches(func() map[string]int { return map[string]int{"nodes": 0, "pods": 0} })
 	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{})
 }
