@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,13 @@ import (
 
 	"drainer.dev/drainer/pkg/plan"
 )
+
+// wakes counts the plans that are asked for, also by timers.
+type wakes struct{ n atomic.Int64 }
+
+func (w *wakes) Wake()      { w.n.Add(1) }
+func (w *wakes) WakeSoon()  {}
+func (w *wakes) count() int { return int(w.n.Load()) }
 
 // open opens a stream as a reflector does, through what follows it.
 func open(t *testing.T, h *watching, err error) watch.Interface {
@@ -41,9 +49,9 @@ func pass(d time.Duration) {
 }
 
 // followed runs a test with a watcher that follows a watch of the resource.
-func followed(t *testing.T, resource string, test func(t *testing.T, w *Watcher, h *watching, planner *counter)) {
+func followed(t *testing.T, resource string, test func(t *testing.T, w *Watcher, h *watching, planner *wakes)) {
 	synctest.Test(t, func(t *testing.T) {
-		planner := &counter{}
+		planner := &wakes{}
 		w := New(nil, "drainer", plan.Selectors{}, planner)
 		h := w.follow(resource)
 		defer h.unfollow()
@@ -54,7 +62,7 @@ func followed(t *testing.T, resource string, test func(t *testing.T, w *Watcher,
 // TestFailing: a watch fails until a stream has been open for a while, and again once no
 // stream has been for longer.
 func TestFailing(t *testing.T) {
-	followed(t, "nodes", func(t *testing.T, w *Watcher, h *watching, _ *counter) {
+	followed(t, "nodes", func(t *testing.T, w *Watcher, h *watching, _ *wakes) {
 		expect := func(when string, want int) {
 			t.Helper()
 			if got := w.Failing(); len(got) != 1 || got["nodes"] != want {
@@ -82,7 +90,7 @@ func TestFailing(t *testing.T) {
 // TestFailingShort: streams that end at once, as client-go opens them when connections
 // break, do not show that a watch works.
 func TestFailingShort(t *testing.T) {
-	followed(t, "nodes", func(t *testing.T, w *Watcher, h *watching, _ *counter) {
+	followed(t, "nodes", func(t *testing.T, w *Watcher, h *watching, _ *wakes) {
 		for range 10 {
 			stream := open(t, h, nil)
 			pass(openFor / 2)
@@ -97,7 +105,7 @@ func TestFailingShort(t *testing.T) {
 
 // TestFailingUnfollowed: what nobody watches any longer does not fail.
 func TestFailingUnfollowed(t *testing.T) {
-	followed(t, "pods", func(t *testing.T, w *Watcher, h *watching, _ *counter) {
+	followed(t, "pods", func(t *testing.T, w *Watcher, h *watching, _ *wakes) {
 		other := w.follow("pods")
 		pass(time.Minute)
 		if got := w.Failing()["pods"]; got != 2 {
@@ -114,33 +122,33 @@ func TestFailingUnfollowed(t *testing.T) {
 // TestControlWatch: the planner is woken when the watch of drainer-control counts as
 // failing and when it works again, and only then; the reason is the first error.
 func TestControlWatch(t *testing.T) {
-	followed(t, controlResource, func(t *testing.T, w *Watcher, h *watching, planner *counter) {
+	followed(t, controlResource, func(t *testing.T, w *Watcher, h *watching, planner *wakes) {
 		stream := open(t, h, nil)
 		pass(time.Minute)
-		if planner.wakes != 0 || w.Control().Paused != "" {
-			t.Errorf("while it works: woken %d times, control %+v", planner.wakes, w.Control())
+		if planner.count() != 0 || w.Control().Paused != "" {
+			t.Errorf("while it works: woken %d times, control %+v", planner.count(), w.Control())
 		}
 		stream.Stop()
 		open(t, h, errors.New("first"))
 		open(t, h, errors.New("second"))
 		pass(FailingAfter - time.Millisecond)
-		if c := w.Control(); c.Paused != "" || planner.wakes != 0 {
-			t.Errorf("just before: woken %d times, control %+v", planner.wakes, c)
+		if c := w.Control(); c.Paused != "" || planner.count() != 0 {
+			t.Errorf("just before: woken %d times, control %+v", planner.count(), c)
 		}
 		pass(time.Millisecond)
 		const want = "drainer has not been able to watch the ConfigMap drainer-control since 2000-01-01T00:01:00Z: first"
-		if c := w.Control(); c != (plan.Control{Paused: want, Unknown: true}) || planner.wakes != 1 {
-			t.Errorf("failing: woken %d times, control %+v, want %q", planner.wakes, c, want)
+		if c := w.Control(); c != (plan.Control{Paused: want, Unknown: true}) || planner.count() != 1 {
+			t.Errorf("failing: woken %d times, control %+v, want %q", planner.count(), c, want)
 		}
 		w.controlSeen(plan.Control{Paused: "INC-42"})
 		if c := w.Control(); c.Unknown || c.Paused != "INC-42; this may be out of date: "+want {
 			t.Errorf("paused before: control %+v", c)
 		}
-		woken := planner.wakes
+		woken := planner.count()
 		open(t, h, nil)
 		pass(openFor)
-		if c := w.Control(); c.Paused != "INC-42" || planner.wakes != woken+1 {
-			t.Errorf("it works again: woken %d times more, control %+v", planner.wakes-woken, c)
+		if c := w.Control(); c.Paused != "INC-42" || planner.count() != woken+1 {
+			t.Errorf("it works again: woken %d times more, control %+v", planner.count()-woken, c)
 		}
 	})
 }
