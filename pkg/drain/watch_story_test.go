@@ -25,6 +25,19 @@ func (s *story) refuse(match func(apiserver.Request) bool) (remove func()) {
 	return remove
 }
 
+// blocked starts drainer, which drains node a: its 20 pods are under a budget without
+// room.
+func (s *story) blocked() *replica {
+	s.nodes("a")
+	s.spares(2)
+	s.deployment("web", times(20, "a")...)
+	s.budget("web", "maxUnavailable 0")
+	d := s.start()
+	s.drain("r", "a")
+	s.await("blocked", time.Minute, s.reaches("a", api.Blocked))
+	return d
+}
+
 // TestStoryWatchRetried: a watch that has failed for minutes is tried again within 11 s,
 // and not only after the 30 s to 60 s of client-go.
 func TestStoryWatchRetried(t *testing.T) {
@@ -52,7 +65,7 @@ func TestStoryWatchRetried(t *testing.T) {
 }
 
 // TestStoryControlUnreadable: while nobody knows whether somebody wants to stop
-// everything, nothing is started or evicted, and nodes, metrics and events say so.
+// everything, nothing is started or evicted, and nodes and metrics say so.
 func TestStoryControlUnreadable(t *testing.T) {
 	for name, refused := range map[string]func(apiserver.Request) bool{
 		"lists and watches": watching(sim.ConfigMaps),
@@ -63,13 +76,9 @@ func TestStoryControlUnreadable(t *testing.T) {
 }
 
 func (s *story) controlUnreadable(refused func(apiserver.Request) bool) {
-	s.nodes("a", "b")
-	s.spares(2)
-	s.deployment("web", times(20, "a")...)
-	s.budget("web", "maxUnavailable 0")
-	d := s.start()
-	s.drain("r", "a")
-	s.await("blocked", time.Minute, s.reaches("a", api.Blocked))
+	s.nodes("b")
+	s.flags.maxDraining = "2"
+	d := s.blocked()
 	if d.metric("drainer_failing_watches", "resource", "configmaps") != 0 {
 		s.Error("a watch fails before anything has failed")
 	}
@@ -95,7 +104,7 @@ func (s *story) controlUnreadable(refused func(apiserver.Request) bool) {
 		s.Errorf("in the meantime %d evictions were sent, node b is cordoned: %t", len(sent), s.node("b").Spec.Unschedulable)
 	}
 	remove()
-	s.await("drained", 5*time.Minute, s.drained("r", "a"))
+	s.await("both are drained", 5*time.Minute, s.drained("r", "a", "b"))
 	if got := d.metric("drainer_failing_watches", "resource", "configmaps"); got != 0 {
 		s.Errorf("%v watches of ConfigMaps fail, want 0", got)
 	}
@@ -123,13 +132,7 @@ func TestStoryControlPausedUnreadable(t *testing.T) {
 // nobody needs it any longer.
 func TestStoryFailingPods(t *testing.T) {
 	tell(t, func(s *story) {
-		s.nodes("a")
-		s.spares(2)
-		s.deployment("web", times(3, "a")...)
-		s.budget("web", "maxUnavailable 0")
-		d := s.start()
-		s.drain("r", "a")
-		s.await("blocked", time.Minute, s.reaches("a", api.Blocked))
+		d := s.blocked()
 		s.refuse(watching(sim.Pods))
 		failing := func(n float64) func() bool {
 			return func() bool { return d.metric("drainer_failing_watches", "resource", "pods") == n }
@@ -144,13 +147,7 @@ func TestStoryFailingPods(t *testing.T) {
 // be watched counts from the moment when it can be again: no eviction is sent in between.
 func TestStoryPausedWhileUnreadable(t *testing.T) {
 	tell(t, func(s *story) {
-		s.nodes("a")
-		s.spares(2)
-		s.deployment("web", times(20, "a")...)
-		s.budget("web", "maxUnavailable 0")
-		s.start()
-		s.drain("r", "a")
-		s.await("blocked", time.Minute, s.reaches("a", api.Blocked))
+		s.blocked()
 		remove := s.refuse(watching(sim.ConfigMaps))
 		s.await("the node is paused", time.Minute, s.reaches("a", api.Paused))
 		s.limit("web", "maxUnavailable 10")

@@ -11,11 +11,12 @@ func destinationOf(pod *Pod) destination {
 	return destination("namespace " + pod.Namespace)
 }
 
-// load is what the requests under way take up.
+// load is what the requests under way take up: in all, to each destination, and to the
+// destinations together that a slow one is under way to.
 type load struct {
-	workers int
-	total   traffic
-	to      map[destination]traffic
+	workers     int
+	total, slow traffic
+	to          map[destination]traffic
 }
 
 // traffic counts requests: those under way, those of them that hold a worker,
@@ -40,6 +41,11 @@ func (o *Outbox) load() *load {
 			l.count(r.destination, traffic{underWay: 1, held: 1})
 		}
 	}
+	for _, t := range l.to {
+		if t.slow > 0 {
+			l.slow = l.slow.plus(t)
+		}
+	}
 	return l
 }
 
@@ -56,15 +62,5 @@ func (l *load) allows(d destination) bool {
 	if l.total.underWay >= MostInFlight || to.fillsHalf(l.workers) {
 		return false
 	}
-	return to.slow == 0 || !l.slow().fillsHalf(l.workers)
-}
-
-// slow is what the destinations take up that a slow request is under way to.
-func (l *load) slow() (sum traffic) {
-	for _, t := range l.to {
-		if t.slow > 0 {
-			sum = sum.plus(t)
-		}
-	}
-	return sum
+	return to.slow == 0 || !l.slow.fillsHalf(l.workers)
 }

@@ -63,9 +63,9 @@ type Sight struct {
 	Careful   bool
 }
 
-// Publish replaces the grants by those of a new plan. Pods that are being sent and pods whose answer the plan did not
-// know are left out, so that no pod is sent twice, and no pod beside one of its
-// controller that it has to wait for.
+// Publish replaces the grants by those of a new plan. Pods that are being sent and
+// pods whose answer the plan did not know are left out, so that no pod is sent twice,
+// and no pod beside one of its controller that it has to wait for.
 func (o *Outbox) Publish(grants []Grant) {
 	answered := make(map[types.UID]bool, len(o.answers))
 	for _, a := range o.answers {

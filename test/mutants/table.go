@@ -42,7 +42,7 @@ func mutants() []mutant {
 		{"a pod with an unknown answer is sent again", outbox, "sent || answered[g.Pod.UID] || g.paced", "sent || g.paced"},
 		{"one controller takes all workers", load, " || to.fillsHalf(l.workers) {", " {"},
 		{"one controller takes all requests", load, "t.underWay >= MostInFlight/2 || ", ""},
-		{"all controllers that hang take all workers", load, "return to.slow == 0 || !l.slow().fillsHalf(l.workers)", "return true"},
+		{"all controllers that hang take all workers", load, "return to.slow == 0 || !l.slow.fillsHalf(l.workers)", "return true"},
 		{"a controller that holds workers goes first", outbox, "if l.allows(d) && l.to[d].held == 0 {", "if l.to[d].held < 0 {"},
 		{"there is no bound on the requests under way", load, "l.total.underWay >= MostInFlight || ", ""},
 		{"unconfirmed budgets are never read", probe, "&& !slices.Contains(polls, u.Budget)", "&& slices.Contains(polls, u.Budget)"},
