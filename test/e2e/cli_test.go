@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,9 +91,7 @@ func TestPluginDrain(t *testing.T) {
 		api.ReasonAnnotation: "kernel update", api.RequestedByAnnotation: "team-a", api.OnTimeoutAnnotation: "Stop", api.TimeoutAnnotation: "3h",
 		api.GracePeriodAnnotation: "7", api.PriorityAnnotation: "3", api.IgnoreWindowsAnnotation: "true",
 	} {
-		if got := e.node(node).Annotations[key]; got != want {
-			t.Errorf("%s=%q, want %q", key, got, want)
-		}
+		awaitState(t, fmt.Sprintf("%s is %q", key, want), func() bool { return e.node(node).Annotations[key] == want })
 	}
 	e.awaitLeaving(node, "web", 10, 2)
 	e.expect(0, []string{"node/" + node + " paused: r"}, "pause", node)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -126,7 +127,7 @@ func (e *env) record(processes []witness.Process) *witness.Record {
 		record.Requests, record.Changes = requests, shared.world.recorder.Changes(e.owns)
 		return record.Complete(processes)
 	})
-	if err != nil {
+	if err := errors.Join(err, record.Fill()); err != nil {
 		e.Error(err)
 	}
 	return record

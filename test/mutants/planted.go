@@ -75,7 +75,7 @@ func plantedBugs() []planted {
 		{mutant{"a drain gives its slot away at once", queue, "at := since.Add(p.Config.YieldAfter)", "at := since"}, "I9", random},
 		{mutant{"a drain begins although everything is paused", queue, "case n.halted != \"\":", "case false:"}, "I9", random},
 		{mutant{"a drain begins although its windows are closed", window, "func(w window, _ *Window) bool { return w.starts }", "func(window, *Window) bool { return true }"}, "I9", random},
-		{mutant{"a deletion does not wait for its budget", "pkg/plan/delete.go", "free = free && unspent && p.recovered(h, b)", "free = free && settled"}, "I3", random},
+		{mutant{"a deletion does not wait for its budget", "pkg/plan/delete.go", "free = free && unspent && p.recovered(h, b)", "free = free && unspent"}, "I3", random},
 		{mutant{"a managed budget is bypassed", "pkg/plan/delete.go", "case b.Controller != \"\":", "case false:"}, "I3", random},
 		{mutant{"pods are deleted before the timeout", "pkg/plan/delete.go", "return n.timedOut && p.onTimeout(n) == api.Delete", "return p.onTimeout(n) == api.Delete"}, "I1", random},
 		{mutant{"pods are deleted long before their node disappears", deadline, "	p.wakeAt(at)\n	return !p.Now.Before(at)", "	p.wakeAt(at)\n	return true"}, "I1 I3", random},

@@ -1,6 +1,10 @@
 package witness
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"drainer.dev/drainer/test/await"
@@ -45,6 +49,33 @@ func (r *Record) Complete(processes []Process) error {
 		return await.NotYet("version %d of the nodes is seen, %d was written", seen, written)
 	}
 	return r.effects()
+}
+
+// Fill adds the changes of nodes that the audit log has and no watch has shown. A watch
+// that was broken lists again, and several changes look like one then, made by whoever
+// wrote last.
+func (r *Record) Fill() error {
+	shown := map[uint64]bool{}
+	for _, c := range r.Changes {
+		if _, is := c.Object.(*corev1.Node); is {
+			shown[c.Version] = true
+		}
+	}
+	for i := range r.Requests {
+		q := &r.Requests[i]
+		version, wrote := writtenVersion(q)
+		if !wrote || shown[version] || q.Verb == "delete" {
+			continue
+		}
+		node := &corev1.Node{}
+		if err := json.Unmarshal(q.ResponseObject, node); err != nil {
+			return fmt.Errorf("reading what was written to node %s in the audit log: %w", q.ObjectRef.Name, err)
+		}
+		shown[version] = true
+		r.Changes = append(r.Changes, Change{Version: version, Seen: q.Done, Object: node})
+	}
+	slices.SortStableFunc(r.Changes, func(a, b Change) int { return compareVersions(a.Version, b.Version) })
+	return nil
 }
 
 // effects is nil once every pod whose eviction was admitted is seen to leave.
