@@ -236,8 +236,9 @@ func watchAndDrain(ctx context.Context, w *watcher.Watcher, controller *drain.Co
 	case <-ctx.Done():
 	case <-w.Synced():
 		ready.now()
-		controller.Run(ctx)
 	}
+	// Also if ctx has ended: it ends what the controller has begun.
+	controller.Run(ctx)
 }
 
 // askEvictionVersion asks until the API server has answered: a missing answer

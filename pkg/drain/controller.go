@@ -194,7 +194,8 @@ func signal(ch chan<- struct{}) {
 }
 
 // Run plans and acts until ctx ends. Then no further request is sent; those
-// under way get shutdownGrace before they are cancelled.
+// under way get shutdownGrace before they are cancelled. It has to be called even if ctx
+// has ended before: it ends what New has begun.
 func (c *Controller) Run(ctx context.Context) {
 	posts, cancelPosts := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelPosts()
@@ -210,8 +211,10 @@ func (c *Controller) Run(ctx context.Context) {
 			}
 		})
 	}
-	c.Wake()
-	c.loop(ctx)
+	if ctx.Err() == nil { // Otherwise the view may not have synced.
+		c.Wake()
+		c.loop(ctx)
+	}
 	c.tasks.ShutDown()
 	wg.Wait()
 	c.tasksUnderWay.Wait()

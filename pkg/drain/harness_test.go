@@ -216,8 +216,8 @@ func (p *process) lead(ctx context.Context, term leader.Term, client, watches ku
 	select {
 	case <-ctx.Done():
 	case <-w.Synced():
-		controller.Run(ctx)
 	}
+	controller.Run(ctx)
 }
 
 func (p *process) config() plan.Config {

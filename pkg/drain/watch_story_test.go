@@ -2,6 +2,7 @@ package drain_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,14 @@ func watching(resource sim.Resource) func(apiserver.Request) bool {
 	}
 }
 
-// refuse lets the lists and watches that match fail, and breaks the watches.
+// refuse lets the lists and watches that match fail, and breaks the watches, once these
+// are open: one that is under way could be neither refused nor broken.
 func (s *story) refuse(match func(apiserver.Request) bool) (remove func()) {
+	s.await("the watches are open", time.Minute, func() bool {
+		watches := s.server.Requests(func(r apiserver.Request) bool { return match(r) && r.Verb == "watch" })
+		open := func(r apiserver.Request) bool { return r.Code == http.StatusOK }
+		return slices.ContainsFunc(watches, open) && !slices.ContainsFunc(watches, func(r apiserver.Request) bool { return r.Ended.IsZero() })
+	})
 	remove = s.server.Add(apiserver.Rule{Match: match, Answer: apiserver.AnswerText(http.StatusForbidden, "no", 0)})
 	s.server.Expire(match)
 	return remove
@@ -44,9 +51,8 @@ func TestStoryWatchRetried(t *testing.T) {
 	tell(t, func(s *story) {
 		s.nodes("n")
 		s.start()
-		s.await("it watches", time.Minute, func() bool { return len(s.server.Requests(watching(sim.Nodes))) > 1 })
-		begun := time.Now()
 		s.refuse(watching(sim.Nodes))
+		begun := time.Now()
 		s.wait(5 * time.Minute)
 		last := begun
 		for _, r := range s.server.Requests(watching(sim.Nodes)) {
@@ -157,6 +163,25 @@ func TestStoryPausedWhileUnreadable(t *testing.T) {
 		s.wait(time.Minute)
 		if sent := s.evictions(""); len(sent) != 0 || strings.Contains(s.message("a"), "out of date") {
 			t.Errorf("%d evictions were sent, the node says %q", len(sent), s.message("a"))
+		}
+	})
+}
+
+// TestStoryNeverSynced: a process that never sees the nodes does nothing, says so, and
+// leaves nothing running when it ends: the story's bubble would not end otherwise.
+func TestStoryNeverSynced(t *testing.T) {
+	tell(t, func(s *story) {
+		s.nodes("a")
+		s.spares(1)
+		s.server.Add(apiserver.Rule{Match: watching(sim.Nodes), Answer: apiserver.AnswerText(http.StatusForbidden, "no", 0)})
+		d := s.start()
+		s.drain("r", "a")
+		s.wait(time.Minute)
+		if got := d.metric("drainer_failing_watches", "resource", "nodes"); got != 1 {
+			t.Errorf("%v watches of nodes fail, want 1", got)
+		}
+		if writes := s.writes("a"); s.node("a").Spec.Unschedulable || s.status("a").Request != "" {
+			t.Errorf("the node was written to: %v", writes)
 		}
 	})
 }
