@@ -93,10 +93,24 @@ func TestFailingShort(t *testing.T) {
 	followed(t, "nodes", func(t *testing.T, w *Watcher, h *watching, _ *wakes) {
 		for range 10 {
 			stream := open(t, h, nil)
-			pass(openFor / 2)
+			pass(time.Second)
 			stream.Stop()
 			pass(10 * time.Second)
 		}
+		if got := w.Failing()["nodes"]; got != 1 {
+			t.Errorf("%d fail, want 1", got)
+		}
+	})
+}
+
+// TestFailingEnded: a stream that ends at the very moment at which it would count as
+// working has ended.
+func TestFailingEnded(t *testing.T) {
+	followed(t, "nodes", func(t *testing.T, w *Watcher, h *watching, _ *wakes) {
+		pass(FailingAfter)
+		ended := open(t, h, nil).(*stream)
+		ended.Stop()
+		ended.hasWorked() // Its timer had fired, and waited for the mutex.
 		if got := w.Failing()["nodes"]; got != 1 {
 			t.Errorf("%d fail, want 1", got)
 		}
