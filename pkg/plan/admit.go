@@ -13,17 +13,17 @@ const maxDisrupted = 2000
 // now, by the rules of the eviction handler. A pod that would be refused is not
 // sent. The last refusal counts as long as its wait lasts.
 func (p *planner) admission(n *nodeWork, s *PodState) {
-	memory := &s.entry.Memory
-	if p.Now.Before(memory.RetryAt) && !budgetChanged(s) {
-		s.Until = memory.RetryAt
-		p.wakeAt(memory.RetryAt)
-		p.block(n, s, memory.Outcome.Reason.blocks(), memory.Outcome.Message)
+	tries := s.entry.Memory.Tries()
+	if p.Now.Before(tries.RetryAt) && !budgetChanged(s) {
+		s.Until = tries.RetryAt
+		p.wakeAt(tries.RetryAt)
+		p.block(n, s, tries.Outcome.Reason.blocks(), tries.Outcome.Message)
 		return
 	}
 	if p.Now.Before(p.Throttled) {
 		s.Until = p.Throttled
 		p.wakeAt(p.Throttled)
-		p.block(n, s, Throttled, memory.Outcome.Message)
+		p.block(n, s, Throttled, tries.Outcome.Message)
 		return
 	}
 	switch len(s.budgets) {
@@ -33,8 +33,8 @@ func (p *planner) admission(n *nodeWork, s *PodState) {
 		p.underOneBudget(n, s, s.budgets[0])
 	default:
 		// The server refuses it, and is asked only once for each set of budgets.
-		if memory.RefusedBudgets == setOf(s.budgets) {
-			p.block(n, s, MultipleBudgets, memory.Outcome.Message)
+		if tries.RefusedBudgets == setOf(s.budgets) {
+			p.block(n, s, MultipleBudgets, tries.Outcome.Message)
 			return
 		}
 		s.send = freely
@@ -54,9 +54,9 @@ func (p *planner) underOneBudget(n *nodeWork, s *PodState, b *budgetWork) {
 		// This includes a budget that never allows a disruption: while a rollout surges,
 		// there may be room now.
 		s.send = spending
-	case b.Controller != "" && s.entry.Memory.Outcome.Reason == Evacuating:
+	case b.Controller != "" && s.entry.Memory.Tries().Outcome.Reason == Evacuating:
 		// The webhook comes before the budget, and is asked again.
-		p.block(n, s, Evacuating, s.entry.Memory.Outcome.Message)
+		p.block(n, s, Evacuating, s.entry.Memory.Tries().Outcome.Message)
 	default:
 		p.block(n, s, b.exhausted(), "")
 	}
@@ -73,8 +73,8 @@ func (b *budgetWork) exhausted() Reason {
 // budgetChanged is true if a budget refused the pod and has changed since: the
 // refusal is out of date.
 func budgetChanged(s *PodState) bool {
-	memory := &s.entry.Memory
-	return memory.Outcome.Reason.byBudget() && memory.RefusedVersions != versionsOf(s.budgets)
+	tries := s.entry.Memory.Tries()
+	return tries.Outcome.Reason.byBudget() && tries.RefusedVersions != versionsOf(s.budgets)
 }
 
 // apart is how long the next eviction under a budget waits for the answer to

@@ -34,26 +34,24 @@ func TestAdmission(t *testing.T) {
 		"two budgets, asked": {budgets: func(s scene) {
 			s.budget("p", "web", 0, 2, 2, 3)
 			s.budget("q", "web", 0, 2, 2, 3)
-			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon, RefusedBudgets: "uid-p uid-q "})
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon}.with(Tries{RefusedBudgets: "uid-p uid-q "}))
 		}, reason: MultipleBudgets},
 		"three budgets, asked for two": {budgets: func(s scene) {
 			for _, name := range []string{"p", "q", "r"} {
 				s.budget(name, "web", 0, 2, 2, 3)
 			}
-			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon, RefusedBudgets: "uid-p uid-q "})
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon}.with(Tries{RefusedBudgets: "uid-p uid-q "}))
 		}},
 		"reserved": {budgets: func(s scene) {
 			s.budget("p", "web", 1, 3, 2, 3)
 			s.Budgets["ns"].List[0].Free = 0
 		}, reason: BudgetExhausted},
 		"refused a moment ago": {budgets: func(s scene) {
-			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon, RetryAt: noon.Add(time.Second), Outcome: Outcome{Reason: Webhook, Message: "no"}})
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon}.with(Tries{RetryAt: noon.Add(time.Second), Outcome: Outcome{Reason: Webhook, Message: "no"}}))
 		}, reason: Webhook},
 		"refused by a budget that has changed": {budgets: func(s scene) {
 			s.budget("p", "web", 1, 3, 2, 3)
-			s.remember(s.Pods["n"][0].Pod, PodMemory{
-				FirstSeen: noon, RetryAt: noon.Add(time.Second), Outcome: Outcome{Reason: BudgetExhausted}, RefusedVersions: "0 ",
-			})
+			s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon}.with(Tries{RetryAt: noon.Add(time.Second), Outcome: Outcome{Reason: BudgetExhausted}, RefusedVersions: "0 "}))
 		}, spends: true},
 		"too many disruptions pending": {budgets: func(s scene) {
 			b := s.budget("p", "web", 1, 3, 2, 3)

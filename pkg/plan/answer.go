@@ -35,12 +35,13 @@ func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
 		f.Outcome.Reason = Webhook
 	}
 	reason := f.Outcome.Reason
-	p.SentAt = f.At.Add(-f.Took)
+	tries := p.Tries()
+	tries.SentAt = f.At.Add(-f.Took)
 	if f.Grant.Deletion != nil && (reason == Admitted || reason.Uncertain()) {
 		p.Deletion = f.Grant.Deletion
 	}
 	if reason == Admitted {
-		p, events := p.admitted(f.At)
+		p, events := p.with(tries).admitted(f.At)
 		if p.Deletion != nil {
 			return p, events
 		}
@@ -48,27 +49,27 @@ func (p PodMemory) answered(f Answered) (PodMemory, []Event) {
 	}
 	switch {
 	case f.Grant.Probe && reason.byBudget():
-		p.Outcome = f.Outcome
+		tries.Outcome = f.Outcome
 	case reason == Gone || reason.Uncertain():
-		p.Uncertain, p.LookupsLeft, p.LookupAt = true, lookupsOf(reason), f.At
-		p.Outcome = f.Outcome
+		tries.Uncertain, tries.LookupsLeft, tries.LookupAt = true, lookupsOf(reason), f.At
+		tries.Outcome = f.Outcome
 	default:
 		if reason == MultipleBudgets {
-			p.RefusedBudgets = f.Grant.Budgets
+			tries.RefusedBudgets = f.Grant.Budgets
 		}
-		p = p.refused(f)
+		tries = tries.refused(f)
 	}
-	return p, []Event{EvictionNotAdmitted{Pod: f.Grant.Pod, Request: f.Grant.Request, Outcome: f.Outcome, Deletion: f.Grant.Deletion != nil}}
+	return p.with(tries), []Event{EvictionNotAdmitted{Pod: f.Grant.Pod, Request: f.Grant.Request, Outcome: f.Outcome, Deletion: f.Grant.Deletion != nil}}
 }
 
-// refused is p after the API server did not admit its eviction.
-func (p PodMemory) refused(f Answered) PodMemory {
-	p.Outcome, p.RefusedVersions = f.Outcome, f.Grant.Versions
+// refused is t after the API server did not admit an eviction.
+func (t Tries) refused(f Answered) Tries {
+	t.Outcome, t.RefusedVersions = f.Outcome, f.Grant.Versions
 	if f.Outcome.Reason != Throttled {
-		p.Refusals++
+		t.Refusals++
 	}
-	p.RetryAt = f.At.Add(f.Outcome.wait(p.Refusals))
-	return p
+	t.RetryAt = f.At.Add(f.Outcome.wait(t.Refusals))
+	return t
 }
 
 // admitted is p after the API server admitted its eviction.
@@ -80,8 +81,9 @@ func (p PodMemory) admitted(at time.Time) (PodMemory, []Event) {
 	case p.BlockedBy != "":
 		events = append(events, PodUnblocked{Reason: p.BlockedBy, Waited: at.Sub(p.TargetSince)})
 	}
-	p.AdmittedAt, p.Uncertain = at, false
-	p.LookupAt, p.LookupsLeft = at.Add(deletionGrace), 1
-	p.Refusals, p.RetryAt, p.Outcome = 0, time.Time{}, Outcome{}
-	return p, events
+	tries := p.Tries()
+	tries.AdmittedAt, tries.Uncertain = at, false
+	tries.LookupAt, tries.LookupsLeft = at.Add(deletionGrace), 1
+	tries.Refusals, tries.RetryAt, tries.Outcome = 0, time.Time{}, Outcome{}
+	return p.with(tries), events
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,8 +44,8 @@ func (p *planner) classify(n *nodeWork, s *PodState) {
 		p.terminating(n, s)
 		return
 	}
-	if !memory.AdmittedAt.IsZero() {
-		s.State, s.Reason, s.Since, s.send = Terminating, GracePeriod, memory.AdmittedAt, underway
+	if at := memory.Tries().AdmittedAt; !at.IsZero() {
+		s.State, s.Reason, s.Since, s.send = Terminating, GracePeriod, at, underway
 		return
 	}
 	if budgetApplies(pod) {
@@ -91,7 +90,7 @@ func (p *planner) returns(n *nodeWork, s *PodState) bool {
 func (p *planner) underway(n *nodeWork, s *PodState) bool {
 	memory := &s.entry.Memory
 	post, sent := p.InFlight[s.Pod.UID]
-	if !sent && !memory.Uncertain && !memory.ConfirmedGone {
+	if !sent && !memory.Tries().Uncertain && !memory.ConfirmedGone {
 		return false
 	}
 	if sent {
@@ -100,7 +99,7 @@ func (p *planner) underway(n *nodeWork, s *PodState) bool {
 		}
 	}
 	if memory.staysBlocked(post.Probe) {
-		p.block(n, s, memory.BlockedBy, memory.Outcome.Message)
+		p.block(n, s, memory.BlockedBy, memory.Tries().Outcome.Message)
 	}
 	s.send = underway
 	return true
@@ -113,7 +112,7 @@ func (p *planner) terminating(n *nodeWork, s *PodState) {
 	switch {
 	case pod.heldByFinalizer():
 		s.Reason = Finalizer
-		s.Message = "finalizers " + strings.Join(pod.Finalizers, ", ")
+		s.Message = "finalizers " + pod.Finalizers
 	case p.Now.Before(s.deadline()):
 		s.Reason = GracePeriod
 	case n.node.Unreachable:

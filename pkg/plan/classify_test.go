@@ -48,7 +48,7 @@ func TestClassify(t *testing.T) {
 		"finished":                     {change: []func(*Pod){finished}, state: Eligible, sent: true},
 		"terminating":                  {change: []func(*Pod){deleted}, state: Terminating, reason: GracePeriod},
 		"overdue":                      {change: []func(*Pod){deleted, func(p *Pod) { p.Deadline = noon.Add(-time.Minute) }}, state: Terminating, reason: Kubelet},
-		"held by a finalizer":          {change: []func(*Pod){deleted, func(p *Pod) { p.Finalizers, p.Stopped = []string{"x/y"}, true }}, state: Terminating, reason: Finalizer},
+		"held by a finalizer":          {change: []func(*Pod){deleted, func(p *Pod) { p.Finalizers, p.Stopped = "x/y", true }}, state: Terminating, reason: Finalizer},
 		"bare":                         {change: []func(*Pod){bare}, state: Blocked, reason: BarePod},
 		"bare, to be evicted":          {change: []func(*Pod){bare}, prepare: func(s scene) { s.Config.BarePods = EvictBarePods }, state: Eligible, sent: true},
 		"bare, to be skipped":          {change: []func(*Pod){bare}, prepare: func(s scene) { s.Config.BarePods = IgnoreBarePods }, state: Ignored},
@@ -100,7 +100,8 @@ func seenLongAgo(s scene) {
 func TestReturning(t *testing.T) {
 	seen := noon
 	evicted := func(r Return, first, at time.Time) Return {
-		return r.evicted(&PodMemory{FirstSeen: first, SentAt: at, AdmittedAt: at})
+		pod := PodMemory{FirstSeen: first}.with(Tries{SentAt: at, AdmittedAt: at})
+		return r.evicted(&pod)
 	}
 	r := evicted(Return{}, seen.Add(time.Second), seen.Add(2*time.Second))
 	if r = evicted(r, seen.Add(time.Second), seen.Add(3*time.Second)); r.Count != 1 {

@@ -210,7 +210,7 @@ func TestIdle(t *testing.T) {
 		"under a full one":         {func(s scene) { s.pod("n", "web-1"); s.budget("p", "web", 0, 2, 2, 3) }, true},
 		"sent and blocked": {func(s scene) {
 			pod := s.pod("n", "web-1")
-			s.remember(pod, PodMemory{FirstSeen: noon, BlockedSince: noon, BlockedBy: Webhook, Outcome: Outcome{Reason: Webhook}})
+			s.remember(pod, PodMemory{FirstSeen: noon, BlockedSince: noon, BlockedBy: Webhook}.with(Tries{Outcome: Outcome{Reason: Webhook}}))
 			s.InFlight[pod.UID] = Post{Sent: noon}
 		}, true},
 		"nothing but static pods": {func(s scene) { s.pod("n", "static-1", func(p *Pod) { p.Static = true }) }, false},

@@ -109,7 +109,7 @@ func holds(raw []byte, path []string) bool {
 func PodOf(pod *corev1.Pod) *Pod {
 	p := &Pod{
 		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Node: pod.Spec.NodeName,
-		Labels: LabelsOf(pod.Labels), Phase: pod.Status.Phase, Finalizers: pod.Finalizers, Created: pod.CreationTimestamp.Unix(),
+		Labels: LabelsOf(pod.Labels), Phase: pod.Status.Phase, Finalizers: strings.Join(pod.Finalizers, ", "), Created: pod.CreationTimestamp.Unix(),
 	}
 	p.OwnGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second
 	if seconds := pod.Spec.TerminationGracePeriodSeconds; seconds != nil {

@@ -96,7 +96,7 @@ func TestPodOf(t *testing.T) {
 	ownGrace, created := int64(7), metav1.NewTime(deadline.Add(-time.Hour))
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "ns", Name: "x", UID: "u", Labels: map[string]string{"app": "web"}, Finalizers: []string{"a/b"},
+			Namespace: "ns", Name: "x", UID: "u", Labels: map[string]string{"app": "web"}, Finalizers: []string{"a/b", "c/d"},
 			Annotations: map[string]string{
 				corev1.MirrorPodAnnotationKey: "x", "drainer.dev/drain-order": "1", "drainer.dev/drain": "Ignore", "other": "y",
 			},
@@ -115,7 +115,7 @@ func TestPodOf(t *testing.T) {
 	}
 	want := Pod{
 		Namespace: "ns", Name: "x", UID: "u", Node: "n", Labels: "app=web", Phase: corev1.PodRunning, Ready: true,
-		Deadline: deadline.Time, Grace: 30 * time.Second, Finalizers: []string{"a/b"}, Stopped: true, Static: true, EmptyDir: true, OwnGrace: 7 * time.Second,
+		Deadline: deadline.Time, Grace: 30 * time.Second, Finalizers: "a/b, c/d", Stopped: true, Static: true, EmptyDir: true, OwnGrace: 7 * time.Second,
 		Controller:   Owner{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "ds", UID: "d"},
 		Instructions: []string{"drainer.dev/drain", "drainer.dev/drain-order"}, Created: created.Unix(),
 	}

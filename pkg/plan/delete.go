@@ -263,10 +263,10 @@ func (p *planner) forceOne(h heldPod) {
 		b.occupied, b.asking = true, true
 		g.budgetUIDs, g.healthy = append(g.budgetUIDs, b.UID), append(g.healthy, b.CurrentHealthy)
 	}
-	memory := &h.entry.Memory
+	tries := h.entry.Memory.Tries()
 	// An answer also ends the time in which the API server is spared: there may be
 	// nothing else to send.
-	if p.Careful || !memory.Outcome.Reason.forcible() || p.Now.Sub(memory.SentAt) >= provenFor {
+	if p.Careful || !tries.Outcome.Reason.forcible() || p.Now.Sub(tries.SentAt) >= provenFor {
 		g.Probe = true
 		p.grants = append(p.grants, g)
 		return

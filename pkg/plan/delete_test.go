@@ -18,8 +18,16 @@ import (
 func refused(reason Reason, blocked time.Duration) PodMemory {
 	return PodMemory{
 		FirstSeen: noon.Add(-blocked), TargetSince: noon.Add(-blocked), BlockedSince: noon.Add(-blocked), BlockedBy: reason,
-		SentAt: noon.Add(-time.Second), Outcome: Outcome{Reason: reason},
-	}
+	}.with(Tries{SentAt: noon.Add(-time.Second), Outcome: Outcome{Reason: reason}})
+}
+
+// tooMany is the memory of a pod that the API server has just refused because of its
+// set of budgets.
+func tooMany(budgets string, blocked time.Duration) PodMemory {
+	m := refused(MultipleBudgets, blocked)
+	tries := m.Tries()
+	tries.RefusedBudgets = budgets
+	return m.with(tries)
 }
 
 // deleting is a scene in which the node n has timed out and deletes. Its pod
@@ -73,21 +81,18 @@ func TestDelete(t *testing.T) {
 		"uncordoned":                   {func(_ scene, n *Node, _ *Pod) { n.Unschedulable = false }, nil, nil, ""},
 		"throttled":                    {func(s scene, _ *Node, _ *Pod) { s.Throttled = noon.Add(time.Second) }, nil, nil, ""},
 		"careful":                      {func(s scene, _ *Node, _ *Pod) { s.Careful = true }, nil, []string{"web-1"}, ""},
-		"never asked":                  {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome = Outcome{} }, nil, []string{"web-1"}, ""},
-		"asked long ago":               {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.SentAt = noon.Add(-time.Minute) }, nil, []string{"web-1"}, ""},
-		"refused by a webhook":         {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Webhook }, nil, []string{"web-1"}, ""},
-		"a workload that moves itself": {func(s scene, _ *Node, p *Pod) { s.Memory.Pods[p.UID].Memory.Outcome.Reason = Evacuating }, nil, []string{"web-1"}, ""},
+		"never asked":                  {func(s scene, _ *Node, p *Pod) { s.tried(p, func(t *Tries) { t.Outcome = Outcome{} }) }, nil, []string{"web-1"}, ""},
+		"asked long ago":               {func(s scene, _ *Node, p *Pod) { s.tried(p, func(t *Tries) { t.SentAt = noon.Add(-time.Minute) }) }, nil, []string{"web-1"}, ""},
+		"refused by a webhook":         {func(s scene, _ *Node, p *Pod) { s.tried(p, func(t *Tries) { t.Outcome.Reason = Webhook }) }, nil, []string{"web-1"}, ""},
+		"a workload that moves itself": {func(s scene, _ *Node, p *Pod) { s.tried(p, func(t *Tries) { t.Outcome.Reason = Evacuating }) }, nil, []string{"web-1"}, ""},
 		"one that moved a moment ago": {func(s scene, _ *Node, p *Pod) {
-			m := &s.Memory.Pods[p.UID].Memory
-			m.Outcome.Reason, m.RetryAt = Evacuating, noon.Add(time.Second)
+			s.tried(p, func(t *Tries) { t.Outcome.Reason, t.RetryAt = Evacuating, noon.Add(time.Second) })
 		}, nil, nil, ""},
 		"a webhook, a moment ago": {func(s scene, _ *Node, p *Pod) {
-			m := &s.Memory.Pods[p.UID].Memory
-			m.Outcome.Reason, m.RetryAt = Webhook, noon.Add(time.Second)
+			s.tried(p, func(t *Tries) { t.Outcome.Reason, t.RetryAt = Webhook, noon.Add(time.Second) })
 		}, nil, nil, ""},
 		"forbidden": {func(s scene, _ *Node, p *Pod) {
-			m := &s.Memory.Pods[p.UID].Memory
-			m.Outcome.Reason, m.RetryAt = Forbidden, noon.Add(time.Second)
+			s.tried(p, func(t *Tries) { t.Outcome.Reason, t.RetryAt = Forbidden, noon.Add(time.Second) })
 		}, nil, nil, ""},
 		"a bare pod":                {func(_ scene, _ *Node, p *Pod) { p.Controller = Owner{} }, nil, nil, ""},
 		"a bare pod that may leave": {func(s scene, _ *Node, p *Pod) { p.Controller = Owner{}; s.Config.BarePods = EvictBarePods }, nil, nil, "no controller would create it again"},
@@ -107,32 +112,25 @@ func TestDelete(t *testing.T) {
 		"a disruption not settled":   {func(s scene, _ *Node, _ *Pod) { budget(s).Disrupted = map[string]bool{"web-9": true} }, nil, nil, ""},
 		"a budget unknown to us": {func(s scene, _ *Node, p *Pod) {
 			s.Budgets = nil
-			s.Memory.Pods[p.UID].Memory.RetryAt = noon.Add(time.Second)
+			s.tried(p, func(t *Tries) { t.RetryAt = noon.Add(time.Second) })
 		}, nil, nil, "no budget is known to hold it"},
 		"being sent": {func(s scene, _ *Node, p *Pod) { s.InFlight[p.UID] = Post{Sent: noon, Probe: true} }, nil, nil, ""},
 		"several budgets": {func(s scene, _ *Node, p *Pod) {
 			s.budget("web2", "web", 1, 3, 2, 3)
-			m := refused(MultipleBudgets, time.Minute)
-			m.RefusedBudgets = "uid-web uid-web2 "
-			s.remember(p, m)
+			s.remember(p, tooMany("uid-web uid-web2 ", time.Minute))
 		}, []string{"web-1"}, nil, ""},
 		"throttled while it waits": {func(s scene, _ *Node, p *Pod) {
 			s.Throttled = noon.Add(time.Second)
-			s.Memory.Pods[p.UID].Memory.RetryAt = noon.Add(time.Minute)
-			s.Memory.Pods[p.UID].Memory.RefusedVersions = "1"
+			s.tried(p, func(t *Tries) { t.RetryAt, t.RefusedVersions = noon.Add(time.Minute), "1" })
 		}, nil, nil, ""},
 		"stuck for long": {func(s scene, _ *Node, p *Pod) { s.remember(p, refused(BudgetExhausted, time.Hour)) }, []string{"web-1"}, nil, ""},
 		"several budgets, one not processed": {func(s scene, _ *Node, p *Pod) {
 			s.budget("web2", "web", 1, 3, 2, 3).Observed = false
-			m := refused(MultipleBudgets, time.Minute)
-			m.RefusedBudgets = "uid-web uid-web2 "
-			s.remember(p, m)
+			s.remember(p, tooMany("uid-web uid-web2 ", time.Minute))
 		}, nil, nil, "the disruption controller has not computed PDB ns/web2"},
 		"several budgets, one of a controller": {func(s scene, _ *Node, p *Pod) {
 			s.budget("web2", "web", 1, 3, 2, 3).Controller = "Cluster pg"
-			m := refused(MultipleBudgets, time.Minute)
-			m.RefusedBudgets = "uid-web uid-web2 "
-			s.remember(p, m)
+			s.remember(p, tooMany("uid-web uid-web2 ", time.Minute))
 		}, nil, nil, "PDB ns/web2 is managed by Cluster pg"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,19 +190,13 @@ func TestDeletePace(t *testing.T) {
 			s.budget("db", "db", 0, 1, 1, 1)
 			both := s.budget("both", "db", 0, 1, 1, 1)
 			both.Selector = mustSelect("app in (db, web)")
-			db := refused(MultipleBudgets, 2*time.Minute)
-			db.RefusedBudgets = "uid-db uid-both "
-			s.remember(s.pod("n", "db-1"), db)
-			m := refused(MultipleBudgets, time.Minute)
-			m.RefusedBudgets = "uid-web uid-both "
-			s.Memory.Pods["uid-web-1"].Memory = m
+			s.remember(s.pod("n", "db-1"), tooMany("uid-db uid-both ", 2*time.Minute))
+			s.Memory.Pods["uid-web-1"].Memory = tooMany("uid-web uid-both ", time.Minute)
 		}, []string{"db-1"}},
 		"one that is evicted now": {func(s scene) {
 			s.pod("n", "db-1")
 			s.budget("db", "db", 1, 2, 1, 2).Selector = mustSelect("app in (db, web)")
-			m := refused(MultipleBudgets, time.Minute)
-			m.RefusedBudgets = "uid-web uid-db "
-			s.Memory.Pods["uid-web-1"].Memory = m
+			s.Memory.Pods["uid-web-1"].Memory = tooMany("uid-web uid-db ", time.Minute)
 		}, nil},
 		"one that terminates": {func(s scene) {
 			s.pod("n", "web-2", func(p *Pod) { p.Deadline, p.Grace = soon, 30*time.Second })
@@ -217,10 +209,10 @@ func TestDeletePace(t *testing.T) {
 			s.remember(pod, PodMemory{LeavingSince: noon.Add(-20 * time.Second)})
 		}, nil},
 		"one that was admitted": {func(s scene) {
-			s.remember(s.pod("n", "web-2"), PodMemory{FirstSeen: noon, AdmittedAt: noon})
+			s.remember(s.pod("n", "web-2"), PodMemory{FirstSeen: noon}.with(Tries{AdmittedAt: noon}))
 		}, nil},
 		"one of which nothing is known": {func(s scene) {
-			s.remember(s.pod("n", "web-2"), PodMemory{FirstSeen: noon, Uncertain: true, LookupAt: soon})
+			s.remember(s.pod("n", "web-2"), PodMemory{FirstSeen: noon}.with(Tries{Uncertain: true, LookupAt: soon}))
 		}, nil},
 		"deleted, and recovered":       {func(s scene) { forced(s, Forced{Until: soon, Healthy: 3, Dipped: true}) }, []string{"web-1"}},
 		"deleted, and not counted yet": {func(s scene) { forced(s, Forced{Until: soon, Healthy: 3}) }, nil},

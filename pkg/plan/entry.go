@@ -74,8 +74,35 @@ type PodMemory struct {
 	// did not.
 	LeavingSince time.Time
 
+	// tries is nil until something is known of the pod's evictions. It saves memory: very
+	// many pods may wait to be sent. What it points to is never changed.
+	tries *Tries
+	// Deletion is the event to report once it is known that the pod was deleted
+	// past its budgets; nil if that was not tried.
+	Deletion *PodDeleted
+	// Orphan is set once the pod's DaemonSet was missing.
+	Orphan *Orphan
+	// These are together to save memory: there may be very many pods.
+
+	// Target is true once a plan has found that the pod has to leave.
+	Target bool
+	// Late is true for a pod that came after the cordon of its node was seen.
+	Late bool
+	// Paced is true for a pod that no budget selects and whose controller loses
+	// something while it leaves.
+	Paced bool
+	// ConfirmedGone is true if the server said that the pod is not there.
+	ConfirmedGone bool
+	// ToldBlocked, ToldStuck and ToldIgnored say which events have been written.
+	ToldBlocked, ToldStuck, ToldIgnored bool
+}
+
+// Tries is what is known of the evictions of one pod that were sent.
+type Tries struct {
 	// Outcome is the last refusal, zero if there was none.
 	Outcome Outcome
+	// Refusals counts answers that were not an admission, in a row.
+	Refusals int
 	// RetryAt is when it may be sent again.
 	RetryAt time.Time
 	// RefusedVersions are the resourceVersions that the pod's budgets had when
@@ -89,39 +116,39 @@ type PodMemory struct {
 	SentAt time.Time
 	// AdmittedAt is when the API server admitted the eviction.
 	AdmittedAt time.Time
+	// Uncertain is true while the outcome of the eviction is unknown.
+	Uncertain bool
 	// LookupAt is when to look the pod up next; zero for never.
 	LookupAt time.Time
-	// Deletion is the event to report once it is known that the pod was deleted
-	// past its budgets; nil if that was not tried.
-	Deletion *PodDeleted
-	// Orphan is set once the pod's DaemonSet was missing.
-	Orphan *Orphan
-	// These are together to save memory: there may be very many pods.
-
-	// Refusals counts answers that were not an admission, in a row.
-	Refusals int
 	// LookupsLeft is how many more lookups have to find the pod before it
 	// counts as not evicted.
 	LookupsLeft int
-	// Target is true once a plan has found that the pod has to leave.
-	Target bool
-	// Late is true for a pod that came after the cordon of its node was seen.
-	Late bool
-	// Paced is true for a pod that no budget selects and whose controller loses
-	// something while it leaves.
-	Paced bool
-	// Uncertain is true while the outcome of the eviction is unknown.
-	Uncertain bool
-	// ConfirmedGone is true if the server said that the pod is not there.
-	ConfirmedGone bool
-	// ToldBlocked, ToldStuck and ToldIgnored say which events have been written.
-	ToldBlocked, ToldStuck, ToldIgnored bool
+}
+
+// Tries is what is known of the pod's evictions.
+func (m *PodMemory) Tries() Tries {
+	if m.tries == nil {
+		return Tries{}
+	}
+	return *m.tries
+}
+
+// with is m with what is known of the pod's evictions now.
+func (m PodMemory) with(t Tries) PodMemory {
+	m.tries = &t
+	return m
+}
+
+// uncertain is true while nobody knows whether the eviction was admitted.
+func (m *PodMemory) uncertain() bool {
+	tries := m.Tries()
+	return tries.Uncertain && tries.AdmittedAt.IsZero()
 }
 
 // staysBlocked is true for a pod that counts as blocked while it is sent once
 // more: it was refused before, or is expected to be.
 func (m *PodMemory) staysBlocked(probe bool) bool {
-	return !m.BlockedSince.IsZero() && (probe || m.Outcome.Reason != "" || m.restoredRefusal())
+	return !m.BlockedSince.IsZero() && (probe || m.Tries().Outcome.Reason != "" || m.restoredRefusal())
 }
 
 // restoredRefusal is true for a pod whose eviction the API server refused to a previous
@@ -129,7 +156,7 @@ func (m *PodMemory) staysBlocked(probe bool) bool {
 func (m *PodMemory) restoredRefusal() bool {
 	switch m.BlockedBy {
 	case Webhook, Evacuating, Forbidden, NamespaceTerminating, ServerError, MultipleBudgets:
-		return !m.BlockedSince.IsZero() && m.SentAt.IsZero()
+		return !m.BlockedSince.IsZero() && m.Tries().SentAt.IsZero()
 	default:
 		return false
 	}

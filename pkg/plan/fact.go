@@ -179,10 +179,10 @@ func (m *Memory) entry(uid types.UID) *Entry {
 // change changes an entry, and counts a return to the node that ends with an
 // admission.
 func (m *Memory) change(e *Entry, change func(PodMemory) (PodMemory, []Event)) []Event {
-	before := e.Memory.AdmittedAt
+	before := e.Memory.Tries().AdmittedAt
 	memory, events := change(e.Memory)
 	e.Memory = memory
-	if before.IsZero() && !memory.AdmittedAt.IsZero() {
+	if before.IsZero() && !memory.Tries().AdmittedAt.IsZero() {
 		m.countReturn(e)
 		m.countDeletion(e)
 	}

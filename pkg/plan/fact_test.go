@@ -16,18 +16,16 @@ func TestLookups(t *testing.T) {
 		pod := &Pod{}
 		p, _ := PodMemory{}.answered(Answered{Grant: Grant{Pod: pod}, Outcome: Outcome{Reason: reason}, At: noon})
 		lookups, at := 0, noon
-		for lookups < 10 && !p.LookupAt.IsZero() {
-			if p.LookupAt.After(at) {
-				at = p.LookupAt
-			}
+		for lookups < 10 && !p.Tries().LookupAt.IsZero() {
+			at = latest(at, p.Tries().LookupAt)
 			p, _ = p.lookedUp(pod, LookedUp{At: at})
 			lookups++
 		}
 		if lookups != want || at.Sub(noon) != time.Duration(max(0, want-1))*lookupInterval {
 			t.Errorf("%s: looked up %d times in %v, want %d times, every %v", reason, lookups, at.Sub(noon), want, lookupInterval)
 		}
-		if p.Uncertain || want > 0 && !p.RetryAt.After(at) {
-			t.Errorf("%s: after that it is uncertain: %v, sent again at %v", reason, p.Uncertain, p.RetryAt)
+		if tries := p.Tries(); tries.Uncertain || want > 0 && !tries.RetryAt.After(at) {
+			t.Errorf("%s: after that it is uncertain: %v, sent again at %v", reason, tries.Uncertain, tries.RetryAt)
 		}
 	}
 }
@@ -51,7 +49,7 @@ func TestRefusals(t *testing.T) {
 		var p PodMemory
 		for i, reason := range test.answers {
 			p, _ = p.answered(Answered{Grant: Grant{Pod: &Pod{}}, Outcome: Outcome{Reason: reason}, At: noon})
-			if got := p.RetryAt.Sub(noon); got != test.waits[i] {
+			if got := p.Tries().RetryAt.Sub(noon); got != test.waits[i] {
 				t.Errorf("%s: refusal %d makes it wait %v, want %v", name, i+1, got, test.waits[i])
 			}
 		}
@@ -62,8 +60,9 @@ func TestRefusals(t *testing.T) {
 // waits as for any other refusal.
 func TestDeletionRefused(t *testing.T) {
 	f := Answered{Grant: Grant{Pod: &Pod{}, Deletion: &PodDeleted{}}, Outcome: Outcome{Reason: Evacuating, RetryAfter: 2 * time.Second}, At: noon}
-	if p, _ := (PodMemory{}).answered(f); p.Outcome.Reason != Webhook || !p.RetryAt.Equal(noon.Add(2*time.Second)) {
-		t.Errorf("it waits for %s until %v, want %s and as long as the webhook asks", p.Outcome.Reason, p.RetryAt, Webhook)
+	p, _ := PodMemory{}.answered(f)
+	if tries := p.Tries(); tries.Outcome.Reason != Webhook || !tries.RetryAt.Equal(noon.Add(2*time.Second)) {
+		t.Errorf("it waits for %s until %v, want %s and as long as the webhook asks", tries.Outcome.Reason, tries.RetryAt, Webhook)
 	}
 }
 
@@ -72,8 +71,8 @@ func TestDeletionRefused(t *testing.T) {
 func TestRefusedBudgets(t *testing.T) {
 	for reason, want := range map[Reason]string{MultipleBudgets: "a b ", Webhook: "", BudgetExhausted: ""} {
 		p, _ := PodMemory{}.answered(Answered{Grant: Grant{Pod: &Pod{}, Budgets: "a b "}, Outcome: Outcome{Reason: reason}, At: noon})
-		if p.RefusedBudgets != want {
-			t.Errorf("%s: refused for the budgets %q, want %q", reason, p.RefusedBudgets, want)
+		if got := p.Tries().RefusedBudgets; got != want {
+			t.Errorf("%s: refused for the budgets %q, want %q", reason, got, want)
 		}
 	}
 }
@@ -82,10 +81,11 @@ func TestRefusedBudgets(t *testing.T) {
 // the reason that is known, or by the server that promised otherwise.
 func TestNotEvicted(t *testing.T) {
 	for before, want := range map[Reason]Reason{"": ServerError, Gone: ServerError, Unknown: Unknown} {
-		p := PodMemory{AdmittedAt: noon, Outcome: Outcome{Reason: before}, LookupsLeft: 1}
+		p := PodMemory{}.with(Tries{AdmittedAt: noon, Outcome: Outcome{Reason: before}, LookupsLeft: 1})
 		p, events := p.lookedUp(&Pod{}, LookedUp{At: noon})
-		if p.Outcome.Reason != want || p.Refusals != 1 || !p.RetryAt.Equal(noon.Add(errorBackoff)) || len(events) != 1 {
-			t.Errorf("after %q: refused %d times, by %q, until %v, with %d events; want once, by %q, for %v", before, p.Refusals, p.Outcome.Reason, p.RetryAt, len(events), want, errorBackoff)
+		tries := p.Tries()
+		if tries.Outcome.Reason != want || tries.Refusals != 1 || !tries.RetryAt.Equal(noon.Add(errorBackoff)) || len(events) != 1 {
+			t.Errorf("after %q: refused %d times, by %q, until %v, with %d events; want once, by %q, for %v", before, tries.Refusals, tries.Outcome.Reason, tries.RetryAt, len(events), want, errorBackoff)
 		}
 	}
 }

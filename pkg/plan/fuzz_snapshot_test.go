@@ -209,7 +209,7 @@ func (c *choices) pod(s scene, i int) {
 		p.Phase = pick(c, corev1.PodRunning, corev1.PodRunning, corev1.PodPending, corev1.PodSucceeded, corev1.PodFailed)
 		p.Ready, p.Static, p.EmptyDir, p.Stopped = !c.rarely(), c.rarely(), c.rarely(), c.rarely()
 		if c.rarely() {
-			p.Deadline, p.Grace, p.Finalizers = c.time(), c.duration(), pick(c, nil, []string{"f"})
+			p.Deadline, p.Grace, p.Finalizers = c.time(), c.duration(), pick(c, "", "f")
 		}
 		p.OwnGrace, p.Instructions = c.duration(), pick(c, nil, nil, []string{"drainer.dev/pod-action"})
 		if c.rarely() {
@@ -227,20 +227,21 @@ func (c *choices) pod(s scene, i int) {
 }
 
 func (c *choices) podMemory() PodMemory {
-	m := PodMemory{
-		FirstSeen: c.time(), Target: c.yes(), Late: c.yes(), TargetSince: c.time(), BlockedSince: c.time(),
-		// What has been blocked has been so by something.
-		BlockedBy: pick(c, BlockedReasons()...),
-		Outcome:   Outcome{Reason: pick(c, append([]Reason{""}, answerReasons()...)...), Message: pick(c, "", "no")},
-		RetryAt:   c.time(), Refusals: c.of(200), RefusedVersions: pick(c, "", "1"), RefusedBudgets: pick(c, "", "uid-b0 uid-b1 "),
+	tries := Tries{
+		Outcome: Outcome{Reason: pick(c, append([]Reason{""}, answerReasons()...)...), Message: pick(c, "", "no")},
+		RetryAt: c.time(), Refusals: c.of(200), RefusedVersions: pick(c, "", "1"), RefusedBudgets: pick(c, "", "uid-b0 uid-b1 "),
 		SentAt: c.time(), AdmittedAt: pick(c, time.Time{}, time.Time{}, c.time()), Uncertain: c.rarely(), LookupsLeft: c.of(3), LookupAt: c.time(),
-		ConfirmedGone: c.rarely(), ToldBlocked: c.yes(), ToldStuck: c.yes(),
 	}
 	// A pod waits because of a refusal.
-	if m.Outcome.Reason == "" {
-		m.RetryAt = time.Time{}
+	if tries.Outcome.Reason == "" {
+		tries.RetryAt = time.Time{}
 	}
-	return m
+	return PodMemory{
+		FirstSeen: c.time(), Target: c.yes(), Late: c.yes(), TargetSince: c.time(), BlockedSince: c.time(),
+		// What has been blocked has been so by something.
+		BlockedBy:     pick(c, BlockedReasons()...),
+		ConfirmedGone: c.rarely(), ToldBlocked: c.yes(), ToldStuck: c.yes(),
+	}.with(tries)
 }
 
 // answerReasons are the reasons that an answer may be given.

@@ -38,7 +38,10 @@ func (m *Memory) Keep(p *Plan, config Config, now time.Time) []Event {
 	}
 	m.Budgets, m.Scales, m.Paces = p.Budgets, p.Scales, p.Paces
 	for _, pod := range p.Lookups {
-		m.Pods[pod.UID].Memory.LookupAt = now.Add(lookupInterval)
+		e := m.Pods[pod.UID]
+		tries := e.Memory.Tries()
+		tries.LookupAt = now.Add(lookupInterval)
+		e.Memory = e.Memory.with(tries)
 	}
 	if p.HandOver != nil {
 		m.Replica.AskedAt = now
@@ -117,9 +120,9 @@ func (p *PodMemory) says(s *PodState, config Config, now time.Time) bool {
 	case Blocked:
 		return p.BlockedSince.Equal(s.Since) && p.BlockedBy == s.Reason && (p.ToldBlocked || now.Sub(s.Since) < blockedAfter)
 	case Terminating, UnconfirmedPod:
-		return p.BlockedSince.IsZero() && (!p.AdmittedAt.IsZero() || !p.Uncertain)
+		return p.BlockedSince.IsZero() && !p.uncertain()
 	default:
-		return p.BlockedSince.IsZero() || p.Outcome.Reason == "" && p.restoredRefusal()
+		return p.BlockedSince.IsZero() || p.Tries().Outcome.Reason == "" && p.restoredRefusal()
 	}
 }
 
@@ -137,7 +140,7 @@ func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) 
 			p.TargetSince, p.ToldBlocked = s.Since, true
 		}
 		p.BlockedSince, p.BlockedBy = s.Since, s.Reason
-	case s.leaves() || p.Outcome.Reason == "" && !p.restoredRefusal():
+	case s.leaves() || p.Tries().Outcome.Reason == "" && !p.restoredRefusal():
 		p.BlockedSince = time.Time{}
 	}
 	switch {
@@ -152,7 +155,7 @@ func (p PodMemory) kept(n *NodePlan, s *PodState, config Config, now time.Time) 
 	if first {
 		p.ToldStuck = p.ToldBlocked && stuck
 	}
-	if s.leaves() && p.AdmittedAt.IsZero() && p.Uncertain {
+	if s.leaves() && p.uncertain() {
 		p, events = p.admitted(s.Since)
 	}
 	told, tell := p.tell(n, s, stuck, now)

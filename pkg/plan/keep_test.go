@@ -182,7 +182,7 @@ func TestUncertainTerminates(t *testing.T) {
 	}
 	l.facts = append(l.facts, Answered{Grant: plan.Grants[0], Outcome: Outcome{Reason: Unknown, Code: NoAnswer}, At: l.Now})
 	l.step(time.Second)
-	if m := l.Memory.Pods[pod.UID].Memory; !m.AdmittedAt.IsZero() || !m.Uncertain {
+	if m := l.Memory.Pods[pod.UID].Memory.Tries(); !m.AdmittedAt.IsZero() || !m.Uncertain {
 		t.Errorf("admitted at %v, uncertain: %v, want uncertain", m.AdmittedAt, m.Uncertain)
 	}
 	deleted := l.Now
@@ -190,7 +190,7 @@ func TestUncertainTerminates(t *testing.T) {
 	leaving.Deadline, leaving.Grace = deleted.Add(30*time.Second), 30*time.Second
 	l.pods["n"] = []*Pod{&leaving}
 	l.step(time.Second)
-	if m := l.Memory.Pods[pod.UID].Memory; !m.AdmittedAt.Equal(deleted) || m.Uncertain {
+	if m := l.Memory.Pods[pod.UID].Memory.Tries(); !m.AdmittedAt.Equal(deleted) || m.Uncertain {
 		t.Errorf("admitted at %v, uncertain: %v, want since it was deleted at %v", m.AdmittedAt, m.Uncertain, deleted)
 	}
 }
@@ -211,13 +211,15 @@ func TestPassedOver(t *testing.T) {
 			for _, blocked := range []time.Time{{}, noon, noon.Add(time.Second)} {
 				for bits := range 64 {
 					bit := func(i int) bool { return bits>>i&1 == 1 }
-					memory := PodMemory{Target: bit(0), BlockedSince: blocked, ToldBlocked: bit(1), ToldStuck: bit(2), ToldIgnored: bit(3), Uncertain: bit(4)}
+					memory := PodMemory{Target: bit(0), BlockedSince: blocked, ToldBlocked: bit(1), ToldStuck: bit(2), ToldIgnored: bit(3)}
+					tries := Tries{Uncertain: bit(4)}
 					if !blocked.IsZero() {
 						memory.BlockedBy = Webhook
 					}
 					if bit(5) {
-						memory.AdmittedAt = noon
+						tries.AdmittedAt = noon
 					}
+					memory = memory.with(tries)
 					kept, events := memory.kept(plan, &state, config, now)
 					if memory.says(&state, config, now) && (kept != memory || len(events) > 0) {
 						t.Fatalf("%s by %q with %+v at %v is passed over, but becomes %+v with %d events", state.State, state.Reason, memory, now, kept, len(events))

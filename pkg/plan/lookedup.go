@@ -21,32 +21,33 @@ func lookupsOf(r Reason) int {
 
 // lookedUp is p after it was looked up.
 func (p PodMemory) lookedUp(pod *Pod, f LookedUp) (PodMemory, []Event) {
+	tries := p.Tries()
 	switch {
 	case f.Gone:
 		var events []Event
-		if p.Uncertain && p.Deletion != nil {
+		if tries.Uncertain && p.Deletion != nil {
 			p, events = p.admitted(f.At)
 		}
-		p.ConfirmedGone, p.LookupAt = true, time.Time{}
+		p.ConfirmedGone = true // No lookup follows.
 		return p, append(events, PodConfirmedGone{Pod: pod})
 	case f.Terminating:
-		p.LookupAt = time.Time{}
-		if p.AdmittedAt.IsZero() {
+		if tries.AdmittedAt.IsZero() {
 			return p.admitted(f.At)
 		}
-		return p, nil
-	case p.LookupsLeft > 1:
-		p.LookupsLeft--
-		p.LookupAt = f.At.Add(lookupInterval)
-		return p, nil
+		tries.LookupAt = time.Time{}
+		return p.with(tries), nil
+	case tries.LookupsLeft > 1:
+		tries.LookupsLeft--
+		tries.LookupAt = f.At.Add(lookupInterval)
+		return p.with(tries), nil
 	}
 	// It was not evicted: it may be sent again, after a while.
-	if p.Outcome.Reason == "" || p.Outcome.Reason == Gone {
-		p.Outcome = Outcome{Reason: ServerError, Message: "the API server admitted the eviction, but the pod is still there and does not terminate"}
+	if tries.Outcome.Reason == "" || tries.Outcome.Reason == Gone {
+		tries.Outcome = Outcome{Reason: ServerError, Message: "the API server admitted the eviction, but the pod is still there and does not terminate"}
 	}
-	p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}
+	tries.Uncertain, tries.LookupAt, tries.AdmittedAt = false, time.Time{}, time.Time{}
+	tries.Refusals++
+	tries.RetryAt = f.At.Add(tries.Outcome.wait(tries.Refusals))
 	p.Deletion = nil
-	p.Refusals++
-	p.RetryAt = f.At.Add(p.Outcome.wait(p.Refusals))
-	return p, []Event{PodNotEvicted{Pod: pod}}
+	return p.with(tries), []Event{PodNotEvicted{Pod: pod}}
 }

@@ -221,13 +221,13 @@ func (m *Memory) count(o Observed, byName map[string]*Node) []Event {
 		if node == nil || m.Nodes[node.UID].Request == "" || !e.Memory.Target {
 			continue
 		}
-		if e.Memory.Uncertain && e.Memory.Deletion != nil {
+		if e.Memory.Tries().Uncertain && e.Memory.Deletion != nil {
 			events = append(events, m.change(e, func(p PodMemory) (PodMemory, []Event) { return p.admitted(o.Now) })...)
 		}
 		memory := m.Nodes[node.UID]
 		memory.Gone++
 		m.Nodes[node.UID] = memory
-		if at := e.Memory.AdmittedAt; !at.IsZero() {
+		if at := e.Memory.Tries().AdmittedAt; !at.IsZero() {
 			events = append(events, PodGone{Pod: e.Pod, Terminating: o.Now.Sub(at)})
 		}
 	}

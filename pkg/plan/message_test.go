@@ -63,10 +63,10 @@ func TestMessageBounds(t *testing.T) {
 // TestProgressMessage: what a node says while it is drained, and no more than
 // there is to say.
 func TestProgressMessage(t *testing.T) {
-	overdue := func(finalizers ...string) func(*Pod) {
+	overdue := func(finalizers string) func(*Pod) {
 		return func(p *Pod) {
 			p.Deadline, p.Grace = noon.Add(-time.Minute), 30*time.Second
-			p.Finalizers, p.Stopped = finalizers, len(finalizers) > 0
+			p.Finalizers, p.Stopped = finalizers, finalizers != ""
 		}
 	}
 	uncordoned := func(times int) func(scene, *Node) {
@@ -88,8 +88,8 @@ func TestProgressMessage(t *testing.T) {
 		"pods not read":      {func(s scene, _ *Node) { delete(s.Pods, "n") }, "reading the node's pods (if this takes long, see the log)"},
 		"empty":              {func(scene, *Node) {}, "0 of 0 pods gone, checking that no other pod arrives"},
 		"within its grace":   {func(s scene, _ *Node) { s.pod("n", "web-1", func(p *Pod) { p.Deadline = noon.Add(time.Second) }) }, "0 of 1 pods gone, 1 terminating"},
-		"not ended":          {func(s scene, _ *Node) { s.pod("n", "web-1", overdue()) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: the kubelet has not stopped it"},
-		"held by finalizers": {func(s scene, _ *Node) { s.pod("n", "web-1", overdue("a/b", "c/d")) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: finalizers a/b, c/d"},
+		"not ended":          {func(s scene, _ *Node) { s.pod("n", "web-1", overdue("")) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: the kubelet has not stopped it"},
+		"held by finalizers": {func(s scene, _ *Node) { s.pod("n", "web-1", overdue("a/b, c/d")) }, "0 of 1 pods gone, 1 terminating; ns/web-1 (for 1m) terminating, overdue: finalizers a/b, c/d"},
 		"drained": {func(s scene, n *Node) {
 			m := s.Memory.Nodes[n.UID]
 			m.FinishedAt, m.Gone = noon, 3

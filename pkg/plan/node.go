@@ -38,12 +38,12 @@ func (p *planner) assess(n *nodeWork) {
 
 // lookUp requests a lookup, if one is due, of a pod that was sent and was not seen to leave.
 func (p *planner) lookUp(s *PodState) {
-	pod, memory := s.Pod, &s.entry.Memory
-	if memory.LookupAt.IsZero() || !pod.Deadline.IsZero() || memory.ConfirmedGone {
+	pod, at := s.Pod, s.entry.Memory.Tries().LookupAt
+	if at.IsZero() || !pod.Deadline.IsZero() || s.entry.Memory.ConfirmedGone {
 		return
 	}
-	if p.Now.Before(memory.LookupAt) {
-		p.wakeAt(memory.LookupAt)
+	if p.Now.Before(at) {
+		p.wakeAt(at)
 		return
 	}
 	p.lookups = append(p.lookups, pod)

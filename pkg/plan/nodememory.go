@@ -99,7 +99,8 @@ func (r Return) evicted(pod *PodMemory) Return {
 	if pod.FirstSeen.After(r.SentAt) {
 		r.Count++
 	}
-	r.SentAt, r.AdmittedAt = pod.SentAt, pod.AdmittedAt
+	tries := pod.Tries()
+	r.SentAt, r.AdmittedAt = tries.SentAt, tries.AdmittedAt
 	return r
 }
 

@@ -57,9 +57,7 @@ func TestRefusedPodsWait(t *testing.T) {
 	s.pod("n", "long-0")
 	for i := range 4 {
 		pod := s.pod("n", fmt.Sprintf("long-refused%d", i))
-		s.remember(pod, PodMemory{
-			FirstSeen: noon, Outcome: Outcome{Reason: BudgetExhausted}, Refusals: 1, RefusedVersions: "1", RetryAt: noon.Add(time.Second),
-		})
+		s.remember(pod, PodMemory{FirstSeen: noon}.with(Tries{Outcome: Outcome{Reason: BudgetExhausted}, Refusals: 1, RefusedVersions: "1", RetryAt: noon.Add(time.Second)}))
 	}
 	for i := range 2 {
 		s.pod("n", fmt.Sprintf("brief-%d", i))
@@ -87,7 +85,7 @@ func TestFirstTriesFirst(t *testing.T) {
 		for i := range 3 {
 			s.pod("n", fmt.Sprintf("web-%d", i))
 		}
-		s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon, Outcome: Outcome{Reason: reason}, Refusals: 1, RetryAt: noon})
+		s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon}.with(Tries{Outcome: Outcome{Reason: reason}, Refusals: 1, RetryAt: noon}))
 		if got := granted(Make(s.Snapshot)); !slices.Equal(got, want) {
 			t.Errorf("one was refused by %s: granted %v, want %v", reason, got, want)
 		}

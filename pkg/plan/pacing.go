@@ -145,7 +145,7 @@ func (w *pace) left(s *PodState, now time.Time) {
 	// LeavingSince first: if an answer was lost, AdmittedAt is by the API server's clock.
 	at := memory.LeavingSince
 	if at.IsZero() {
-		at = memory.AdmittedAt
+		at = memory.Tries().AdmittedAt
 	}
 	if at.IsZero() {
 		at = memory.FirstSeen

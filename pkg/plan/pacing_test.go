@@ -43,12 +43,12 @@ func TestPace(t *testing.T) {
 		"Pending":                   {func(s scene) { pod(s, "web-2").Phase, pod(s, "web-2").Ready = corev1.PodPending, false }, "web-3 web-2", waits},
 		"finished":                  {func(s scene) { pod(s, "web-2").Phase = corev1.PodSucceeded }, "web-3 web-2", waits},
 		"one is being sent":         {func(s scene) { s.InFlight["uid-web-3"] = Post{Sent: noon} }, "", waits},
-		"one is not known to leave": {func(s scene) { s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Uncertain: true}) }, "", waits},
+		"one is not known to leave": {func(s scene) { s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon}.with(Tries{Uncertain: true})) }, "", waits},
 		"one is evicted": {func(s scene) {
-			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true, AdmittedAt: noon})
+			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true}.with(Tries{AdmittedAt: noon}))
 		}, "", waits},
 		"one that was not Ready is evicted": {func(s scene) {
-			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, AdmittedAt: noon})
+			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true}.with(Tries{AdmittedAt: noon}))
 		}, "web-1", "ns/web-2 because it waits for the replacement of pod ns/web-1 to be Ready"},
 		"one under a budget is being sent": {func(s scene) {
 			pod(s, "web-3").Labels = "app=guarded"
@@ -60,14 +60,14 @@ func TestPace(t *testing.T) {
 		}, "web-3", "ns/web-1 (and 1 more) " + waits},
 		"one leaves that somebody deleted": {func(s scene) { leave(pod(s, "web-3")) }, "", waits},
 		"one leaves besides the last": {func(s scene) {
-			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true, AdmittedAt: noon.Add(-paceFor)})
+			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true}.with(Tries{AdmittedAt: noon.Add(-paceFor)}))
 			leave(s.pod("m", "web-4"))
 			s.Memory.Paces = map[types.UID]PaceMemory{"rs-web": {
 				Pod: pod(s, "web-3"), Own: true, LeftAt: noon.Add(-paceFor), LeftFrom: 1,
 			}}
 		}, "", "because it waits for the replacement of pod ns/web-4 to be Ready"},
 		"one has left for two minutes": {func(s scene) {
-			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true, AdmittedAt: noon.Add(-paceFor)})
+			s.remember(pod(s, "web-3"), PodMemory{FirstSeen: noon, Target: true, Paced: true}.with(Tries{AdmittedAt: noon.Add(-paceFor)}))
 		}, "web-1", "ns/web-2 because it waits for the replacement of pod ns/web-1 to be Ready"},
 		"the node disappears": {func(s scene) {
 			s.Nodes[0].Annotations[api.DeadlineAnnotation] = clock(noon.Add(time.Hour))

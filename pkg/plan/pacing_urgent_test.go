@@ -24,7 +24,7 @@ func TestPaceBesideUrgent(t *testing.T) {
 		}
 		s.Memory.Keep(&plan, s.Config, s.Now)
 		left := s.Memory.Pods[types.UID("uid-"+stays)]
-		left.Memory = PodMemory{FirstSeen: noon, Refusals: 1, RetryAt: noon.Add(time.Hour), Outcome: Outcome{Code: "400", Reason: Webhook}}
+		left.Memory = PodMemory{FirstSeen: noon}.with(Tries{Refusals: 1, RetryAt: noon.Add(time.Hour), Outcome: Outcome{Code: "400", Reason: Webhook}})
 		s.Pods["n"] = []*Entry{left}
 		for s.Now.Before(noon.Add(paceFor)) {
 			plan = Make(s.Snapshot)

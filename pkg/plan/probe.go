@@ -80,7 +80,7 @@ func (p *planner) probeDue(b *budgetWork) time.Time {
 // unheard is true for a pod under a budget that never allows a disruption and that a
 // controller manages, if the API server has not refused the eviction yet.
 func (p *planner) unheard(s *PodState, b *budgetWork) bool {
-	return b.Controller != "" && b.NeverAllows() && p.Memory.Budgets[b.UID].ProbedAt.IsZero() && !s.entry.Memory.Outcome.Reason.byBudget()
+	return b.Controller != "" && b.NeverAllows() && p.Memory.Budgets[b.UID].ProbedAt.IsZero() && !s.entry.Memory.Tries().Outcome.Reason.byBudget()
 }
 
 // poll names the budgets that block and of which no event has come for long,

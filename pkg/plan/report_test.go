@@ -123,7 +123,7 @@ func TestWords(t *testing.T) {
 				written = append(written, after)
 			}
 			if after == changed {
-				pod.Finalizers = []string{"a/b"}
+				pod.Finalizers = "a/b"
 			}
 		}
 		if want := []time.Duration{0, next}; !slices.Equal(written, want) {

@@ -20,10 +20,7 @@ func TestRetryStaysBlocked(t *testing.T) {
 	m.IdleSince = noon.Add(-time.Hour)
 	s.Memory.Nodes[n.UID] = m
 	pod := s.pod("n", "web-1")
-	s.remember(pod, PodMemory{
-		FirstSeen: noon.Add(-time.Hour), BlockedSince: noon.Add(-time.Hour), BlockedBy: Webhook,
-		Outcome: Outcome{Reason: Webhook, Message: "no"}, Refusals: 9, RetryAt: noon,
-	})
+	s.remember(pod, PodMemory{FirstSeen: noon.Add(-time.Hour), BlockedSince: noon.Add(-time.Hour), BlockedBy: Webhook}.with(Tries{Outcome: Outcome{Reason: Webhook, Message: "no"}, Refusals: 9, RetryAt: noon}))
 	check := func(when string, sent bool) {
 		t.Helper()
 		plan := Make(s.Snapshot)

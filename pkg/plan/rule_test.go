@@ -133,7 +133,7 @@ func TestOrder(t *testing.T) {
 		}
 		// Admitted, they are still there, and the next wait.
 		for _, g := range p.Grants {
-			s.remember(g.Pod, PodMemory{FirstSeen: noon, AdmittedAt: noon})
+			s.remember(g.Pod, PodMemory{FirstSeen: noon}.with(Tries{AdmittedAt: noon}))
 		}
 		if more := granted(Make(s.Snapshot)); len(more) > 0 {
 			t.Errorf("%v are sent while %v terminate", more, got)
@@ -163,7 +163,7 @@ func TestOrderUnderBudgets(t *testing.T) {
 	}
 	s.Now = noon.Add(time.Hour)
 	s.remember(s.Pods["n"][0].Pod, PodMemory{FirstSeen: noon, BlockedSince: noon, BlockedBy: Order})
-	s.remember(s.Pods["m"][0].Pod, PodMemory{FirstSeen: noon, AdmittedAt: noon})
+	s.remember(s.Pods["m"][0].Pod, PodMemory{FirstSeen: noon}.with(Tries{AdmittedAt: noon}))
 	if got := granted(Make(s.Snapshot)); len(got) > 0 {
 		t.Errorf("an hour later %v are sent", got)
 	}

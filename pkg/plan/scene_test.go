@@ -92,6 +92,14 @@ func show(n *Node, r Report) {
 	}
 }
 
+// tried changes what is known of the pod's evictions.
+func (s scene) tried(p *Pod, change func(*Tries)) {
+	e := s.Memory.Pods[p.UID]
+	tries := e.Memory.Tries()
+	change(&tries)
+	e.Memory = e.Memory.with(tries)
+}
+
 // remember sets what is remembered of a pod.
 func (s scene) remember(p *Pod, m PodMemory) { s.Memory.Pods[p.UID].Memory = m }
 
@@ -137,7 +145,7 @@ func (s scene) sentInTurn() []string {
 		}
 		for _, g := range plan.Grants {
 			names = append(names, g.Pod.Name)
-			s.remember(g.Pod, PodMemory{FirstSeen: noon, AdmittedAt: noon})
+			s.remember(g.Pod, PodMemory{FirstSeen: noon}.with(Tries{AdmittedAt: noon}))
 			for i := range s.Budgets["ns"].List {
 				if b := &s.Budgets["ns"].List[i]; b.Name == g.Budget.Name {
 					b.Free--

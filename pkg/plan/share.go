@@ -108,7 +108,7 @@ func (p *planner) grant(n *nodeWork, s *PodState) {
 	p.grants = append(p.grants, g)
 	memory := &s.entry.Memory
 	if memory.staysBlocked(false) {
-		p.block(n, s, memory.BlockedBy, memory.Outcome.Message)
+		p.block(n, s, memory.BlockedBy, memory.Tries().Outcome.Message)
 		s.send = underway
 		return
 	}
@@ -116,10 +116,10 @@ func (p *planner) grant(n *nodeWork, s *PodState) {
 }
 
 func (p *planner) grantOf(n *nodeWork, s *PodState) Grant {
-	memory := &s.entry.Memory
+	tries := s.entry.Memory.Tries()
 	return Grant{
 		Pod: s.Pod, GracePeriod: p.grace(n, s), Request: n.request.ID, urgent: n.urgent(), paced: s.paced && !n.urgent(),
-		Repeated: memory.Refusals > 0 && !memory.Outcome.Reason.byBudget(),
+		Repeated: tries.Refusals > 0 && !tries.Outcome.Reason.byBudget(),
 		Budgets:  setOf(s.budgets), Versions: versionsOf(s.budgets),
 		generation: n.memory.StartedAt.Unix() / int64(starvedAfter/time.Second),
 	}

@@ -202,7 +202,7 @@ func TestProbeManagedOnce(t *testing.T) {
 }
 
 // evacuating is what is remembered of a pod whose eviction a webhook put off at noon.
-var evacuating = PodMemory{Refusals: 1, RetryAt: noon.Add(evacuationBackoff), Outcome: Outcome{Code: "429", Reason: Evacuating, Message: "moves"}}
+var evacuating = PodMemory{}.with(Tries{Refusals: 1, RetryAt: noon.Add(evacuationBackoff), Outcome: Outcome{Code: "429", Reason: Evacuating, Message: "moves"}})
 
 // TestPolls: a blocking budget of which nothing is heard is read, less and
 // less often; its event starts over.

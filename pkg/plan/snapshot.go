@@ -151,8 +151,9 @@ type Pod struct {
 	// for a pod that is not terminating.
 	Deadline time.Time
 	// Grace is the grace period that the deletion was given.
-	Grace      time.Duration
-	Finalizers []string
+	Grace time.Duration
+	// Finalizers are listed as in a sentence.
+	Finalizers string
 	// Controller is the controlling owner, zero if there is none.
 	Controller Owner
 	// OwnGrace is the grace period that the pod itself asks for.

@@ -44,7 +44,7 @@ func (c *Config) IsDrained(node *Node, pods []*Pod, at Surroundings, now time.Ti
 
 // heldByFinalizer is true for a terminating pod of which nothing but finalizers
 // is left.
-func (p *Pod) heldByFinalizer() bool { return len(p.Finalizers) > 0 && (p.Stopped || p.Grace == 0) }
+func (p *Pod) heldByFinalizer() bool { return p.Finalizers != "" && (p.Stopped || p.Grace == 0) }
 
 // unreachableText says what a pod past its grace period waits for on an
 // unreachable node.

@@ -61,7 +61,7 @@ func TestYieldOverdue(t *testing.T) {
 		}, true},
 		"another that was admitted": {func(s scene) {
 			s.pod("x", "web-1", overdue(time.Hour))
-			s.remember(s.pod("x", "web-2"), PodMemory{FirstSeen: noon, Target: true, AdmittedAt: noon})
+			s.remember(s.pod("x", "web-2"), PodMemory{FirstSeen: noon, Target: true}.with(Tries{AdmittedAt: noon}))
 		}, false},
 		"paused": {func(s scene) {
 			s.pod("x", "web-1", overdue(time.Hour))

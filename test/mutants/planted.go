@@ -58,7 +58,7 @@ func plantedBugs() []planted {
 		{
 			mutant{
 				"a pod that was looked up is never sent again", "pkg/plan/lookedup.go",
-				"p.Uncertain, p.LookupAt, p.AdmittedAt = false, time.Time{}, time.Time{}", "p.LookupAt, p.AdmittedAt = time.Time{}, time.Time{}",
+				"tries.Uncertain, tries.LookupAt, tries.AdmittedAt = false, time.Time{}, time.Time{}", "tries.LookupAt, tries.AdmittedAt = time.Time{}, time.Time{}",
 			}, "I6", random,
 		},
 		{
