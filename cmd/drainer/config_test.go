@@ -52,6 +52,9 @@ func TestConfigPrint(t *testing.T) {
 	if want := "# - action: Block\n#   match:\n#     controllers:\n#     - None\n#   name: bare-pods\n# - action: Evict\n#   match:\n#     namespaces:\n#     - '*'\n#   name: default\n"; !strings.HasSuffix(out, want) {
 		t.Errorf("the built-in rules are missing at the end of\n%s", out)
 	}
+	if out, err := drainer(t, header, "config", "print", "--config=FILE", "--never-delete-namespaces=a,b"); err != nil || !strings.Contains(out, "namespaces:\n  - a\n  - b\n") {
+		t.Errorf("a list beside a file is printed as (%v)\n%s", err, out)
+	}
 	again, err := drainer(t, out, "config", "print", "--config=FILE")
 	if err != nil || again != out {
 		t.Errorf("what was printed reads as (%v)\n%s\nand was\n%s", err, again, out)

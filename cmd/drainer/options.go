@@ -22,8 +22,10 @@ type options struct {
 	config.DrainerConfiguration
 	// context is that of the kubeconfig.
 	context string
-	// file is the path of the configuration file; empty for none.
+	// file is the path of the configuration file; empty for none. text is what it says;
+	// nil to read it.
 	file string
+	text []byte
 	// nodeSelector is the flag's text, parsed by complete.
 	nodeSelector string
 
@@ -172,26 +174,26 @@ func (o *options) load() (*config.File, error) {
 	if o.file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(o.file)
+	text, err := o.text, error(nil)
+	if text == nil {
+		text, err = os.ReadFile(o.file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--config=%s: reading the configuration file: %w", o.file, err)
 	}
-	set := map[string]string{}
-	o.flags.Visit(func(f *pflag.Flag) { set[f.Name] = f.Value.String() })
+	set := o.setFlags()
 	file, err := config.Decode(o.file, text, &o.DrainerConfiguration)
 	if err != nil {
 		return nil, err
 	}
 	var problems []error
-	for flag, value := range set {
-		path, isField := fields[flag]
-		switch {
-		case isField && file.Sets(path):
-			problems = append(problems, fmt.Errorf("--%s=%s and %s in %s are both set: remove one of them", flag, value, path, file.Place(path)))
-		case isField:
-			// The file is decoded over what the flags had set before.
-			problems = append(problems, o.flags.Set(flag, value))
+	for _, f := range set {
+		if path := fields[f.name]; file.Sets(path) {
+			problems = append(problems, fmt.Errorf("--%s=%s and %s in %s are both set: remove one of them", f.name, f.value, path, file.Place(path)))
+			continue
 		}
+		// The file is decoded over what the flags had set before.
+		problems = append(problems, f.again())
 	}
 	return file, errors.Join(sorted(problems)...)
 }

@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 // TestFlags: everything that is wrong is said at once, and names the flag, the
@@ -86,3 +88,54 @@ func TestVersion(t *testing.T) {
 		t.Errorf("version prints %q, %v", out.String(), err)
 	}
 }
+
+// TestAssume: options are those of another daemon where no flag says otherwise, and what
+// cannot be understood changes nothing.
+func TestAssume(t *testing.T) {
+	const file = "c.yaml"
+	for name, test := range map[string]struct {
+		own, args  []string
+		file, text string
+		err        string
+		want       func(*options) bool
+	}{
+		"flags": {
+			args: []string{"run", "--max-draining=3", "--node-selector=pool=a", "--metrics-bind-address=:1"},
+			want: func(o *options) bool {
+				return o.MaxDraining.String() == "3" && o.Selectors().Served.String() == "pool in (a)"
+			},
+		},
+		"a file": {
+			args: []string{"--config=" + file, "--drain-timeout=1h"}, file: file, text: header + "barePods: Evict\nsettle: 7s\n",
+			want: func(o *options) bool {
+				return o.BarePods == "Evict" && o.Settle.Seconds() == 7 && o.DrainTimeout.Hours() == 1
+			},
+		},
+		"overridden": {
+			own:  []string{"--max-draining=5", "--settle=1s", "--never-delete-namespaces=a,b", "--node-selector=pool=b"},
+			args: []string{"--config=" + file, "--node-selector=pool=a"}, file: file, text: header + "maxDraining: 3\nsettle: 7s\nneverDelete: {namespaces: [c]}\n",
+			want: func(o *options) bool {
+				return o.MaxDraining.String() == "5" && o.Settle.Seconds() == 1 && strings.Join(o.NeverDelete.Namespaces, " ") == "a b" && o.Selectors().Served.String() == "pool in (b)"
+			},
+		},
+		"a newer flag":  {args: []string{"--max-draining=3", "--newer"}, err: "reading its flags: unknown flag: --newer", want: isDefault},
+		"a newer field": {args: []string{"--config=" + file}, file: file, text: header + "maxDraining: 3\nnewer: 1\n", err: "newer", want: isDefault},
+		"a bad value":   {args: []string{"--max-draining=0"}, err: `--max-draining="0"`, want: isDefault},
+	} {
+		o := defaults()
+		f := pflag.NewFlagSet("", pflag.ContinueOnError)
+		o.add(f)
+		if err := f.Parse(test.own); err != nil {
+			t.Fatal(err)
+		}
+		err := o.assume(test.args, test.file, test.text)
+		if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: the error is %v, want %q", name, err, test.err)
+		}
+		if err := o.complete(); err != nil || !test.want(o) {
+			t.Errorf("%s: the options are %+v, %v", name, o.DrainerConfiguration, err)
+		}
+	}
+}
+
+func isDefault(o *options) bool { return o.MaxDraining == defaults().MaxDraining }

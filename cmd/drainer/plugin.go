@@ -26,12 +26,12 @@ func plugin() cli.Options {
 	return cli.Options{
 		In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr,
 		Version: version, Commit: commit, Now: time.Now,
-		Commands: func(reach func() (*rest.Config, error)) []*cobra.Command {
-			return []*cobra.Command{asPlugin(simulation("kubectl drainer", reach)), asPlugin(configuration())}
+		Commands: func(c cli.Cluster) []*cobra.Command {
+			return []*cobra.Command{asPlugin(simulation("kubectl drainer", &c)), asPlugin(configuration())}
 		},
 		Daemon: func(reach func() (*rest.Config, error)) cli.Daemon {
 			o := simulationDefaults()
-			o.reach = reach
+			o.cluster = &cli.Cluster{Config: reach}
 			return planning{o}
 		},
 		Judge: judge,
@@ -65,6 +65,12 @@ type planning struct{ *simulateOptions }
 
 // Add implements cli.Daemon.
 func (p planning) Add(f *pflag.FlagSet) { p.addForecast(f) }
+
+// Named implements cli.Daemon.
+func (p planning) Named() bool { return p.file != "" }
+
+// Assume implements cli.Daemon.
+func (p planning) Assume(r *cli.Running) error { return p.assume(r.Args, r.File, r.Text) }
 
 // Complete implements cli.Daemon.
 func (p planning) Complete() error { return p.complete() }

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"drainer.dev/drainer/pkg/cli"
 	"drainer.dev/drainer/pkg/forecast"
@@ -23,9 +22,9 @@ import (
 type simulateOptions struct {
 	// options are those of the daemon; only some of them are flags here.
 	*options
-	// reach returns the configuration of the client; nil to make it from the flags.
-	reach    func() (*rest.Config, error)
-	file     string
+	// cluster is what is read; nil if the flags say so.
+	cluster  *cli.Cluster
+	dump     string
 	nodes    []string
 	selector string
 	output   cli.Output
@@ -35,6 +34,9 @@ type simulateOptions struct {
 	startTimes                 map[string]string
 	apiLatency, controllerLags time.Duration
 	limit                      time.Duration
+
+	// configured says in words how drainer is configured; empty for what the flags say.
+	configured string
 }
 
 func simulationDefaults() *simulateOptions {
@@ -43,11 +45,11 @@ func simulationDefaults() *simulateOptions {
 	}
 }
 
-// simulation is the command simulate of the program. Without reach it has flags
-// that say how to reach the API server.
-func simulation(program string, reach func() (*rest.Config, error)) *cobra.Command {
+// simulation is the command simulate of the program. Without a cluster it has flags
+// that say which one is meant.
+func simulation(program string, cluster *cli.Cluster) *cobra.Command {
 	o := simulationDefaults()
-	o.reach = reach
+	o.cluster = cluster
 	c := &cobra.Command{
 		Use:   "simulate [-f DUMP] {--drain NODE,NODE | -l SELECTOR}",
 		Short: "Forecast how nodes would be drained, and write nothing",
@@ -58,8 +60,10 @@ func simulation(program string, reach func() (*rest.Config, error)) *cobra.Comma
 			"  " + simulate.Command + " | " + program + " simulate -f - -l pool=workers --max-draining=3",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.complete(); err != nil {
-				return err
+			if !o.assumes() {
+				if err := o.complete(); err != nil {
+					return err
+				}
 			}
 			return o.run(c.Context(), c.InOrStdin(), c.OutOrStdout())
 		},
@@ -71,7 +75,7 @@ func simulation(program string, reach func() (*rest.Config, error)) *cobra.Comma
 
 // add adds the flags: its own, and those of the daemon that decide about drains.
 func (o *simulateOptions) add(f *pflag.FlagSet) {
-	f.StringVarP(&o.file, "filename", "f", o.file, "file with a dump of the cluster, - for standard input; without it the cluster is read")
+	f.StringVarP(&o.dump, "filename", "f", o.dump, "file with a dump of the cluster, - for standard input; without it the cluster is read")
 	f.StringSliceVar(&o.nodes, "drain", o.nodes, "names of the nodes to drain")
 	f.StringVarP(&o.selector, "selector", "l", o.selector, "label selector of the nodes to drain")
 	o.output.Add(f)
@@ -88,7 +92,7 @@ func (o *simulateOptions) addForecast(f *pflag.FlagSet) {
 	f.DurationVar(&o.apiLatency, "api-latency", o.apiLatency, "how long the API server takes to answer")
 	f.DurationVar(&o.controllerLags, "controller-delay", o.controllerLags, "how long each controller and the scheduler take to react")
 	f.DurationVar(&o.limit, "limit", o.limit, "how far ahead to forecast")
-	if o.reach == nil {
+	if o.cluster == nil {
 		o.addCluster(f)
 	} else {
 		o.addFile(f)
@@ -143,11 +147,15 @@ func (o *simulateOptions) times() (map[string]time.Duration, error) {
 	return times, errors.Join(sorted(problems)...)
 }
 
-// run reads the cluster and writes the forecast. The options must be valid.
+// assumes is true if the cluster says how drainer is configured.
+func (o *simulateOptions) assumes() bool { return o.cluster != nil && o.dump == "" && o.file == "" }
+
+// run reads the cluster and writes the forecast. The options must be complete, unless
+// the cluster says how drainer is configured.
 func (o *simulateOptions) run(ctx context.Context, in io.Reader, out io.Writer) error {
 	objects, err := o.objects(ctx, in)
 	if err != nil {
-		return failure{err}
+		return err
 	}
 	result, err := simulate.Run(objects, o.simulation())
 	if err != nil {
@@ -170,7 +178,7 @@ func (o *simulateOptions) simulation() simulate.Options {
 	// This process is not a pod of the cluster.
 	config.OwnPod = ""
 	s := simulate.Options{
-		Nodes: o.nodes,
+		Nodes: o.nodes, Configured: o.configured,
 		Daemon: forecast.Options{
 			Config: config, Selectors: o.Selectors(),
 			QPS: o.Eviction.QPS, Burst: o.Eviction.Burst, Workers: o.Eviction.Workers, EvictionTimeout: o.Eviction.Timeout.Duration,
@@ -186,11 +194,28 @@ func (o *simulateOptions) simulation() simulate.Options {
 
 // objects are those of the dump, or of the cluster.
 func (o *simulateOptions) objects(ctx context.Context, in io.Reader) (*simulate.Objects, error) {
-	if o.file == "" {
-		return o.read(ctx)
+	var objects *simulate.Objects
+	var err error
+	if o.dump != "" {
+		objects, err = o.readDump(in)
+		return objects, asFailure(err)
 	}
-	if o.file != "-" {
-		file, err := os.Open(o.file)
+	client, err := o.client()
+	if err != nil {
+		return nil, failure{err}
+	}
+	if o.assumes() {
+		if o.configured, err = o.cluster.Assume(ctx, client, planning{o}); err != nil {
+			return nil, err
+		}
+	}
+	objects, err = cli.ReadObjects(ctx, client, o.Plan().Rules)
+	return objects, asFailure(err)
+}
+
+func (o *simulateOptions) readDump(in io.Reader) (*simulate.Objects, error) {
+	if o.dump != "-" {
+		file, err := os.Open(o.dump)
 		if err != nil {
 			return nil, fmt.Errorf("opening the dump: %w", err)
 		}
@@ -200,11 +225,10 @@ func (o *simulateOptions) objects(ctx context.Context, in io.Reader) (*simulate.
 	return simulate.ReadDump(in)
 }
 
-// read lists the objects of the cluster. It changes nothing.
-func (o *simulateOptions) read(ctx context.Context) (*simulate.Objects, error) {
-	reach := o.reach
-	if reach == nil {
-		reach = o.base
+func (o *simulateOptions) client() (kubernetes.Interface, error) {
+	reach := o.base
+	if o.cluster != nil {
+		reach = o.cluster.Config
 	}
 	config, err := reach()
 	if err != nil {
@@ -214,5 +238,13 @@ func (o *simulateOptions) read(ctx context.Context) (*simulate.Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client to read the cluster: %w", err)
 	}
-	return cli.ReadObjects(ctx, client, o.Plan().Rules)
+	return client, nil
+}
+
+// asFailure is the error as one that is not due to the flags.
+func asFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure{err}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -48,6 +49,19 @@ func (c *change) put(key string, value *string) {
 		c.annotations = map[string]*string{}
 	}
 	c.annotations[key] = value
+}
+
+// applied is a copy of the node with the change.
+func (c *change) applied(node *corev1.Node) *corev1.Node {
+	node = node.DeepCopy()
+	for key, value := range c.annotations {
+		if value == nil {
+			delete(node.Annotations, key)
+			continue
+		}
+		metav1.SetMetaDataAnnotation(&node.ObjectMeta, key, *value)
+	}
+	return node
 }
 
 // wanted is what to ask for.

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 
@@ -19,6 +21,7 @@ type simple struct {
 type simpleFlags struct {
 	target
 	id, dryRun string
+	output     Output
 }
 
 // simple makes the command. Its flags are those of the target, --id and
@@ -32,10 +35,7 @@ func (s *shared) simple(of simple) (*cobra.Command, *simpleFlags) {
 			if err := noneEmpty(c.Flags()); err != nil {
 				return err
 			}
-			if err := o.take(args); err != nil {
-				return err
-			}
-			if err := dryRun(o.dryRun).check(); err != nil {
+			if err := cmp.Or(o.take(args), o.check()); err != nil {
 				return err
 			}
 			client, err := s.client()
@@ -52,7 +52,7 @@ func (s *shared) simple(of simple) (*cobra.Command, *simpleFlags) {
 					return err
 				}
 			}
-			_, err = s.write(c.Context(), client, nodes, dryRun(o.dryRun), decide)
+			_, err = s.write(c.Context(), client, nodes, writing{dryRun(o.dryRun), &o.output}, decide)
 			return err
 		},
 	}
@@ -60,8 +60,16 @@ func (s *shared) simple(of simple) (*cobra.Command, *simpleFlags) {
 	c.Flags().StringVar(&o.id, "id", "", "only if the request has this ID; by default any request")
 	c.Flags().StringVar(&o.dryRun, "dry-run", o.dryRun, "none, client or server: only show what would be written")
 	c.Flags().Lookup("dry-run").NoOptDefVal = string(clientDryRun)
+	o.output.Add(c.Flags(), "name")
 	c.Flags().SortFlags = false
 	return c, o
+}
+
+func (o *simpleFlags) check() error {
+	if err := o.output.Check(); err != nil {
+		return exit{ExitUsage, err}
+	}
+	return dryRun(o.dryRun).check()
 }
 
 func hasRequest(n *corev1.Node) bool { _, asked := requestOf(n); return asked }

@@ -58,8 +58,8 @@ func (s *shared) withAll(c *cobra.Command, nodes *simpleFlags, pauses bool) {
 
 func (o *allFlags) check(args []string, nodes *simpleFlags, pauses bool) error {
 	switch {
-	case len(args) > 0 || nodes.selector != "" || nodes.id != "":
-		return usagef("--all is about everything: use it without names, --selector and --id")
+	case len(args) > 0 || nodes.selector != "" || nodes.id != "" || nodes.output.Format != "":
+		return usagef("--all is about everything: use it without names, --selector, --id and --output")
 	case pauses && strings.TrimSpace(o.reason) == "":
 		return usagef("--all needs --reason=TEXT, which is shown to everyone whose drain waits, for example --reason='INC-42 database failover'")
 	}

@@ -18,8 +18,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"drainer.dev/drainer/pkg/api"
-	"drainer.dev/drainer/pkg/config"
-	"drainer.dev/drainer/pkg/plan"
 )
 
 // drainFlags are the flags of drain.
@@ -29,6 +27,7 @@ type drainFlags struct {
 	settings       []setting
 	overwrite, yes bool
 	dryRun         string
+	output         Output
 	wait           bool
 	timeout        time.Duration
 }
@@ -60,9 +59,10 @@ func (d *drainFlags) add(f *pflag.FlagSet) {
 		f.StringVar(&d.settings[i].value, d.settings[i].flag, "", d.settings[i].usage)
 	}
 	f.BoolVar(&d.overwrite, "overwrite", d.overwrite, "replace another request of a node, and its settings")
-	f.BoolVarP(&d.yes, "yes", "y", d.yes, "ask for more nodes than drainer drains at once by default")
+	f.BoolVarP(&d.yes, "yes", "y", d.yes, "ask for more nodes than drainer drains at once")
 	f.StringVar(&d.dryRun, "dry-run", d.dryRun, "none, client or server: only show which nodes would be asked for; plan shows what would happen to their pods")
 	f.Lookup("dry-run").NoOptDefVal = string(clientDryRun)
+	d.output.Add(f, "name")
 	f.BoolVar(&d.wait, "wait", d.wait, "wait until the nodes are drained, and show their progress")
 	f.DurationVar(&d.timeout, "timeout", d.timeout, "how long to wait; 0 for no limit. The drain continues afterwards")
 }
@@ -108,8 +108,8 @@ func (s *shared) runDrain(ctx context.Context, d *drainFlags) error {
 	if err == nil {
 		err = try.check()
 	}
-	if err == nil && d.wait && try != noDryRun {
-		err = usagef("--wait and --dry-run=%s: there would be nothing to wait for: use only one of them", try)
+	if err == nil {
+		err = d.checkWait(try)
 	}
 	if err != nil {
 		return err
@@ -122,14 +122,27 @@ func (s *shared) runDrain(ctx context.Context, d *drainFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := d.enough(ctx, client, nodes, want); err != nil {
+	if err := s.enough(ctx, client, d, nodes, want); err != nil {
 		return err
 	}
-	stale, err := s.request(ctx, client, nodes, try, want)
+	stale, err := s.request(ctx, client, nodes, writing{try, &d.output}, want)
 	if err != nil || !d.wait {
 		return err
 	}
 	return s.wait(ctx, client, nodes, want.id(), d.timeout, stale)
+}
+
+// checkWait is an error if --wait or --output does not fit the other flags.
+func (d *drainFlags) checkWait(try dryRun) error {
+	switch err := d.output.Check(); {
+	case err != nil:
+		return exit{ExitUsage, err}
+	case d.wait && try != noDryRun:
+		return usagef("--wait and --dry-run=%s: there would be nothing to wait for: use only one of them", try)
+	case d.wait && d.output.Format != "":
+		return usagef("--wait and --output=%s: --wait shows progress as text: use only one of them", d.output.Format)
+	}
+	return nil
 }
 
 // request asks for the drain of all the nodes, or of none if one of them is not to
@@ -137,7 +150,7 @@ func (s *shared) runDrain(ctx context.Context, d *drainFlags) error {
 // error says which, and how to request the others under the same ID. It returns the
 // status of the nodes whose request it changed, by name: drainer's answer to what that
 // was before.
-func (s *shared) request(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, try dryRun, want *wanted) (stale map[string]string, err error) {
+func (s *shared) request(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, how writing, want *wanted) (stale map[string]string, err error) {
 	decide := func(n *corev1.Node) (change, error) { return ask(n, want) }
 	stale = map[string]string{}
 	var refused []error
@@ -153,10 +166,11 @@ func (s *shared) request(ctx context.Context, client kubernetes.Interface, nodes
 	if len(refused) > 0 {
 		return nil, errors.Join(append(refused, errors.New("no drain was requested"))...)
 	}
-	done, err := s.write(ctx, client, nodes, try, decide)
-	if err == nil || len(done) == 0 || try != noDryRun {
+	wrote, err := s.write(ctx, client, nodes, how, decide)
+	if err == nil || len(wrote) == 0 || how.try != noDryRun {
 		return stale, err
 	}
+	done := namesOf(wrote)
 	missing := slices.DeleteFunc(namesOf(nodes), func(name string) bool { return slices.Contains(done, name) })
 	return nil, fmt.Errorf("%w\ndrain requested: %s; not confirmed: %s. Repeat the command with --id=%s to request the rest",
 		err, strings.Join(done, ", "), strings.Join(missing, ", "), shellWord(want.id()))
@@ -208,38 +222,6 @@ func fromNow(text string, now time.Time) (string, bool) {
 		return now.Add(d).UTC().Format(time.RFC3339), true
 	}
 	return text, false
-}
-
-// enough is an error if more nodes are asked for than drainer drains at once by
-// default, unless that is what the user wants.
-func (d *drainFlags) enough(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, want *wanted) error {
-	asked := 0
-	for _, node := range nodes {
-		if id, _ := requestOf(node); id != want.id() {
-			asked++
-		}
-	}
-	if d.yes || asked < 2 {
-		return nil
-	}
-	all, err := countNodes(ctx, client)
-	if err != nil {
-		return err
-	}
-	limit := config.Default("").MaxDraining.String()
-	share, err := plan.ParseShare(limit)
-	if err != nil {
-		return fmt.Errorf("reading the default of --max-draining: %w", err)
-	}
-	if most := share.Of(all); asked > most {
-		if want.annotations[api.DeadlineAnnotation] != "" {
-			return usagef("%d nodes are asked for, and with --deadline all of them are drained at once; by default drainer drains %d of %d at once (--max-draining=%s). Add --yes if you want that",
-				asked, most, all, limit)
-		}
-		return usagef("%d nodes are asked for, and by default drainer drains %d of %d at once (--max-draining=%s): the others wait in its queue. Add --yes if you want that",
-			asked, most, all, limit)
-	}
-	return nil
 }
 
 // newID is an ID that says who asked, and when.

@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/client-go/rest"
 
 	"drainer.dev/drainer/pkg/api"
 )
@@ -152,7 +151,7 @@ func TestNarrow(t *testing.T) {
 
 // TestHelpGolden: the help of each command.
 func TestHelpGolden(t *testing.T) {
-	for _, c := range command(Options{Daemon: func(func() (*rest.Config, error)) Daemon { return defaultDaemon{} }}).Commands() {
+	for _, c := range command(Options{Daemon: newDaemon}).Commands() {
 		if !c.Hidden && c.Name() != "completion" {
 			got := run(t, fake.NewClientset(), c.Name(), "--help")
 			golden(t, "help-"+c.Name(), got.out)
@@ -192,7 +191,7 @@ func TestDocument(t *testing.T) {
 		fmt.Fprintf(&b, "| %d | %s |\n", e.status, e.meaning)
 	}
 	b.WriteString("\n## Commands\n\nEach command also takes kubectl's flags that say which cluster is meant.\n")
-	for _, c := range command(Options{Daemon: func(func() (*rest.Config, error)) Daemon { return defaultDaemon{} }}).Commands() {
+	for _, c := range command(Options{Daemon: newDaemon}).Commands() {
 		if c.Hidden || c.Name() == "completion" || c.Name() == "help" {
 			continue
 		}

@@ -59,17 +59,23 @@ func (d dryRun) options() metav1.PatchOptions {
 // between our reading and our writing.
 const conflicts = 20
 
+// writing is how to write, and how to say it.
+type writing struct {
+	try    dryRun
+	output *Output
+}
+
 // decideFunc says what to change on a node.
 type decideFunc func(*corev1.Node) (change, error)
 
 // write decides about each node and writes that, one after the other. A node that
 // has changed since it was read is read and decided about again. A failure does not
 // keep the other nodes from being written to; only the end of ctx does. It returns
-// the names of the nodes that it succeeded for, and an error that names the others.
-func (s *shared) write(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, try dryRun, decide decideFunc) (done []string, err error) {
+// the nodes that it succeeded for, as they are now, and an error that names the others.
+func (s *shared) write(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node, how writing, decide decideFunc) (done []*corev1.Node, err error) {
 	var problems []error
 	for i, node := range nodes {
-		c, err := s.writeOne(ctx, client, node, try, decide)
+		c, now, err := writeOne(ctx, client, node, how.try, decide)
 		if err != nil {
 			problems = append(problems, err)
 			if rest := nodes[i+1:]; ctx.Err() != nil && len(rest) > 0 {
@@ -80,10 +86,36 @@ func (s *shared) write(ctx context.Context, client kubernetes.Interface, nodes [
 			}
 			continue
 		}
-		done = append(done, node.Name)
-		s.printf("node/%s %s%s\n", node.Name, visible(c.says), try.mark())
+		done = append(done, now)
+		switch {
+		case how.output.ForPrograms():
+		case how.output.Format == "name":
+			s.printf("node/%s\n", node.Name)
+		default:
+			s.printf("node/%s %s%s\n", node.Name, visible(c.says), how.try.mark())
+		}
+	}
+	if how.output.ForPrograms() {
+		problems = append(problems, how.output.Write(s.Out, forPrograms(done)))
 	}
 	return done, errors.Join(problems...)
+}
+
+// forPrograms is what kubectl shows of the nodes: one node as it is, and several as a list.
+func forPrograms(nodes []*corev1.Node) any {
+	items := make([]*corev1.Node, len(nodes))
+	for i, node := range nodes {
+		shown := *node
+		shown.TypeMeta, shown.ManagedFields = metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, nil
+		items[i] = &shown
+	}
+	if len(items) == 1 {
+		return items[0]
+	}
+	return struct {
+		metav1.TypeMeta `json:",inline"`
+		Items           []*corev1.Node `json:"items"`
+	}{metav1.TypeMeta{APIVersion: "v1", Kind: "List"}, items}
 }
 
 // applicable are the selected nodes that the command applies to; the others are noted.
@@ -112,35 +144,44 @@ func namesOf(nodes []*corev1.Node) []string {
 	return names
 }
 
-func (s *shared) writeOne(ctx context.Context, client kubernetes.Interface, node *corev1.Node, try dryRun, decide decideFunc) (change, error) {
+// writeOne writes to one node, and returns what it changed and the node as it is now.
+func writeOne(ctx context.Context, client kubernetes.Interface, node *corev1.Node, try dryRun, decide decideFunc) (change, *corev1.Node, error) {
 	for attempt := 0; ; attempt++ {
 		c, err := decide(node)
 		if err != nil || len(c.annotations) == 0 || try == clientDryRun {
-			return c, err
+			return c, c.applied(node), err
 		}
 		patch, err := patchOf(node, c)
 		if err != nil {
-			return c, err
+			return c, nil, err
 		}
-		_, err = client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, try.options())
+		now, err := client.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, try.options())
 		if err == nil {
-			return c, nil
+			return c, now, nil
 		}
 		if !apierrors.IsConflict(err) || attempt == conflicts {
-			return c, fmt.Errorf("writing to node %s: %w", node.Name, err)
+			return c, nil, fmt.Errorf("writing to node %s: %w", node.Name, err)
 		}
-		fresh, err := client.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
-		if err != nil {
-			return c, fmt.Errorf("reading node %s again: %w", node.Name, err)
+		if node, err = readAgain(ctx, client, node); err != nil {
+			return c, nil, err
 		}
-		if fresh.UID != node.UID {
-			return c, fmt.Errorf("node %s was deleted and created again while this command ran: nothing was written", node.Name)
-		}
-		if was, is := node.Annotations[api.DrainAnnotation], fresh.Annotations[api.DrainAnnotation]; was != is {
-			return c, fmt.Errorf("the request of node %s changed from %q to %q while this command ran: nothing was written", node.Name, was, is)
-		}
-		node = fresh
 	}
+}
+
+// readAgain is the node as it is now. It is an error if it is another node, or has
+// another request.
+func readAgain(ctx context.Context, client kubernetes.Interface, node *corev1.Node) (*corev1.Node, error) {
+	fresh, err := client.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading node %s again: %w", node.Name, err)
+	}
+	if fresh.UID != node.UID {
+		return nil, fmt.Errorf("node %s was deleted and created again while this command ran: nothing was written", node.Name)
+	}
+	if was, is := node.Annotations[api.DrainAnnotation], fresh.Annotations[api.DrainAnnotation]; was != is {
+		return nil, fmt.Errorf("the request of node %s changed from %q to %q while this command ran: nothing was written", node.Name, was, is)
+	}
+	return fresh, nil
 }
 
 // patchOf is the merge patch of a change. The API server refuses it if the node

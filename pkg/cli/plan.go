@@ -31,12 +31,13 @@ func (s *shared) plan() *cobra.Command {
 		Long: "plan shows which pods would leave the nodes, which stay and which block, by drainer's rules and by the API\n" +
 			"server's own verdicts on their evictions (dry runs, one at a time: budgets that several pods share admit fewer).\n" +
 			"Then it forecasts the drain: how long it takes, which budgets bound the time, and what cannot finish and how to\n" +
-			"fix it. It writes nothing, and needs no drainer in the cluster: flags and --config say how it is configured.\n" +
+			"fix it. It writes nothing. It assumes the configuration of the drainer in the cluster or, if there is none, the\n" +
+			"defaults. --config replaces that configuration, and the other flags override it.\n" +
 			"It fails if the API server gives no verdict on a pod, for example because you may not evict it.\n\n" +
 			"Exit statuses:\n" + statusText(0, ExitFailure, ExitUsage, ExitCannotFinish),
 		Example: example(
 			"# See what a drain of two nodes would do", "plan n1 n2",
-			"# The same with the configuration of your drainer", "plan -l pool=workers --config=drainer.yaml",
+			"# The same for a pool, with another configuration", "plan -l pool=workers --config=drainer.yaml",
 		),
 		ValidArgsFunction: s.completeNodes(func(*corev1.Node) bool { return true }),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -46,10 +47,7 @@ func (s *shared) plan() *cobra.Command {
 			if err := o.output.Check(); err != nil {
 				return exit{ExitUsage, err}
 			}
-			if err := daemon.Complete(); err != nil {
-				return exit{ExitUsage, err}
-			}
-			return s.runPlan(c.Context(), o, daemon.Simulation())
+			return s.runPlan(c.Context(), o, daemon)
 		},
 	}
 	o.target.add(c.Flags())
@@ -66,11 +64,17 @@ type planned struct {
 	Forecast *simulate.Result `json:"forecast"`
 }
 
-func (s *shared) runPlan(ctx context.Context, o *planFlags, simulation simulate.Options) error {
+func (s *shared) runPlan(ctx context.Context, o *planFlags, daemon Daemon) error {
 	client, err := s.client()
 	if err != nil {
 		return err
 	}
+	configured, err := s.assume(ctx, client, daemon)
+	if err != nil {
+		return exit{ExitUsage, err}
+	}
+	simulation := daemon.Simulation()
+	simulation.Configured = configured
 	nodes, err := o.nodes(ctx, client)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	"drainer.dev/drainer/pkg/api"
@@ -26,14 +27,30 @@ import (
 	"drainer.dev/drainer/pkg/simulate"
 )
 
-// defaultDaemon is a daemon with its defaults.
-type defaultDaemon struct{}
+// assumedDaemon is a daemon that no flags change.
+type assumedDaemon struct{ config *config.DrainerConfiguration }
 
-func (defaultDaemon) Add(*pflag.FlagSet) {}
-func (defaultDaemon) Complete() error    { return nil }
+func newDaemon(func() (*rest.Config, error)) Daemon {
+	return &assumedDaemon{config.Default("drainer")}
+}
 
-func (defaultDaemon) Simulation() simulate.Options {
+func (*assumedDaemon) Add(*pflag.FlagSet) {}
+func (*assumedDaemon) Named() bool        { return false }
+func (*assumedDaemon) Complete() error    { return nil }
+
+func (d *assumedDaemon) Assume(r *Running) error {
 	c := config.Default("drainer")
+	if r.File != "" {
+		if _, err := config.Decode(r.File, []byte(r.Text), c); err != nil {
+			return err
+		}
+	}
+	d.config = c
+	return nil
+}
+
+func (d *assumedDaemon) Simulation() simulate.Options {
+	c := d.config
 	return simulate.Options{
 		Daemon:  forecast.Options{Config: c.Plan(), Selectors: c.Selectors(), QPS: 50, Burst: 100, Workers: 10, EvictionTimeout: time.Minute},
 		Latency: 10 * time.Millisecond, ControllerDelay: 20 * time.Millisecond, Limit: 24 * time.Hour,

@@ -40,20 +40,35 @@ type Options struct {
 	User func() string
 	// Connect makes a client; nil to make it from kubectl's flags.
 	Connect func() (kubernetes.Interface, error)
-	// Commands are commands of the daemon's program that are of use here, too.
-	// They reach the API server by kubectl's flags.
-	Commands func(reach func() (*rest.Config, error)) []*cobra.Command
+	// Commands are commands of the daemon's program that are of use here, too, for the
+	// cluster that kubectl's flags mean.
+	Commands func(Cluster) []*cobra.Command
 	// Daemon is the assumed configuration of the daemon: its defaults, changed by
-	// flags. If it is nil, the commands that need it are left out.
+	// flags.
 	Daemon func(reach func() (*rest.Config, error)) Daemon
 	// Judge makes what asks the API server for verdicts on evictions.
 	Judge func(context.Context, *rest.Config) (JudgeFunc, error)
+}
+
+// Cluster is one that the flags of the plugin mean.
+type Cluster struct {
+	// Config is how to reach its API server.
+	Config func() (*rest.Config, error)
+	// Assume lets a Daemon be configured like the one that runs there, unless its flags
+	// name a configuration file, completes it, and says in words what is assumed. The
+	// error is of a flag.
+	Assume func(context.Context, kubernetes.Interface, Daemon) (string, error)
 }
 
 // Daemon is the assumed configuration of the daemon.
 type Daemon interface {
 	// Add adds its flags.
 	Add(*pflag.FlagSet)
+	// Named is true if the flags name a configuration file.
+	Named() bool
+	// Assume makes it what another daemon runs with, changed by its own flags. After an
+	// error it is what it was before.
+	Assume(*Running) error
 	// Complete reads the configuration file and checks everything.
 	Complete() error
 	// Simulation is what to simulate, except for the nodes. It is valid once
@@ -130,12 +145,9 @@ func command(o Options) *cobra.Command {
 	c.SetErr(o.ErrOut)
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit{ExitUsage, err} })
 	s.cluster.add(c.PersistentFlags())
-	c.AddCommand(s.status(), s.drain(), s.cancel(), s.release(), s.pause(), s.resume(), s.version())
-	if o.Daemon != nil {
-		c.AddCommand(s.plan(), s.why())
-	}
+	c.AddCommand(s.status(), s.drain(), s.cancel(), s.release(), s.pause(), s.resume(), s.version(), s.plan(), s.why())
 	if o.Commands != nil {
-		c.AddCommand(o.Commands(s.config)...)
+		c.AddCommand(o.Commands(Cluster{Config: s.config, Assume: s.assume})...)
 	}
 	c.SetHelpCommand(&cobra.Command{Hidden: true})
 	c.CompletionOptions.HiddenDefaultCmd = true

@@ -47,7 +47,7 @@ func runIn(ctx context.Context, client kubernetes.Interface, args ...string) ter
 		In: strings.NewReader(""), Out: &out, ErrOut: &errOut, Version: "v1.2.3", Commit: "abc",
 		Now: clock(), User: func() string { return `CORP\jane doe` },
 		Connect: func() (kubernetes.Interface, error) { return client, nil },
-		Daemon:  func(func() (*rest.Config, error)) Daemon { return defaultDaemon{} },
+		Daemon:  newDaemon,
 		Judge:   func(context.Context, *rest.Config) (JudgeFunc, error) { return answers, nil },
 	}, args)
 	return terminal{out.String(), errOut.String(), status}
@@ -96,8 +96,12 @@ func TestDrainUsage(t *testing.T) {
 		"drain na --ignore-windows=1":               `--ignore-windows="1" is not "true" or "false"`,
 		"drain na --dry-run=yes":                    `--dry-run="yes": expected none, client or server`,
 		"drain na --wait --dry-run=client":          "--wait and --dry-run=client",
+		"drain na --wait -o json":                   "--wait and --output=json",
+		"drain na -o wide":                          `--output="wide": expected json, yaml or name`,
+		"release na -o wide":                        `--output="wide": expected json, yaml or name`,
+		"resume --all -o name":                      "use it without names, --selector, --id and --output",
 		"drain na --speed=9":                        "unknown flag: --speed",
-		"drain na nb nc":                            "3 nodes are asked for, and by default drainer drains 1 of 3 at once (--max-draining=10%)",
+		"drain na nb nc":                            "3 nodes are asked for, and drainer drains 1 of 3 at once (maxDraining: 10%)",
 		"cancel na --dry-run=yes":                   "expected none, client or server",
 		"pause --all":                               "--all needs --reason=TEXT",
 		"pause --all --reason=off":                  `--reason="off" is not a reason`,

@@ -96,19 +96,6 @@ func sortedNodes(items []corev1.Node) []*corev1.Node {
 	return nodes
 }
 
-// countNodes is how many nodes the cluster has, without reading them all.
-func countNodes(ctx context.Context, client kubernetes.Interface) (int, error) {
-	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{Limit: 1})
-	if err != nil {
-		return 0, fmt.Errorf("counting the nodes: %w", err)
-	}
-	n := len(list.Items)
-	if list.RemainingItemCount != nil {
-		n += int(*list.RemainingItemCount)
-	}
-	return n, nil
-}
-
 // completeNodes completes names of nodes that are of interest and not yet named.
 func (s *shared) completeNodes(interesting func(*corev1.Node) bool) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -3,10 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -78,21 +76,11 @@ func (s *shared) daemonVersions(ctx context.Context) ([]daemonVersion, error) {
 	}
 	var daemons []daemonVersion
 	for i := range list.Items {
-		if image := daemonImage(list.Items[i].Spec.Template.Spec.Containers); image != "" {
-			daemons = append(daemons, daemonVersion{image, list.Items[i].Name, namespace})
+		if c := daemonContainer(list.Items[i].Spec.Template.Spec.Containers); c != nil {
+			daemons = append(daemons, daemonVersion{c.Image, list.Items[i].Name, namespace})
 		}
 	}
 	return daemons, nil
-}
-
-// daemonImage is the image of the container drainer or, if there is none, of the first:
-// the others are sidecars.
-func daemonImage(containers []corev1.Container) string {
-	i := max(0, slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == "drainer" }))
-	if i >= len(containers) {
-		return ""
-	}
-	return containers[i].Image
 }
 
 func (s *shared) printDaemons(daemons []daemonVersion, asked bool) {

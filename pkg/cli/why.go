@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -25,26 +24,25 @@ func (s *shared) why() *cobra.Command {
 		Use:   "why {POD | NAMESPACE/POD}",
 		Short: "Show why a pod has not left its node yet",
 		Long: "why shows what drainer says about a pod and about its node, and asks the API server whether it would admit the\n" +
-			"eviction of the pod now (a dry run). It writes nothing. Flags and --config say how drainer is configured.",
+			"eviction of the pod now (a dry run). It writes nothing. It assumes the configuration of the drainer in the cluster\n" +
+			"or, if there is none, the defaults. --config replaces that configuration, and the other flags override it.",
 		Example: example(
 			"# See why a pod is still there", "why -n shop web-7f",
 			"# The same, as status names the pod", "why shop/web-7f",
 		),
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := errors.Join(daemon.Complete(), output.Check()); err != nil {
+			if err := output.Check(); err != nil {
 				return exit{ExitUsage, err}
 			}
-			w, err := s.runWhy(c.Context(), args[0], ask, daemon.Simulation())
+			w, err := s.runWhy(c.Context(), args[0], ask, daemon)
 			if err != nil {
 				return err
 			}
 			if output.ForPrograms() {
 				return output.Write(s.Out, w)
 			}
-			for _, l := range w.lines(s.Now(), newScreen(s.Out).width()) {
-				s.printf("%s\n", l)
-			}
+			s.printf("%s\n", strings.Join(w.lines(s.Now(), newScreen(s.Out).width()), "\n"))
 			return nil
 		},
 	}
@@ -59,7 +57,7 @@ func (s *shared) why() *cobra.Command {
 	return c
 }
 
-func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.Options) (*whyPod, error) {
+func (s *shared) runWhy(ctx context.Context, name string, ask bool, daemon Daemon) (*whyPod, error) {
 	namespace, pod, err := s.podNamed(name)
 	if err != nil {
 		return nil, err
@@ -68,6 +66,12 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.O
 	if err != nil {
 		return nil, err
 	}
+	// --namespace is that of the pod here.
+	configured, err := s.assumeIn(ctx, client, daemon, "")
+	if err != nil {
+		return nil, exit{ExitUsage, err}
+	}
+	o := daemon.Simulation()
 	p, err := client.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("reading pod %s/%s: %w", namespace, pod, err)
@@ -89,7 +93,9 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, o simulate.O
 	}
 	around.Pool = o.Daemon.Selectors.NodeOf(node).Pool
 	v := judgedPod(ctx, o.Daemon.Config.Rules.PodOf(p), around, &o.Daemon.Config, judge, s.Now())
-	return explain(p, node, v), nil
+	w := explain(p, node, v)
+	w.Configured = configured
+	return w, nil
 }
 
 // surroundingsOf reads what decides about a pod besides the pod itself and its pool.
@@ -182,9 +188,11 @@ type whyPod struct {
 	Departure string `json:"departure,omitempty"`
 	// Blocker is what drainer says about the pod; nil if it says nothing.
 	Blocker *api.Blocker `json:"blocker,omitempty"`
-	// Verdict is what would happen to its eviction now.
-	Verdict *verdict `json:"verdict,omitempty"`
-	Fix     string   `json:"fix,omitempty"`
+	// Verdict is what would happen to its eviction now, by a configuration that Configured
+	// says in words.
+	Verdict    *verdict `json:"verdict,omitempty"`
+	Configured string   `json:"configured,omitempty"`
+	Fix        string   `json:"fix,omitempty"`
 }
 
 // explain finds out why a pod is still on its node.
@@ -237,6 +245,9 @@ func (w *whyPod) lines(now time.Time, width int) []string {
 	}
 	if w.Fix != "" {
 		say("Fix: " + w.Fix)
+	}
+	if w.Configured != "" {
+		say("Assumed: " + w.Configured)
 	}
 	return lines
 }

@@ -113,6 +113,25 @@ type Group struct {
 	MaxGroups int
 }
 
+// pool is the pool of a name; the zero Pool if there is none.
+func (c *Config) pool(name string) Pool {
+	for i := range c.Pools {
+		if c.Pools[i].Name == name {
+			return c.Pools[i]
+		}
+	}
+	return Pool{}
+}
+
+// SlotsOf is the limit of the nodes that are drained at once which those of a pool count
+// against: the pool's own, and its name; or that of all others, and no name.
+func (c *Config) SlotsOf(pool string) (string, Share) {
+	if own := c.pool(pool).MaxDraining; !own.IsZero() {
+		return pool, own
+	}
+	return "", c.MaxDraining
+}
+
 // Share is a number of nodes, a part of all nodes, or the larger of the two.
 type Share struct {
 	number  int

@@ -126,22 +126,13 @@ func newLimits(c *Config) *limits {
 	return l
 }
 
-// pool is the pool of a name; the zero Pool if there is none.
-func (c *Config) pool(name string) Pool {
-	for i := range c.Pools {
-		if c.Pools[i].Name == name {
-			return c.Pools[i]
-		}
-	}
-	return Pool{}
-}
-
 // slots are the tally in which a node takes its slot, and the limit of those slots.
 func (l *limits) slots(node *Node) (*tally, Share) {
-	if own := l.config.pool(node.Pool).MaxDraining; !own.IsZero() {
-		return named(l.pools, node.Pool), own
+	pool, limit := l.config.SlotsOf(node.Pool)
+	if pool != "" {
+		return named(l.pools, pool), limit
 	}
-	return &l.shared, l.config.MaxDraining
+	return &l.shared, limit
 }
 
 // named is the tally of a name.

@@ -20,6 +20,8 @@ type Options struct {
 	Selector labels.Selector
 	// Daemon is how drainer is configured. Latency and lag are set from here.
 	Daemon forecast.Options
+	// Configured says in words where Daemon comes from; empty to say nothing.
+	Configured string
 	// StartTime is how long pods take from their creation until they are Ready; 0
 	// to take it from their history. StartTimes are those of a namespace, or of a
 	// controller as namespace/name.

@@ -23,6 +23,9 @@ func (r *run) assumptions() []string {
 		"up to 110 pods fit on every schedulable node that their nodeSelector selects: resources, affinity, volumes and tolerations are ignored",
 		"pods that are not Ready stay that way, and nothing else changes the cluster: no rollout, no autoscaler, no webhook",
 	}
+	if o.Configured != "" {
+		list = append([]string{o.Configured}, list...)
+	}
 	return append(list, r.scene.notes...)
 }
 

@@ -87,6 +87,31 @@ func TestPluginOthers(t *testing.T) {
 	}
 }
 
+// TestPluginConfigured: the plugin assumes the configuration of the drainer that is deployed
+// in the cluster, as an account sees it that may read that.
+func TestPluginConfigured(t *testing.T) {
+	e := setup(t, 2)
+	e.create(workload.Deployment(on(e.spec("web", 1), e.nodes[0])))
+	e.awaitReady("web", 1)
+	text := "apiVersion: config.drainer.dev/v1alpha1\nkind: DrainerConfiguration\nmaxDraining: 50%\n" +
+		"nodeSelector: {matchLabels: {" + poolLabel + ": " + e.pool + "}}\nrules:\n- {name: held, match: {namespaces: [" + e.namespace + "]}, action: Block}\n"
+	daemon := daemonNamed(e.namespace, "registry.example.com/drainer:v9")
+	pod := &daemon.Spec.Template.Spec
+	pod.Containers[1].Args = []string{"--config=/etc/drainer-config/drainer.yaml", "--v=2"}
+	pod.Containers[1].VolumeMounts = []corev1.VolumeMount{{Name: "config", MountPath: "/etc/drainer-config"}}
+	pod.Volumes = []corev1.Volume{{Name: "config", VolumeSource: corev1.VolumeSource{
+		ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "drainer-config"}},
+	}}}
+	flags := []string{"--max-unavailable=100%", "-n", e.namespace}
+	e.expect(0, []string{"drainer has its default configuration, because none runs in the namespace " + e.namespace}, append([]string{"plan", e.nodes[0], "--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%"}, flags...)...)
+	e.create(daemon, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "drainer-config"}, Data: map[string]string{"drainer.yaml": text}})
+	assumed := "drainer is configured like deployment/drainer in the namespace " + e.namespace
+	e.expect(cli.ExitCannotFinish, []string{assumed, "held"}, append([]string{"plan", e.nodes[0]}, flags...)...)
+	e.expect(0, []string{assumed, "held"}, append([]string{"simulate", "--drain=" + e.nodes[0]}, flags...)...)
+	e.expect(cli.ExitUsage, []string{assumed, "2 nodes are asked for, and drainer drains 1 of 2 at once (maxDraining: 50%)"}, "drain", e.nodes[0], e.nodes[1], "-n", e.namespace)
+	e.expect(0, []string{"node/" + e.nodes[0], "node/" + e.nodes[1]}, "drain", e.nodes[0], e.nodes[1], "-n", e.namespace, "--yes", "--dry-run=server", "-o", "name")
+}
+
 // daemonNamed is a Deployment as the chart makes it, without pods.
 func daemonNamed(namespace, image string) *appsv1.Deployment {
 	set := map[string]string{"app.kubernetes.io/name": "drainer"}

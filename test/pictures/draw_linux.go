@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
@@ -91,7 +94,10 @@ func (m *moment) run(ctx context.Context, args []string, status int) ([]terminal
 		text, _ := io.ReadAll(person)
 		shown <- string(text)
 	}()
-	client := fake.NewClientset(m.list()...)
+	// The drainer of the scene runs beside its cluster.
+	daemon := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "drainer", Name: "drainer", Labels: map[string]string{"app.kubernetes.io/name": "drainer"}}}
+	daemon.Spec.Template.Spec.Containers = []corev1.Container{{Name: "drainer"}}
+	client := fake.NewClientset(append(m.list(), daemon)...)
 	got := cli.Run(ctx, cli.Options{
 		In: strings.NewReader(""), Out: program, ErrOut: program, Now: func() time.Time { return m.At },
 		Connect: func() (kubernetes.Interface, error) { return client, nil },
@@ -119,6 +125,12 @@ type defaults struct{}
 
 // Add implements cli.Daemon.
 func (defaults) Add(*pflag.FlagSet) {}
+
+// Named implements cli.Daemon.
+func (defaults) Named() bool { return false }
+
+// Assume implements cli.Daemon.
+func (defaults) Assume(*cli.Running) error { return nil }
 
 // Complete implements cli.Daemon.
 func (defaults) Complete() error { return nil }
