@@ -22,10 +22,11 @@ type options struct {
 	config.DrainerConfiguration
 	// context is that of the kubeconfig.
 	context string
-	// file is the path of the configuration file; empty for none. text is what it says;
-	// nil to read it.
+	// file is the path of the configuration file; empty for none. read reads it.
 	file string
-	text []byte
+	read func(path string) ([]byte, error)
+	// assumed is the file of another daemon whose configuration is assumed; nil for none.
+	assumed *config.File
 	// nodeSelector is the flag's text, parsed by complete.
 	nodeSelector string
 
@@ -33,7 +34,7 @@ type options struct {
 }
 
 func defaults() *options {
-	return &options{DrainerConfiguration: *config.Default(ownNamespace())}
+	return &options{DrainerConfiguration: *config.Default(ownNamespace()), read: os.ReadFile}
 }
 
 // ownNamespace is the namespace of the pod this process runs in, or "drainer".
@@ -136,6 +137,9 @@ func (o *options) complete() error {
 	if err != nil {
 		return err
 	}
+	if file == nil {
+		file = o.assumed
+	}
 	var problems []error
 	if o.nodeSelector != "" {
 		if o.NodeSelector, err = config.ParseSelector(o.nodeSelector); err != nil {
@@ -144,7 +148,7 @@ func (o *options) complete() error {
 	}
 	named := map[string]string{}
 	for flag, path := range fields {
-		if file == nil || !file.Sets(path) {
+		if !file.Sets(path) || o.overrides(flag) {
 			named[path] = flag
 		}
 	}
@@ -174,10 +178,7 @@ func (o *options) load() (*config.File, error) {
 	if o.file == "" {
 		return nil, nil
 	}
-	text, err := o.text, error(nil)
-	if text == nil {
-		text, err = os.ReadFile(o.file)
-	}
+	text, err := o.read(o.file)
 	if err != nil {
 		return nil, fmt.Errorf("--config=%s: reading the configuration file: %w", o.file, err)
 	}

@@ -92,12 +92,14 @@ func TestVersion(t *testing.T) {
 // TestAssume: options are those of another daemon where no flag says otherwise, and what
 // cannot be understood changes nothing.
 func TestAssume(t *testing.T) {
-	const file = "c.yaml"
+	const given = "--config=c.yaml"
 	for name, test := range map[string]struct {
-		own, args  []string
-		file, text string
-		err        string
-		want       func(*options) bool
+		own, args []string
+		text      string
+		err       string
+		want      func(*options) bool
+		// wrong is what completing the options says then.
+		wrong string
 	}{
 		"flags": {
 			args: []string{"run", "--max-draining=3", "--node-selector=pool=a", "--metrics-bind-address=:1"},
@@ -106,20 +108,30 @@ func TestAssume(t *testing.T) {
 			},
 		},
 		"a file": {
-			args: []string{"--config=" + file, "--drain-timeout=1h"}, file: file, text: header + "barePods: Evict\nsettle: 7s\n",
+			args: []string{given, "--drain-timeout=1h"}, text: header + "barePods: Evict\nsettle: 7s\n",
 			want: func(o *options) bool {
 				return o.BarePods == "Evict" && o.Settle.Seconds() == 7 && o.DrainTimeout.Hours() == 1
 			},
 		},
 		"overridden": {
 			own:  []string{"--max-draining=5", "--settle=1s", "--never-delete-namespaces=a,b", "--node-selector=pool=b"},
-			args: []string{"--config=" + file, "--node-selector=pool=a"}, file: file, text: header + "maxDraining: 3\nsettle: 7s\nneverDelete: {namespaces: [c]}\n",
+			args: []string{given, "--node-selector=pool=a"}, text: header + "maxDraining: 3\nsettle: 7s\nneverDelete: {namespaces: [c]}\n",
 			want: func(o *options) bool {
 				return o.MaxDraining.String() == "5" && o.Settle.Seconds() == 1 && strings.Join(o.NeverDelete.Namespaces, " ") == "a b" && o.Selectors().Served.String() == "pool in (b)"
 			},
 		},
+		"a flag contradicts a rule": {
+			own: []string{"--allow-delete=false"}, args: []string{given},
+			text:  header + "allowDelete: true\nrules: [{name: r, match: {namespaces: [a]}, action: Evict, deleteAfter: 1h}]\n",
+			wrong: "c.yaml:4: rules[0].deleteAfter:",
+		},
+		"a flag contradicts a limit": {
+			own: []string{"--max-draining=50%"}, args: []string{given}, text: header + "maxUnavailable: 20%\n",
+			wrong: `c.yaml:3: maxUnavailable: "20%": expected at least --max-draining (50%)`,
+		},
 		"a newer flag":  {args: []string{"--max-draining=3", "--newer"}, err: "reading its flags: unknown flag: --newer", want: isDefault},
-		"a newer field": {args: []string{"--config=" + file}, file: file, text: header + "maxDraining: 3\nnewer: 1\n", err: "newer", want: isDefault},
+		"not a flag":    {args: []string{"--max-draining=3", "exec drainer"}, err: `reading its flags: ["exec drainer"] is none`, want: isDefault},
+		"a newer field": {args: []string{given}, text: header + "maxDraining: 3\nnewer: 1\n", err: "newer", want: isDefault},
 		"a bad value":   {args: []string{"--max-draining=0"}, err: `--max-draining="0"`, want: isDefault},
 	} {
 		o := defaults()
@@ -128,11 +140,20 @@ func TestAssume(t *testing.T) {
 		if err := f.Parse(test.own); err != nil {
 			t.Fatal(err)
 		}
-		err := o.assume(test.args, test.file, test.text)
+		err := o.assume(test.args, func(path string) ([]byte, error) {
+			if path != "c.yaml" {
+				t.Errorf("%s: reads %s", name, path)
+			}
+			return []byte(test.text), nil
+		})
 		if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%s: the error is %v, want %q", name, err, test.err)
 		}
-		if err := o.complete(); err != nil || !test.want(o) {
+		err = o.complete()
+		if test.wrong != "" && (err == nil || err.Error() == "" || !strings.HasPrefix(err.Error(), test.wrong)) {
+			t.Errorf("%s: completing it says %v, want %q", name, err, test.wrong)
+		}
+		if test.wrong == "" && (err != nil || !test.want(o)) {
 			t.Errorf("%s: the options are %+v, %v", name, o.DrainerConfiguration, err)
 		}
 	}

@@ -66,11 +66,23 @@ type planning struct{ *simulateOptions }
 // Add implements cli.Daemon.
 func (p planning) Add(f *pflag.FlagSet) { p.addForecast(f) }
 
+// Check implements cli.Daemon.
+func (p planning) Check() error { return p.check() }
+
 // Named implements cli.Daemon.
 func (p planning) Named() bool { return p.file != "" }
 
+// Overrides implements cli.Daemon.
+func (p planning) Overrides() []string {
+	var names []string
+	for _, f := range p.setFlags() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 // Assume implements cli.Daemon.
-func (p planning) Assume(r *cli.Running) error { return p.assume(r.Args, r.File, r.Text) }
+func (p planning) Assume(r *cli.Running) error { return p.assume(r.Args, r.Read) }
 
 // Complete implements cli.Daemon.
 func (p planning) Complete() error { return p.complete() }

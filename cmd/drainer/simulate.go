@@ -54,16 +54,19 @@ func simulation(program string, cluster *cli.Cluster) *cobra.Command {
 		Use:   "simulate [-f DUMP] {--drain NODE,NODE | -l SELECTOR}",
 		Short: "Forecast how nodes would be drained, and write nothing",
 		Long: "simulate reads a cluster, or a dump of one, and forecasts how drainer would drain nodes of it: when each node\n" +
-			"is drained, which budgets bound the time, and what cannot finish and how to fix it. It only lists objects.\n" +
+			"is drained, which budgets bound the time, and what cannot finish and how to fix it. It writes nothing.\n" + whose(cluster) +
 			"A dump is the output of:\n\n  " + simulate.Command,
 		Example: "  " + program + " simulate --drain node-1,node-2\n" +
 			"  " + simulate.Command + " | " + program + " simulate -f - -l pool=workers --max-draining=3",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if !o.assumes() {
-				if err := o.complete(); err != nil {
-					return err
-				}
+			// What the cluster says comes before the other checks.
+			check := o.complete
+			if o.assumes() {
+				check = o.check
+			}
+			if err := check(); err != nil {
+				return err
 			}
 			return o.run(c.Context(), c.InOrStdin(), c.OutOrStdout())
 		},
@@ -71,6 +74,15 @@ func simulation(program string, cluster *cli.Cluster) *cobra.Command {
 	o.add(c.Flags())
 	c.Flags().SortFlags = false
 	return c
+}
+
+// whose says how the command finds out how drainer is configured.
+func whose(cluster *cli.Cluster) string {
+	if cluster == nil {
+		return ""
+	}
+	return "Without a dump it assumes the configuration of the drainer in the cluster or, if there is none, the default\n" +
+		"one. Flags change that configuration, and --config replaces it.\n"
 }
 
 // add adds the flags: its own, and those of the daemon that decide about drains.
@@ -103,7 +115,12 @@ func (o *simulateOptions) addForecast(f *pflag.FlagSet) {
 
 // complete reads the configuration file and checks all flags together and names everything that is wrong.
 func (o *simulateOptions) complete() error {
-	problems := []error{o.options.complete(), o.output.Check()}
+	return errors.Join(o.options.complete(), o.check())
+}
+
+// check checks the flags that are not the daemon's.
+func (o *simulateOptions) check() error {
+	problems := []error{o.output.Check()}
 	bad := func(flag string, value any, want string) {
 		problems = append(problems, fmt.Errorf("--%s=%v: expected %s", flag, value, want))
 	}

@@ -17,8 +17,8 @@ import (
 // remove. If it has none, the node stays as it is.
 type change struct {
 	annotations map[string]*string
-	// says is what happened to the node, for people.
-	says string
+	// says is what happened to the node, for people, and note what did not.
+	says, note string
 }
 
 // inapplicable is the error of a command that does not apply to a node in its current
@@ -128,7 +128,7 @@ func ask(node *corev1.Node, want *wanted) (change, error) {
 		c.says = "drain requested: " + id
 	}
 	if len(kept) > 0 {
-		c.says += fmt.Sprintf("; it keeps %s (--overwrite changes that)", strings.Join(kept, " "))
+		c.note = fmt.Sprintf("; it keeps %s (--overwrite changes that)", strings.Join(kept, " "))
 	}
 	return c, nil
 }

@@ -110,12 +110,12 @@ func TestAskAgain(t *testing.T) {
 
 func checkChange(t *testing.T, c change, err error, changes, says string) {
 	t.Helper()
-	text := c.says
+	text := c.says + c.note
 	if err != nil {
 		text = err.Error()
 	}
 	if (err != nil) != (changes == "error") || err == nil && shown(c) != changes || !strings.Contains(text, says) {
-		t.Errorf("it changes %q and says %q, error %v; want %q and %q", shown(c), c.says, err, changes, says)
+		t.Errorf("it changes %q and says %q, error %v; want %q and %q", shown(c), text, err, changes, says)
 	}
 	if err != nil && len(c.annotations) > 0 {
 		t.Errorf("with an error it changes %q", shown(c))

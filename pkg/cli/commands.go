@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -52,8 +53,9 @@ func (s *shared) simple(of simple) (*cobra.Command, *simpleFlags) {
 					return err
 				}
 			}
-			_, err = s.write(c.Context(), client, nodes, writing{dryRun(o.dryRun), &o.output}, decide)
-			return err
+			how := writing{dryRun(o.dryRun), &o.output, o.several()}
+			done, err := s.write(c.Context(), client, nodes, how, decide)
+			return errors.Join(err, s.show(done, how))
 		},
 	}
 	o.add(c.Flags())

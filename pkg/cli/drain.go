@@ -125,7 +125,7 @@ func (s *shared) runDrain(ctx context.Context, d *drainFlags) error {
 	if err := s.enough(ctx, client, d, nodes, want); err != nil {
 		return err
 	}
-	stale, err := s.request(ctx, client, nodes, writing{try, &d.output}, want)
+	stale, err := s.request(ctx, client, nodes, writing{try, &d.output, d.several()}, want)
 	if err != nil || !d.wait {
 		return err
 	}
@@ -167,8 +167,9 @@ func (s *shared) request(ctx context.Context, client kubernetes.Interface, nodes
 		return nil, errors.Join(append(refused, errors.New("no drain was requested"))...)
 	}
 	wrote, err := s.write(ctx, client, nodes, how, decide)
+	shown := s.show(wrote, how)
 	if err == nil || len(wrote) == 0 || how.try != noDryRun {
-		return stale, err
+		return stale, errors.Join(err, shown)
 	}
 	done := namesOf(wrote)
 	missing := slices.DeleteFunc(namesOf(nodes), func(name string) bool { return slices.Contains(done, name) })

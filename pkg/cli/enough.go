@@ -30,22 +30,28 @@ func (s *shared) enough(ctx context.Context, client kubernetes.Interface, d *dra
 	daemon.Add(pflag.NewFlagSet("", pflag.ContinueOnError))
 	configured, err := s.assume(ctx, client, daemon)
 	if err != nil {
-		return fmt.Errorf("reading drainer's limits: %w", err)
+		return fmt.Errorf("finding out how many nodes drainer drains at once: %w", err)
 	}
 	// The API server serves this from its cache.
 	all, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		return fmt.Errorf("counting the nodes: %w", err)
 	}
-	most := slotsOf(all.Items, asked, daemon.Simulation())
+	o := daemon.Simulation()
+	for _, node := range asked {
+		if !o.Daemon.Selectors.Serves(node.Labels) {
+			s.notef("Warning: drainer ignores node %s, which its nodeSelector does not select (%s)\n", node.Name, configured)
+		}
+	}
+	most := slotsOf(all.Items, asked, o)
 	if most == nil {
 		return nil
 	}
-	others := "the others wait in its queue"
+	others := "the others would wait in its queue"
 	if want.annotations[api.DeadlineAnnotation] != "" {
-		others = "with --deadline all of them are drained at once anyway"
+		others = "because of --deadline it would drain all of them at once"
 	}
-	return usagef("%s: %s. Add --yes if you want that\n%s", most, others, configured)
+	return usagef("%s; %s. Add --yes if you want that. Here, %s", most, others, configured)
 }
 
 // slots are how many nodes may be drained at once, and how many are asked for.
@@ -63,7 +69,7 @@ func (s *slots) String() string {
 	if s.pool != "" {
 		of = " of the pool " + s.pool
 	}
-	return fmt.Sprintf("%d nodes%s are asked for, and drainer drains %d of %d at once (maxDraining: %s)", s.asked, of, s.limit.Of(s.all), s.all, s.limit)
+	return fmt.Sprintf("you ask for the drain of %d nodes%s, but drainer drains %d of %d at once (maxDraining: %s)", s.asked, of, s.limit.Of(s.all), s.all, s.limit)
 }
 
 // slotsOf are the first slots of which there are fewer than nodes asked for; nil if
@@ -83,7 +89,9 @@ func slotsOf(all []corev1.Node, asked []*corev1.Node, o simulate.Options) *slots
 		}
 	}
 	for _, node := range asked {
-		of(node).asked++
+		if o.Daemon.Selectors.Serves(node.Labels) {
+			of(node).asked++
+		}
 	}
 	for _, node := range asked {
 		if s := of(node); s.asked > s.limit.Of(s.all) {

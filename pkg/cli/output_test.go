@@ -39,12 +39,14 @@ func TestChangeOutput(t *testing.T) {
 		"drain na --id=r -o yaml":                         "na=r",
 		"drain na --id=r -o yaml --dry-run=client":        "na=r",
 		"cancel nc -o json":                               "nc=",
+		"cancel -l pool=y -o json":                        "nc=",
 		"cancel nc -o json --dry-run=client":              "nc=",
 		"drain nc --id=old -o json":                       "nc=old",
 		"drain na nb --yes --id=r -o name":                "",
 		"drain na nb --yes --id=r -o name --dry-run=none": "",
 	} {
 		busy := named("nc", nodeWith("drain", "old"))
+		busy.Labels = map[string]string{"pool": "y"}
 		busy.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "x"}}
 		got := run(t, fake.NewClientset(append(fleet(2), busy)...), strings.Fields(args)...)
 		if want == "" {
@@ -56,6 +58,9 @@ func TestChangeOutput(t *testing.T) {
 		if isJSON := json.Valid([]byte(got.out)); isJSON != strings.Contains(args, "json") {
 			t.Errorf("%s: is it JSON: %v\n%s%s", args, isJSON, got.out, got.err)
 		}
+		if list, want := strings.Contains(got.out, "items"), strings.Contains(args, "-l") || strings.Contains(args, "nb"); list != want {
+			t.Errorf("%s: is it a list: %v\n%s", args, list, got.out)
+		}
 		var shown []string
 		for _, n := range shownNodes(t, got.out) {
 			shown = append(shown, n.Name+"="+n.Annotations[api.DrainAnnotation])
@@ -66,5 +71,21 @@ func TestChangeOutput(t *testing.T) {
 		if slices.Sort(shown); strings.Join(shown, " ") != want {
 			t.Errorf("%s: shows %v, want %s", args, shown, want)
 		}
+	}
+}
+
+// TestChangeOutputFails: what failed is not shown, and what a command did not do is said
+// beside what programs read.
+func TestChangeOutputFails(t *testing.T) {
+	client := fake.NewClientset(append(fleet(1), named("nb", nodeWith("drain", "other")))...)
+	if got := run(t, client, "release", "nb", "-o=json"); got.status != ExitFailure || got.out != "" {
+		t.Errorf("a node that is not drained: status %d, %q", got.status, got.out)
+	}
+	if got := run(t, client, "drain", "na", "--id=r", "--deadline=1h", "-o=name"); got.status != 0 || got.err != "" {
+		t.Fatalf("status %d: %s", got.status, got.err)
+	}
+	got := run(t, client, "drain", "na", "--id=r", "--deadline=2h", "-o=name")
+	if got.status != 0 || got.out != "node/na\n" || !strings.Contains(got.err, "it keeps deadline=") {
+		t.Errorf("status %d, %q, beside it %q", got.status, got.out, got.err)
 	}
 }

@@ -63,6 +63,8 @@ const conflicts = 20
 type writing struct {
 	try    dryRun
 	output *Output
+	// list is true if programs get a list even of one node.
+	list bool
 }
 
 // decideFunc says what to change on a node.
@@ -88,28 +90,37 @@ func (s *shared) write(ctx context.Context, client kubernetes.Interface, nodes [
 		}
 		done = append(done, now)
 		switch {
-		case how.output.ForPrograms():
-		case how.output.Format == "name":
-			s.printf("node/%s\n", node.Name)
-		default:
-			s.printf("node/%s %s%s\n", node.Name, visible(c.says), how.try.mark())
+		case how.output.Format == "":
+			s.printf("node/%s %s%s\n", node.Name, visible(c.says+c.note), how.try.mark())
+		case c.note != "":
+			s.notef("node/%s %s%s\n", node.Name, visible(c.says+c.note), how.try.mark())
 		}
-	}
-	if how.output.ForPrograms() {
-		problems = append(problems, how.output.Write(s.Out, forPrograms(done)))
 	}
 	return done, errors.Join(problems...)
 }
 
-// forPrograms is what kubectl shows of the nodes: one node as it is, and several as a list.
-func forPrograms(nodes []*corev1.Node) any {
+// show writes the nodes for programs, if that is wanted: as a list if it may be several.
+func (s *shared) show(nodes []*corev1.Node, how writing) error {
+	switch {
+	case how.output.Format == "name":
+		for _, node := range nodes {
+			s.printf("node/%s\n", node.Name)
+		}
+	case how.output.ForPrograms() && len(nodes) > 0:
+		return how.output.Write(s.Out, forPrograms(nodes, how.list))
+	}
+	return nil
+}
+
+// forPrograms is what programs get: one node as it is, or a list, as from kubectl get.
+func forPrograms(nodes []*corev1.Node, list bool) any {
 	items := make([]*corev1.Node, len(nodes))
 	for i, node := range nodes {
 		shown := *node
 		shown.TypeMeta, shown.ManagedFields = metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, nil
 		items[i] = &shown
 	}
-	if len(items) == 1 {
+	if !list {
 		return items[0]
 	}
 	return struct {

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func (s *shared) plan() *cobra.Command {
 			"server's own verdicts on their evictions (dry runs, one at a time: budgets that several pods share admit fewer).\n" +
 			"Then it forecasts the drain: how long it takes, which budgets bound the time, and what cannot finish and how to\n" +
 			"fix it. It writes nothing. It assumes the configuration of the drainer in the cluster or, if there is none, the\n" +
-			"defaults. --config replaces that configuration, and the other flags override it.\n" +
+			"default one. Flags change that configuration, and --config replaces it.\n" +
 			"It fails if the API server gives no verdict on a pod, for example because you may not evict it.\n\n" +
 			"Exit statuses:\n" + statusText(0, ExitFailure, ExitUsage, ExitCannotFinish),
 		Example: example(
@@ -44,7 +45,7 @@ func (s *shared) plan() *cobra.Command {
 			if err := o.take(args); err != nil {
 				return err
 			}
-			if err := o.output.Check(); err != nil {
+			if err := errors.Join(o.output.Check(), daemon.Check()); err != nil {
 				return exit{ExitUsage, err}
 			}
 			return s.runPlan(c.Context(), o, daemon)
@@ -71,7 +72,7 @@ func (s *shared) runPlan(ctx context.Context, o *planFlags, daemon Daemon) error
 	}
 	configured, err := s.assume(ctx, client, daemon)
 	if err != nil {
-		return exit{ExitUsage, err}
+		return err
 	}
 	simulation := daemon.Simulation()
 	simulation.Configured = configured
@@ -105,8 +106,11 @@ func (s *shared) runPlan(ctx context.Context, o *planFlags, daemon Daemon) error
 
 // result is the error with the exit status: whether the drain would finish.
 func (p *planned) result() error {
-	if bad := slices.ContainsFunc(p.Pods, func(v verdict) bool { return v.bad() }); bad || !p.Forecast.Complete {
+	if bad := slices.ContainsFunc(p.Pods, func(v verdict) bool { return v.bad() }); bad || !p.Forecast.Complete && !p.Forecast.TooShort() {
 		return exit{ExitCannotFinish, nil}
+	}
+	if p.Forecast.TooShort() {
+		return errors.New("the forecast ends before the nodes are drained, although nothing blocks them: raise --limit to see whether they can be drained")
 	}
 	silent := 0
 	for i := range p.Pods {

@@ -34,15 +34,22 @@ func newDaemon(func() (*rest.Config, error)) Daemon {
 	return &assumedDaemon{config.Default("drainer")}
 }
 
-func (*assumedDaemon) Add(*pflag.FlagSet) {}
-func (*assumedDaemon) Named() bool        { return false }
-func (*assumedDaemon) Complete() error    { return nil }
+func (*assumedDaemon) Add(*pflag.FlagSet)  {}
+func (*assumedDaemon) Named() bool         { return false }
+func (*assumedDaemon) Overrides() []string { return nil }
+func (*assumedDaemon) Check() error        { return nil }
+func (*assumedDaemon) Complete() error     { return nil }
 
 func (d *assumedDaemon) Assume(r *Running) error {
 	c := config.Default("drainer")
-	if r.File != "" {
-		if _, err := config.Decode(r.File, []byte(r.Text), c); err != nil {
+	if len(r.Args) == 2 {
+		file := strings.TrimPrefix(r.Args[1], "--config=")
+		text, err := r.Read(file)
+		if err != nil {
 			return err
+		}
+		if _, err := config.Decode(file, text, c); err != nil {
+			return Misunderstood(err)
 		}
 	}
 	d.config = c

@@ -55,8 +55,7 @@ type Cluster struct {
 	// Config is how to reach its API server.
 	Config func() (*rest.Config, error)
 	// Assume lets a Daemon be configured like the one that runs there, unless its flags
-	// name a configuration file, completes it, and says in words what is assumed. The
-	// error is of a flag.
+	// name a configuration file, completes it, and says in words what is assumed.
 	Assume func(context.Context, kubernetes.Interface, Daemon) (string, error)
 }
 
@@ -64,10 +63,15 @@ type Cluster struct {
 type Daemon interface {
 	// Add adds its flags.
 	Add(*pflag.FlagSet)
+	// Check checks the flags that have nothing to do with the configuration.
+	Check() error
 	// Named is true if the flags name a configuration file.
 	Named() bool
+	// Overrides are the names of the flags that change the configuration.
+	Overrides() []string
 	// Assume makes it what another daemon runs with, changed by its own flags. After an
-	// error it is what it was before.
+	// error it is what it was before: one of Read's, or for what cannot be understood one
+	// of Misunderstood.
 	Assume(*Running) error
 	// Complete reads the configuration file and checks everything.
 	Complete() error

@@ -1,7 +1,8 @@
 package cli
 
 import (
-	"reflect"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,112 +46,119 @@ func deployed(text string, changes ...func(*appsv1.Deployment)) []runtime.Object
 // and from the ConfigMap that this mounts.
 func TestFindRunning(t *testing.T) {
 	main := func(d *appsv1.Deployment) *corev1.Container { return &d.Spec.Template.Spec.Containers[1] }
-	args := func(args ...string) func(*appsv1.Deployment) {
-		return func(d *appsv1.Deployment) { main(d).Args = args }
-	}
+	mount := func(d *appsv1.Deployment) *corev1.VolumeMount { return &main(d).VolumeMounts[1] }
 	const file = "/etc/drainer/drainer.yaml"
+	given := []string{"--v=2", "--config=" + file}
 	for name, test := range map[string]struct {
 		change func(*appsv1.Deployment)
-		want   Running
-		err    string
+		// args are those found, and file is what is read then.
+		args []string
+		file string
+		err  string
 	}{
-		"a file":      {func(*appsv1.Deployment) {}, Running{Args: []string{"--v=2", "--config=" + file}, File: file, Text: "x"}, ""},
-		"two words":   {args("run", "--config", file), Running{Args: []string{"run", "--config", file}, File: file, Text: "x"}, ""},
-		"only flags":  {args("--max-draining=3"), Running{Args: []string{"--max-draining=3"}}, ""},
-		"no flags":    {args(), Running{}, ""},
-		"a last word": {args("--config"), Running{Args: []string{"--config"}}, ""},
+		"as deployed": {func(*appsv1.Deployment) {}, given, file, ""},
+		"a command": {func(d *appsv1.Deployment) {
+			main(d).Command, main(d).Args = []string{"/bin/drainer", "run"}, []string{"--v=1"}
+		}, []string{"run", "--v=1"}, file, ""},
 		"another name": {func(d *appsv1.Deployment) {
-			main(d).Args = []string{"--config=/etc/drainer/a/b"}
 			d.Spec.Template.Spec.Volumes[1].ConfigMap.Items = []corev1.KeyToPath{{Key: "drainer.yaml", Path: "a/b"}}
-		}, Running{Args: []string{"--config=/etc/drainer/a/b"}, File: "/etc/drainer/a/b", Text: "x"}, ""},
-		"one key": {func(d *appsv1.Deployment) {
-			main(d).Args = []string{"--config=/c"}
-			main(d).VolumeMounts[1].MountPath, main(d).VolumeMounts[1].SubPath = "/c", "drainer.yaml"
-		}, Running{Args: []string{"--config=/c"}, File: "/c", Text: "x"}, ""},
-		"no such key":     {args("--config=/etc/drainer/other"), Running{}, "the ConfigMap ops/drainer-config, which deployment/d in the namespace ops mounts, has no key other"},
-		"in the image":    {args("--config=/etc/other/c"), Running{}, "has --config=/etc/other/c: only a file that is mounted from a ConfigMap can be read"},
-		"in a Secret":     {args("--config=/etc/tls/c"), Running{}, "only a file that is mounted from a ConfigMap can be read"},
-		"no container":    {func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers = nil }, Running{}, "has no container"},
-		"no ConfigMap":    {func(d *appsv1.Deployment) { d.Spec.Template.Spec.Volumes[1].ConfigMap.Name = "x" }, Running{}, `reading the configuration of deployment/d in the namespace ops: configmaps "x" not found`},
-		"another program": {func(d *appsv1.Deployment) { d.Labels = nil }, Running{}, "none"},
+		}, given, "/etc/drainer/a/b", ""},
+		"one key":         {func(d *appsv1.Deployment) { mount(d).MountPath, mount(d).SubPath = "/c", "drainer.yaml" }, given, "/c", ""},
+		"below another":   {func(d *appsv1.Deployment) { main(d).VolumeMounts[0].MountPath = "/etc" }, given, file, ""},
+		"alone":           {func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers = d.Spec.Template.Spec.Containers[1:] }, given, file, ""},
+		"no such key":     {func(*appsv1.Deployment) {}, given, "/etc/drainer/other", "the ConfigMap ops/drainer-config has no key other"},
+		"in the image":    {func(*appsv1.Deployment) {}, given, "/etc/other/c", "only a file that a ConfigMap volume contains can be read, not /etc/other/c"},
+		"in a Secret":     {func(*appsv1.Deployment) {}, given, "/etc/tls/c", "only a file that a ConfigMap volume contains can be read"},
+		"no ConfigMap":    {func(d *appsv1.Deployment) { d.Spec.Template.Spec.Volumes[1].ConfigMap.Name = "x" }, given, file, `configmaps "x" not found`},
+		"no container":    {func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers = nil }, nil, "", "has no container with the name drainer"},
+		"only sidecars":   {func(d *appsv1.Deployment) { main(d).Name = "other" }, nil, "", "has no container with the name drainer"},
+		"a shell":         {func(d *appsv1.Deployment) { main(d).Command = []string{"sh", "-c"} }, nil, "", "deployment/d in the namespace ops runs sh, not drainer"},
+		"another program": {func(d *appsv1.Deployment) { d.Labels = nil }, nil, "", "no Deployment with the label app.kubernetes.io/name=drainer was found in the cluster"},
 	} {
-		got, err := findRunning(t.Context(), fake.NewClientset(deployed("x", test.change)...), "")
+		r, err := findRunning(t.Context(), fake.NewClientset(deployed("x", test.change)...), "")
+		text := []byte("x")
+		if err == nil {
+			text, err = r.Read(test.file)
+		}
+		hopeless := unreadable{}
 		switch {
-		case test.err == "none":
-			if got != nil || err != nil {
-				t.Errorf("%s: found %+v, %v", name, got, err)
-			}
-			continue
 		case test.err != "":
-			if err == nil || !strings.Contains(err.Error(), test.err) {
+			if !errors.As(err, &hopeless) || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("%s: the error is %v, want %q", name, err, test.err)
 			}
-			continue
-		case err != nil:
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if test.want.Deployment = "deployment/d in the namespace ops"; !reflect.DeepEqual(*got, test.want) {
-			t.Errorf("%s: found %+v, want %+v", name, *got, test.want)
+		case err != nil || string(text) != "x" || !slices.Equal(r.Args, test.args) || r.Deployment != "deployment/d in the namespace ops":
+			t.Errorf("%s: found %+v with %q, %v", name, r, text, err)
 		}
 	}
 }
 
-// TestFindRunningWhere: drainer is found in any namespace, by those who may look there,
-// and several are not guessed between.
+// TestFindRunningWhere: drainer is found in its usual namespace first, then in any, by
+// those who may look there. What fails may succeed the next time.
 func TestFindRunningWhere(t *testing.T) {
-	inDefault := func(d *appsv1.Deployment) { d.Namespace = defaultNamespace }
-	flagsOnly := func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[1].Args = nil }
-	two := append(deployed("x", flagsOnly), deployed("x", flagsOnly, inDefault)[0])
+	in := func(namespace string) []runtime.Object {
+		return deployed("x", func(d *appsv1.Deployment) { d.Namespace = namespace })[:1]
+	}
+	several := append(in("a"), in("b")...)
 	for name, test := range map[string]struct {
 		objects   []runtime.Object
 		namespace string
-		forbidden bool
-		want, err string
+		// refuse answers requests in the namespaces.
+		refuse error
+		where  []string
+		want   string
+		err    string
+		// failed is true for what is no reason to assume the defaults.
+		failed bool
 	}{
-		"anywhere":             {deployed("x", flagsOnly), "", false, "deployment/d in the namespace ops", ""},
-		"there":                {two, "ops", false, "deployment/d in the namespace ops", ""},
-		"elsewhere":            {deployed("x", flagsOnly), "shop", false, "", ""},
-		"several":              {two, "", false, "", "there are several: deployment/d in the namespace drainer, deployment/d in the namespace ops"},
-		"forbidden":            {two, "", true, "deployment/d in the namespace drainer", ""},
-		"forbidden, elsewhere": {deployed("x", flagsOnly), "", true, "", ""},
+		"anywhere":            {objects: in("a"), want: "deployment/d in the namespace a"},
+		"there":               {objects: several, namespace: "b", want: "deployment/d in the namespace b"},
+		"elsewhere":           {objects: several, namespace: "c", err: "no Deployment with the label app.kubernetes.io/name=drainer was found in the namespace c"},
+		"several":             {objects: several, err: "several Deployments with the label app.kubernetes.io/name=drainer were found: deployment/d in the namespace a, deployment/d in the namespace b; choose one with --namespace, or use --config"},
+		"where it usually is": {objects: append(several, in(defaultNamespace)...), want: "deployment/d in the namespace drainer"},
+		"only there":          {objects: in(defaultNamespace), refuse: forbidden, where: []string{""}, want: "deployment/d in the namespace drainer"},
+		"not even there":      {objects: in("a"), refuse: forbidden, where: []string{defaultNamespace}, want: "deployment/d in the namespace a"},
+		"forbidden":           {objects: in("a"), refuse: forbidden, where: []string{""}, err: "you may not list those of all namespaces; --namespace says where drainer runs"},
+		"forbidden there":     {objects: in("a"), namespace: "a", refuse: forbidden, where: []string{"a"}, err: "you may not list the Deployments in the namespace a"},
+		"not now":             {objects: in("a"), refuse: apierrors.NewInternalError(errors.New("etcd")), where: []string{defaultNamespace}, err: "etcd", failed: true},
 	} {
 		client := fake.NewClientset(test.objects...)
-		if test.forbidden {
-			client.PrependReactor("list", "deployments", func(a clienttesting.Action) (bool, runtime.Object, error) {
-				return a.GetNamespace() == "", nil, apierrors.NewForbidden(appsv1.Resource("deployments"), "", nil)
-			})
-		}
+		client.PrependReactor("list", "deployments", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			return slices.Contains(test.where, a.GetNamespace()), nil, test.refuse
+		})
 		got, err := findRunning(t.Context(), client, test.namespace)
-		found := ""
-		if got != nil {
-			found = got.Deployment
+		if test.err == "" {
+			if err != nil || got.Deployment != test.want {
+				t.Errorf("%s: found %+v, %v; want %s", name, got, err, test.want)
+			}
+			continue
 		}
-		if found != test.want || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
-			t.Errorf("%s: found %q, %v; want %q, %q", name, found, err, test.want, test.err)
+		if err == nil || !strings.Contains(err.Error(), test.err) || errors.As(err, &unreadable{}) == test.failed {
+			t.Errorf("%s: found %+v, %v; want %q, a failure: %v", name, got, err, test.err, test.failed)
 		}
 	}
 }
+
+var forbidden = apierrors.NewForbidden(appsv1.Resource("deployments"), "", nil)
 
 // TestDrainLimits: --yes is needed for more nodes than the drainer in the cluster drains
 // at once.
 func TestDrainLimits(t *testing.T) {
-	broken := "drainer has its default configuration, because that of the one in the cluster cannot be read: "
 	for name, test := range map[string]struct {
 		daemon []runtime.Object
 		args   string
 		want   []string
 	}{
 		"enough":         {deployed(configured("maxDraining: 2\n")), "drain na nb", nil},
-		"too many":       {deployed(configured("maxDraining: 2\n")), "drain na nb nc", []string{"3 nodes are asked for, and drainer drains 2 of 4 at once (maxDraining: 2)", "drainer is configured like deployment/d in the namespace ops"}},
+		"too many":       {deployed(configured("maxDraining: 2\n")), "drain na nb nc", []string{"you ask for the drain of 3 nodes, but drainer drains 2 of 4 at once (maxDraining: 2); the others would wait in its queue", "the configuration is that of deployment/d in the namespace ops"}},
 		"that is fine":   {deployed(configured("maxDraining: 2\n")), "drain na nb nc --yes", nil},
-		"elsewhere":      {deployed(configured("maxDraining: 2\n")), "drain na nb -n shop", []string{"drainer drains 1 of 4 at once (maxDraining: 10%)", "none runs in the namespace shop"}},
-		"none":           {nil, "drain na nb", []string{"drainer has its default configuration, because none runs in the cluster"}},
-		"not understood": {deployed(configured("new: 1\n")), "drain na nb", []string{broken, "new"}},
+		"elsewhere":      {deployed(configured("maxDraining: 2\n")), "drain na nb -n shop", []string{"drainer drains 1 of 4 at once (maxDraining: 10%)", "the configuration is the default one, because no Deployment with the label app.kubernetes.io/name=drainer was found in the namespace shop"}},
+		"none":           {nil, "drain na nb", []string{"was found in the cluster"}},
+		"not understood": {deployed(configured("new: 1\n")), "drain na nb", []string{"the configuration is the default one, because ", "new"}},
 		"a pool": {
 			deployed(configured("maxDraining: 4\npools: [{name: x, nodeSelector: {matchLabels: {pool: x}}, maxDraining: 50%}]\n")), "drain -l pool=x",
-			[]string{"4 nodes of the pool x are asked for, and drainer drains 2 of 4 at once (maxDraining: 50%)"},
+			[]string{"you ask for the drain of 4 nodes of the pool x, but drainer drains 2 of 4 at once (maxDraining: 50%)"},
 		},
+		"not served":      {deployed(configured("maxDraining: 1\nnodeSelector: {matchLabels: {pool: y}}\n")), "drain na nb", nil},
 		"of those served": {deployed(configured("maxDraining: 75%\nnodeSelector: {matchExpressions: [{key: kubernetes.io/hostname, operator: DoesNotExist}]}\n")), "drain -l pool=x", []string{"drains 3 of 4 at once"}},
 	} {
 		got := run(t, fake.NewClientset(append(fleet(4), test.daemon...)...), strings.Fields(test.args)...)
@@ -174,9 +182,25 @@ func TestAssumed(t *testing.T) {
 		client := fake.NewClientset(objects...)
 		for _, args := range []string{"plan na", "why shop/x"} {
 			got := run(t, client, strings.Fields(args)...)
-			if text := strings.Join(strings.Fields(got.out), " "); !strings.Contains(text, "drainer is configured like deployment/d in the namespace ops") || strings.Contains(text, blocks) != want {
+			if text := strings.Join(strings.Fields(got.out), " "); !strings.Contains(text, "the configuration is that of deployment/d in the namespace ops") || strings.Contains(text, blocks) != want {
 				t.Errorf("%s with %q says\n%s%s\nwant that it blocks: %v", args, fields, got.out, got.err, want)
 			}
+		}
+	}
+}
+
+// TestPlanWindow: a node that only waits for a window, which the cluster's configuration
+// has, is no node that cannot be drained.
+func TestPlanWindow(t *testing.T) {
+	for fields, want := range map[string]int{
+		"windows: [{schedule: \"0 3 29 2 *\", duration: 4h, timeZone: UTC}]\n": ExitFailure,
+		"barePods: Block\n": 0,
+	} {
+		client := fake.NewClientset(append(deployed(configured(fields)), small(pod("web"))...)...)
+		got := run(t, client, "plan", "na")
+		late := strings.Contains(got.out, "Not finished within --limit:") && strings.Contains(got.err, "raise --limit to see whether they can be drained")
+		if got.status != want || late != (want == ExitFailure) {
+			t.Errorf("with %q: status %d, want %d:\n%s%s", fields, got.status, want, got.out, got.err)
 		}
 	}
 }

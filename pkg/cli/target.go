@@ -60,6 +60,9 @@ func (t *target) take(args []string) error {
 	return nil
 }
 
+// several is true if more than one node may be meant.
+func (t *target) several() bool { return t.selector != "" || len(t.names) > 1 }
+
 // nodes reads the nodes meant, sorted by name. All must exist.
 func (t *target) nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, error) {
 	if t.selector != "" {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -25,14 +26,14 @@ func (s *shared) why() *cobra.Command {
 		Short: "Show why a pod has not left its node yet",
 		Long: "why shows what drainer says about a pod and about its node, and asks the API server whether it would admit the\n" +
 			"eviction of the pod now (a dry run). It writes nothing. It assumes the configuration of the drainer in the cluster\n" +
-			"or, if there is none, the defaults. --config replaces that configuration, and the other flags override it.",
+			"or, if there is none, the default one. Flags change that configuration, and --config replaces it.",
 		Example: example(
 			"# See why a pod is still there", "why -n shop web-7f",
 			"# The same, as status names the pod", "why shop/web-7f",
 		),
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := output.Check(); err != nil {
+			if err := errors.Join(output.Check(), daemon.Check()); err != nil {
 				return exit{ExitUsage, err}
 			}
 			w, err := s.runWhy(c.Context(), args[0], ask, daemon)
@@ -69,9 +70,8 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, daemon Daemo
 	// --namespace is that of the pod here.
 	configured, err := s.assumeIn(ctx, client, daemon, "")
 	if err != nil {
-		return nil, exit{ExitUsage, err}
+		return nil, err
 	}
-	o := daemon.Simulation()
 	p, err := client.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("reading pod %s/%s: %w", namespace, pod, err)
@@ -83,6 +83,19 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, daemon Daemo
 	if err != nil {
 		return nil, fmt.Errorf("reading node %s: %w", p.Spec.NodeName, err)
 	}
+	v, err := s.verdictOn(ctx, client, p, node, ask, daemon.Simulation())
+	if err != nil {
+		return nil, err
+	}
+	w := explain(p, node, *v)
+	if v.Verdict != going {
+		w.Configured = configured
+	}
+	return w, nil
+}
+
+// verdictOn is what would happen to the eviction of the pod now.
+func (s *shared) verdictOn(ctx context.Context, client kubernetes.Interface, p *corev1.Pod, node *corev1.Node, ask bool, o simulate.Options) (*verdict, error) {
 	judge, err := s.judge(ctx, ask)
 	if err != nil {
 		return nil, err
@@ -93,9 +106,7 @@ func (s *shared) runWhy(ctx context.Context, name string, ask bool, daemon Daemo
 	}
 	around.Pool = o.Daemon.Selectors.NodeOf(node).Pool
 	v := judgedPod(ctx, o.Daemon.Config.Rules.PodOf(p), around, &o.Daemon.Config, judge, s.Now())
-	w := explain(p, node, v)
-	w.Configured = configured
-	return w, nil
+	return &v, nil
 }
 
 // surroundingsOf reads what decides about a pod besides the pod itself and its pool.

@@ -31,8 +31,11 @@ func (f *File) Sets(path string) bool {
 }
 
 // Place names the field's place for people, as FILE:LINE, or the file alone for
-// a field that it does not set.
+// a field that it does not set. Without a file it is the configuration.
 func (f *File) Place(path string) string {
+	if f == nil {
+		return "the configuration"
+	}
 	if line, sets := f.lines[path]; sets {
 		return fmt.Sprintf("%s:%d", f.name, line)
 	}

@@ -60,7 +60,7 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 	case n.Phase == api.DryRun:
 		b.Fix = "set " + api.DrainAnnotation + " to another ID and remove " + api.DryRunAnnotation
 	case n.Facts.Interrupted != "":
-		b.Reason, b.Fix = string(n.Facts.Interrupted), "raise --limit to forecast beyond the next window or the end of the freeze"
+		b.Reason, b.OnlyTime, b.Fix = string(n.Facts.Interrupted), true, "raise --limit to forecast beyond the next window or the end of the freeze"
 	case n.Phase == api.Paused:
 		b.Fix = "remove the annotation " + api.PausedAnnotation
 	case n.Phase == api.TimedOut:
@@ -76,7 +76,7 @@ func nodeBlocker(n *plan.NodePlan) Blocker {
 	case n.Facts.Queued == plan.QueuedForRemoval:
 		b.Reason, b.Fix = string(plan.QueuedForRemoval), "let the node be removed"
 	case n.Facts.Queued == plan.QueuedForTime, n.Facts.Queued == plan.QueuedForWindow, n.Facts.Queued == plan.QueuedForFreeze:
-		b.Reason, b.Fix = string(n.Facts.Queued), "raise --limit to forecast beyond the time"
+		b.Reason, b.OnlyTime, b.Fix = string(n.Facts.Queued), true, "raise --limit to forecast beyond the time"
 	default:
 		b.Fix = "raise --limit to forecast a longer time"
 	}

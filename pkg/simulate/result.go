@@ -1,6 +1,9 @@
 package simulate
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Version is the version of Result: fields are added without a new one, and are
 // never renamed or removed.
@@ -81,4 +84,13 @@ type Blocker struct {
 	Budgets []string `json:"budgets,omitempty"`
 	Message string   `json:"message"`
 	Fix     string   `json:"fix"`
+	// OnlyTime is true if nothing is wrong: the forecast ends before what the node waits
+	// for comes.
+	OnlyTime bool `json:"onlyTime,omitempty"`
+}
+
+// TooShort is true if a longer forecast may be complete: nothing is wrong with the nodes
+// that are not drained.
+func (f *Result) TooShort() bool {
+	return !f.Complete && !slices.ContainsFunc(f.Blockers, func(b Blocker) bool { return !b.OnlyTime })
 }

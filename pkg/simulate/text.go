@@ -103,7 +103,10 @@ func (t *textWriter) budgets(f *Result) {
 }
 
 func (t *textWriter) blockers(f *Result) {
-	if len(f.Blockers) > 0 {
+	switch {
+	case f.TooShort():
+		t.printf("\nNot finished within --limit:\n\n")
+	case len(f.Blockers) > 0:
 		t.printf("\nCannot finish:\n\n")
 	}
 	for _, b := range f.Blockers {

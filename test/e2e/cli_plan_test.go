@@ -27,7 +27,7 @@ func TestPluginPlan(t *testing.T) {
 	)
 	e.awaitReady("web", 6)
 	e.awaitReady("db", 1)
-	flags := []string{"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--max-unavailable=100%"}
+	flags := []string{"--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%", "--max-unavailable=100%", "-n", e.namespace}
 	e.expect(0, []string{e.namespace + "/web-", "leaves", "Forecast: "}, append([]string{"plan", free}, flags...)...)
 	e.expect(cli.ExitCannotFinish, []string{
 		e.namespace + "/db-", "waits", "The disruption budget db needs 1 healthy pods and has 1 currently", "Cannot finish:", "Fix: let PDB " + e.namespace + "/db allow",
@@ -63,7 +63,7 @@ func TestPluginOthers(t *testing.T) {
 	e.create(daemonNamed(e.namespace, "registry.example.com/drainer:v9"))
 	e.expect(0, []string{"Daemon: registry.example.com/drainer:v9 (deployment/drainer in " + e.namespace + ")"}, "version", "-n", e.namespace)
 	e.expect(0, []string{"deployment: drainer\n  image: registry.example.com/drainer:v9"}, "version", "-n", e.namespace, "-o", "yaml")
-	e.expect(0, []string{"--bare-pods=Evict"}, "simulate", "--drain="+e.nodes[0], "--max-draining=100%")
+	e.expect(0, []string{"--bare-pods=Evict"}, "simulate", "--drain="+e.nodes[0], "--max-draining=100%", "-n", e.namespace)
 	e.expect(cli.ExitUsage, []string{`--output="text": expected json or yaml`}, "simulate", "--drain="+e.nodes[0], "-o=text")
 	r := e.expect(0, nil, "__complete", "drain", "")
 	if !strings.Contains(r.out, e.nodes[0]+"\n"+e.nodes[1]+"\n") {
@@ -103,12 +103,12 @@ func TestPluginConfigured(t *testing.T) {
 		ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "drainer-config"}},
 	}}}
 	flags := []string{"--max-unavailable=100%", "-n", e.namespace}
-	e.expect(0, []string{"drainer has its default configuration, because none runs in the namespace " + e.namespace}, append([]string{"plan", e.nodes[0], "--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%"}, flags...)...)
+	e.expect(0, []string{"the configuration is the default one, because no Deployment with the label app.kubernetes.io/name=drainer was found in the namespace " + e.namespace}, append([]string{"plan", e.nodes[0], "--node-selector=" + poolLabel + "=" + e.pool, "--max-draining=100%"}, flags...)...)
 	e.create(daemon, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "drainer-config"}, Data: map[string]string{"drainer.yaml": text}})
-	assumed := "drainer is configured like deployment/drainer in the namespace " + e.namespace
+	assumed := "the configuration is that of deployment/drainer in the namespace " + e.namespace
 	e.expect(cli.ExitCannotFinish, []string{assumed, "held"}, append([]string{"plan", e.nodes[0]}, flags...)...)
 	e.expect(0, []string{assumed, "held"}, append([]string{"simulate", "--drain=" + e.nodes[0]}, flags...)...)
-	e.expect(cli.ExitUsage, []string{assumed, "2 nodes are asked for, and drainer drains 1 of 2 at once (maxDraining: 50%)"}, "drain", e.nodes[0], e.nodes[1], "-n", e.namespace)
+	e.expect(cli.ExitUsage, []string{assumed, "you ask for the drain of 2 nodes, but drainer drains 1 of 2 at once (maxDraining: 50%)"}, "drain", e.nodes[0], e.nodes[1], "-n", e.namespace)
 	e.expect(0, []string{"node/" + e.nodes[0], "node/" + e.nodes[1]}, "drain", e.nodes[0], e.nodes[1], "-n", e.namespace, "--yes", "--dry-run=server", "-o", "name")
 }
 

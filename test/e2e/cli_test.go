@@ -141,7 +141,7 @@ func TestPluginWait(t *testing.T) {
 	})
 	e.expect(0, []string{"request changed: w", "drained: w"}, "drain", slow, "--id=w", "--not-before=-1h", "--wait")
 	// Of the nodes of all tests these are more than a tenth, however many there are.
-	e.expect(cli.ExitUsage, []string{" nodes are asked for", "--yes"}, "drain", "-l", poolLabel, "--id=x", "--dry-run=client")
+	e.expect(cli.ExitUsage, []string{"you ask for the drain of ", "--yes"}, "drain", "-l", poolLabel, "--id=x", "--dry-run=client", "-n", e.namespace)
 }
 
 // TestPluginOverwrite: of two who replace a request at the same time, one is told

@@ -126,6 +126,12 @@ type defaults struct{}
 // Add implements cli.Daemon.
 func (defaults) Add(*pflag.FlagSet) {}
 
+// Check implements cli.Daemon.
+func (defaults) Check() error { return nil }
+
+// Overrides implements cli.Daemon.
+func (defaults) Overrides() []string { return nil }
+
 // Named implements cli.Daemon.
 func (defaults) Named() bool { return false }
 
