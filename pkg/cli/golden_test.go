@@ -190,7 +190,7 @@ func TestDocument(t *testing.T) {
 	for _, e := range exitStatuses {
 		fmt.Fprintf(&b, "| %d | %s |\n", e.status, e.meaning)
 	}
-	b.WriteString("\n## Commands\n\nEach command also takes kubectl's flags that say which cluster is meant.\n")
+	b.WriteString("\n## Commands\n\nEach command also accepts kubectl's flags that select the cluster, such as `--context`.\n")
 	for _, c := range command(Options{Daemon: newDaemon}).Commands() {
 		if c.Hidden || c.Name() == "completion" || c.Name() == "help" {
 			continue
@@ -198,8 +198,8 @@ func TestDocument(t *testing.T) {
 		help, _, _ := strings.Cut(run(t, fake.NewClientset(), c.Name(), "--help").out, "\nGlobal Flags:")
 		fmt.Fprintf(&b, "\n### kubectl drainer %s\n\n```text\n%s\n```\n", c.Name(), strings.TrimSpace(help))
 	}
-	b.WriteString("\n`plan` and `why` also take the flags of [simulate](simulate.md) and of the daemon that decide about drains.\n" +
-		"`kubectl drainer simulate` and `kubectl drainer config` are those of [drainer](simulate.md).\n")
+	b.WriteString("\n`plan` and `why` also accept those flags of [simulate](simulate.md) and of the daemon that affect drains.\n" +
+		"`kubectl drainer simulate` and `kubectl drainer config` are the same commands as [`drainer simulate`](simulate.md) and `drainer config`.\n")
 	if *update {
 		if err := os.WriteFile(path, []byte(written+heading+b.String()), 0o600); err != nil {
 			t.Fatal(err)

@@ -108,7 +108,7 @@ func (s *story) crowd(all, busy int) (nodes []string) {
 			for _, node := range nodes[i*10 : i*10+10] {
 				on = append(on, times(2, node)...)
 			}
-			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: fmt.Sprintf("app%02d", i), Replicas: len(on), Behaviour: quick}, on...)
+			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: fmt.Sprintf("app%02d", i), Replicas: len(on), Behavior: quick}, on...)
 		}
 	})
 	return nodes

@@ -12,7 +12,7 @@ import (
 
 // stray is a pod that something binds to a node, past the scheduler.
 func stray(c *sim.Cluster, name, node string) {
-	c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: 1, Behaviour: quick}, node)
+	c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: 1, Behavior: quick}, node)
 }
 
 // TestStoryConfirmRetry: while a live list shows a pod that the watch does not,

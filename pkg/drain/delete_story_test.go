@@ -165,9 +165,9 @@ func TestStoryDeleteRefused(t *testing.T) {
 	tell(t, func(s *story) {
 		s.forced()
 		s.cluster(func(c *sim.Cluster) {
-			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "kube-system", Name: "dns", Replicas: 1, Behaviour: quick}, "n")
+			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "kube-system", Name: "dns", Replicas: 1, Behavior: quick}, "n")
 			c.AddBudget("kube-system", "dns", "dns", specOf("maxUnavailable 0"))
-			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "pg", Replicas: 1, Behaviour: quick}, "n")
+			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "pg", Replicas: 1, Behavior: quick}, "n")
 			c.AddBudget("shop", "pg", "pg", specOf("maxUnavailable 0"))
 			isController := true
 			pdb := c.Budget(sim.Key{Namespace: "shop", Name: "pg"}).DeepCopy()

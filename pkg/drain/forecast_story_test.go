@@ -26,7 +26,7 @@ func TestForecastStory(t *testing.T) {
 				}
 				c.Run(sim.Workload{
 					Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(on),
-					Behaviour: sim.Behaviour{StartsIn: time.Duration(i+1) * time.Second, StopsIn: time.Second},
+					Behavior: sim.Behavior{StartsIn: time.Duration(i+1) * time.Second, StopsIn: time.Second},
 				}, on...)
 				c.AddBudget("shop", name, name, specOf(fmt.Sprintf("maxUnavailable %d", i%3+1)))
 			}

@@ -98,7 +98,7 @@ func (s *story) fill(all int) (requested []string) {
 				on = append(on, nodes[(i+j*apps)%all])
 			}
 			name := fmt.Sprintf("app%04d", i)
-			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(on), Behaviour: quick}, on...)
+			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(on), Behavior: quick}, on...)
 			c.AddBudget("shop", name, name, specOf("maxUnavailable 10%"))
 		}
 	})

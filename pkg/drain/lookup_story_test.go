@@ -76,7 +76,7 @@ func TestStoryGoneBeforeTheAnswer(t *testing.T) {
 		s.cluster(func(c *sim.Cluster) {
 			c.Run(sim.Workload{
 				Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 1,
-				Behaviour: sim.Behaviour{StartsIn: time.Second, StopsIn: 100 * time.Millisecond},
+				Behavior: sim.Behavior{StartsIn: time.Second, StopsIn: 100 * time.Millisecond},
 			}, "n")
 		})
 		s.server.Add(apiserver.Rule{Match: evicts, After: time.Second})

@@ -70,7 +70,7 @@ func TestStoryNowhere(t *testing.T) {
 		}
 		s.cluster(func(c *sim.Cluster) {
 			c.Run(sim.Workload{
-				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behaviour: quick, NodeSelector: map[string]string{"disk": "fast"},
+				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behavior: quick, NodeSelector: map[string]string{"disk": "fast"},
 			}, "n1", "n1", "n2", "n2")
 		})
 		s.budget("db", "maxUnavailable 1")
@@ -108,7 +108,7 @@ func TestStoryStranded(t *testing.T) {
 		}
 		s.cluster(func(c *sim.Cluster) {
 			c.Run(sim.Workload{
-				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behaviour: quick, NodeSelector: map[string]string{"disk": "fast"},
+				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behavior: quick, NodeSelector: map[string]string{"disk": "fast"},
 			}, "n1", "n1", "n2", "n2")
 		})
 		s.budget("db", "maxUnavailable 1")
@@ -148,7 +148,7 @@ func TestStoryWaitTogether(t *testing.T) {
 		}
 		s.cluster(func(c *sim.Cluster) {
 			c.Run(sim.Workload{
-				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behaviour: quick, NodeSelector: map[string]string{"disk": "fast"},
+				Kind: sim.Deployment, Namespace: "shop", Name: "db", Replicas: 4, Behavior: quick, NodeSelector: map[string]string{"disk": "fast"},
 			}, "n1", "n1", "n2", "n2")
 		})
 		s.budget("db", "maxUnavailable 1")

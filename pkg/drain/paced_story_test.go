@@ -28,7 +28,7 @@ func (s *story) slowly(name string, startsIn time.Duration, nodes ...string) {
 	s.cluster(func(c *sim.Cluster) {
 		c.Run(sim.Workload{
 			Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(nodes),
-			Behaviour: sim.Behaviour{StartsIn: startsIn, StopsIn: time.Second},
+			Behavior: sim.Behavior{StartsIn: startsIn, StopsIn: time.Second},
 		}, nodes...)
 	})
 }

@@ -25,8 +25,8 @@ func skewed(t *testing.T, skew time.Duration) {
 		s.nodes("n")
 		s.spares(2)
 		s.cluster(func(c *sim.Cluster) {
-			slow := sim.Behaviour{StartsIn: time.Second, StopsIn: 25 * time.Second}
-			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 3, Behaviour: slow}, times(3, "n")...)
+			slow := sim.Behavior{StartsIn: time.Second, StopsIn: 25 * time.Second}
+			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 3, Behavior: slow}, times(3, "n")...)
 		})
 		s.budget("web", "maxUnavailable 1")
 		s.start()

@@ -123,12 +123,12 @@ func (s *story) spares(n int) {
 // named. Its pods start and stop within a second.
 func (s *story) deployment(name string, nodes ...string) {
 	s.cluster(func(c *sim.Cluster) {
-		c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(nodes), Behaviour: quick}, nodes...)
+		c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(nodes), Behavior: quick}, nodes...)
 	})
 }
 
-// quick is the behaviour of pods that start and stop within a second.
-var quick = sim.Behaviour{StartsIn: time.Second, StopsIn: time.Second}
+// quick is the behavior of pods that start and stop within a second.
+var quick = sim.Behavior{StartsIn: time.Second, StopsIn: time.Second}
 
 // times repeats a node's name, for that many pods on it.
 func times(n int, node string) []string { return strings.Fields(strings.Repeat(node+" ", n)) }

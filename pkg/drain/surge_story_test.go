@@ -17,7 +17,7 @@ func TestStorySurge(t *testing.T) {
 				s.spares(2)
 				s.cluster(func(c *sim.Cluster) {
 					c.Run(sim.Workload{
-						Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 3, Surge: 1, Behaviour: quick,
+						Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 3, Surge: 1, Behavior: quick,
 					}, "n", "m", "m", "m")
 				})
 				s.budget("web", limit)

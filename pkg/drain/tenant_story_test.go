@@ -20,7 +20,7 @@ func TestStoryTenant(t *testing.T) {
 		s.cluster(func(c *sim.Cluster) {
 			c.Run(sim.Workload{
 				Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 1, Annotations: map[string]string{annotation: "Ignore"},
-				Behaviour: sim.Behaviour{StartsIn: time.Second, StopsIn: 20 * time.Second},
+				Behavior: sim.Behavior{StartsIn: time.Second, StopsIn: 20 * time.Second},
 			}, "n")
 		})
 		s.start()

@@ -37,7 +37,7 @@ func (s *story) slowWebhook(later time.Duration, controllers int) {
 			for j := range 100 / controllers {
 				on = append(on, slow[j%len(slow)])
 			}
-			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "slow", Name: fmt.Sprintf("slow-%d", i), Replicas: len(on), Behaviour: quick}, on...)
+			c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "slow", Name: fmt.Sprintf("slow-%d", i), Replicas: len(on), Behavior: quick}, on...)
 		}
 	})
 	s.start()

@@ -27,7 +27,7 @@ func TestStoryWindow(t *testing.T) {
 		s.cluster(func(c *sim.Cluster) {
 			c.Run(sim.Workload{
 				Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 12,
-				Behaviour: sim.Behaviour{StartsIn: 20 * time.Second, StopsIn: time.Second},
+				Behavior: sim.Behavior{StartsIn: 20 * time.Second, StopsIn: time.Second},
 			}, times(12, "a")...)
 		})
 		s.budget("web", "maxUnavailable 1")

@@ -21,8 +21,8 @@ import (
 
 var noon = time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
 
-// quick is the behaviour of pods that start and stop within a second.
-var quick = sim.Behaviour{StartsIn: time.Second, StopsIn: time.Second}
+// quick is the behavior of pods that start and stop within a second.
+var quick = sim.Behavior{StartsIn: time.Second, StopsIn: time.Second}
 
 // options are the daemon's defaults, with everything allowed at once.
 func options() forecast.Options {
@@ -52,7 +52,7 @@ func newCluster(nodes ...string) *sim.Cluster {
 }
 
 func web(c *sim.Cluster, maxUnavailable int, nodes ...string) {
-	c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: len(nodes), Behaviour: quick}, nodes...)
+	c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: len(nodes), Behavior: quick}, nodes...)
 	most := intstr.FromInt(maxUnavailable)
 	c.AddBudget("shop", "web", "web", policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &most})
 }
@@ -308,7 +308,7 @@ func crowd(seed uint64, change func(*forecast.Options)) *forecast.Loop {
 		for range 12 {
 			on = append(on, names[r.IntN(len(names))])
 		}
-		c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(on), Behaviour: sim.Behaviour{
+		c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: name, Replicas: len(on), Behavior: sim.Behavior{
 			StartsIn: time.Duration(1+r.IntN(5)) * time.Second, StopsIn: time.Duration(1+r.IntN(5)) * time.Second,
 		}}, on...)
 		most := intstr.FromInt(1 + r.IntN(3))

@@ -54,7 +54,7 @@ func TestMarks(t *testing.T) {
 func TestForesees(t *testing.T) {
 	for _, foresees := range []bool{true, false} {
 		c := newCluster("a", "spare")
-		c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 1, Behaviour: quick}, "a")
+		c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 1, Behavior: quick}, "a")
 		none := intstr.FromInt(0)
 		c.AddBudget("shop", "web", "web", policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &none})
 		o := options()

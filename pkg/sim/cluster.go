@@ -31,8 +31,8 @@ type Cluster struct {
 	store
 	namespaces map[string]*Namespace
 	workloads  map[types.UID]*workload
-	// behaviours says how long pods take to start and to stop.
-	behaviours map[types.UID]Behaviour
+	// behaviors says how long pods take to start and to stop.
+	behaviors map[types.UID]Behavior
 	// waiting are the pods that currently fit on no node.
 	waiting map[Key]bool
 	// nextNode is where the scheduler continues its search.
@@ -49,7 +49,7 @@ func New(o Options) *Cluster {
 	return &Cluster{
 		options: o, now: o.Start, store: newStore(),
 		namespaces: map[string]*Namespace{}, workloads: map[types.UID]*workload{},
-		behaviours: map[types.UID]Behaviour{}, waiting: map[Key]bool{}, queued: map[step]time.Time{},
+		behaviors: map[types.UID]Behavior{}, waiting: map[Key]bool{}, queued: map[step]time.Time{},
 	}
 }
 

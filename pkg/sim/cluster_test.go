@@ -40,7 +40,7 @@ func TestReplacement(t *testing.T) {
 	c.AddNode("n2", nil)
 	c.Run(Workload{
 		Kind: Deployment, Namespace: "shop", Name: "web", Replicas: 2,
-		Behaviour: Behaviour{StartsIn: 3 * time.Second, StopsIn: 4 * time.Second},
+		Behavior: Behavior{StartsIn: 3 * time.Second, StopsIn: 4 * time.Second},
 	}, "n1", "n1")
 	c.Advance(noon.Add(time.Minute))
 	c.UpdateNode("n1", func(n *corev1.Node) { n.Spec.Unschedulable = true })
@@ -72,7 +72,7 @@ func TestReplacement(t *testing.T) {
 // once it is gone.
 func TestStatefulSet(t *testing.T) {
 	c := newCluster(2)
-	c.Run(Workload{Kind: StatefulSet, Namespace: "shop", Name: "db", Replicas: 2, Behaviour: Behaviour{StopsIn: 5 * time.Second}}, "n1", "n2")
+	c.Run(Workload{Kind: StatefulSet, Namespace: "shop", Name: "db", Replicas: 2, Behavior: Behavior{StopsIn: 5 * time.Second}}, "n1", "n2")
 	old := c.Pod(Key{Namespace: "shop", Name: "db-0"}).UID
 	c.UpdateNode("n1", func(n *corev1.Node) { n.Spec.Unschedulable = true })
 	if err := c.DeletePod(Key{Namespace: "shop", Name: "db-0"}, metav1.DeleteOptions{}); err != nil {
@@ -173,7 +173,7 @@ func TestDeterminism(t *testing.T) {
 	for i := range logs {
 		c := newCluster(5)
 		for _, name := range []string{"a", "b", "c"} {
-			c.Run(Workload{Kind: Deployment, Namespace: "ns", Name: name, Replicas: 7, Behaviour: Behaviour{StartsIn: time.Second}})
+			c.Run(Workload{Kind: Deployment, Namespace: "ns", Name: name, Replicas: 7, Behavior: Behavior{StartsIn: time.Second}})
 			c.AddBudget("ns", name, name, maxUnavailable("2"))
 		}
 		c.Advance(noon.Add(time.Minute))

@@ -37,7 +37,7 @@ func TestBudgetsOf(t *testing.T) {
 		if budgetsFirst {
 			addBudgets()
 		}
-		c.AddPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, Labels: map[string]string{"app": "web"}}}, Behaviour{})
+		c.AddPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, Labels: map[string]string{"app": "web"}}}, Behavior{})
 		if !budgetsFirst {
 			addBudgets()
 		}

@@ -109,7 +109,7 @@ func (c *Cluster) podChanged(change Change) {
 	}
 	switch {
 	case change.Type == watch.Deleted:
-		delete(c.behaviours, pod.UID)
+		delete(c.behaviors, pod.UID)
 		delete(c.waiting, keyOf(pod))
 		c.retryWaiting()
 	case change.Type == watch.Added:

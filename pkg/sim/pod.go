@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Behaviour is how a pod's containers behave on a node.
-type Behaviour struct {
+// Behavior is how a pod's containers behave on a node.
+type Behavior struct {
 	// StartsIn is how long a pod takes from its binding until it is Ready.
 	StartsIn time.Duration
 	// StopsIn is how long a pod takes from its deletion until it is gone; the
@@ -24,7 +24,7 @@ type Behaviour struct {
 
 // AddPod adds a pod. A pod without a node waits for the scheduler; a pod that
 // is Running and Ready stays that way.
-func (c *Cluster) AddPod(pod *corev1.Pod, b Behaviour) {
+func (c *Cluster) AddPod(pod *corev1.Pod, b Behavior) {
 	pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
 	if pod.Status.Phase == "" {
 		pod.Status.Phase = corev1.PodPending
@@ -35,7 +35,7 @@ func (c *Cluster) AddPod(pod *corev1.Pod, b Behaviour) {
 	if pod.Spec.NodeName != "" {
 		setScheduled(pod, c.now)
 	}
-	c.behaviours[pod.UID] = b
+	c.behaviors[pod.UID] = b
 	c.Put(Pods, pod)
 }
 
@@ -133,7 +133,7 @@ func (c *Cluster) resumePods(node string) {
 // resumePod puts on the agenda what has to happen to a pod next.
 func (c *Cluster) resumePod(pod *corev1.Pod) {
 	next := step{key: keyOf(pod), uid: pod.UID}
-	b := c.behaviours[pod.UID]
+	b := c.behaviors[pod.UID]
 	switch {
 	case pod.DeletionTimestamp != nil:
 		next.deed = finishPod
@@ -151,7 +151,7 @@ func (c *Cluster) resumePod(pod *corev1.Pod) {
 // has reported it.
 func (c *Cluster) stopsAt(pod *corev1.Pod) time.Time {
 	grace := time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second
-	b := c.behaviours[pod.UID]
+	b := c.behaviors[pod.UID]
 	return pod.DeletionTimestamp.Add(-grace).Add(min(grace, b.StopsIn) + b.Lingers)
 }
 

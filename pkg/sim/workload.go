@@ -42,7 +42,7 @@ type Workload struct {
 	NodeSelector map[string]string
 	// Grace is the pods' termination grace period in whole seconds, 30s if 0.
 	Grace time.Duration
-	Behaviour
+	Behavior
 }
 
 // workload is a Workload with its identity.
@@ -75,7 +75,7 @@ func (c *Cluster) Run(w Workload, nodes ...string) {
 		pod := c.template(added)
 		pod.Spec.NodeName = node
 		SetReady(pod, true, c.now)
-		c.AddPod(pod, w.Behaviour)
+		c.AddPod(pod, w.Behavior)
 	}
 	c.after(c.options.ReplaceLag, step{deed: syncWorkload, uid: added.uid})
 }
@@ -89,7 +89,7 @@ func (c *Cluster) Place(namespace, name, node string) {
 			pod := c.template(w)
 			pod.Spec.NodeName = node
 			SetReady(pod, true, c.now)
-			c.AddPod(pod, w.Behaviour)
+			c.AddPod(pod, w.Behavior)
 		}
 	}
 }
@@ -205,7 +205,7 @@ func (c *Cluster) syncWorkload(uid types.UID) {
 		want = min(want, len(have)+1)
 	}
 	for range want - len(have) {
-		c.AddPod(c.template(w), w.Behaviour)
+		c.AddPod(c.template(w), w.Behavior)
 	}
 	for i := len(have) - 1; i >= want; i-- {
 		c.terminate(have[i], nil)
@@ -222,7 +222,7 @@ func (c *Cluster) syncDaemonSet(w *workload, have []*corev1.Pod) {
 		if !on[node] {
 			pod := c.template(w)
 			pod.Spec.NodeName = node
-			c.AddPod(pod, w.Behaviour)
+			c.AddPod(pod, w.Behavior)
 		}
 	}
 }

@@ -51,20 +51,20 @@ func newScene(objects *Objects, o *Options, chosen []string) *scene {
 	}
 	s.addDaemonSets(objects)
 	took := History(objects.Pods)
-	behaviours := map[types.UID]sim.Behaviour{}
+	behaviors := map[types.UID]sim.Behavior{}
 	for _, w := range ownersOf(objects, chosen) {
 		before, known := took[w.uid]
 		start, source := o.startOf(w.namespace, w.workload, before, known)
-		behaviours[w.uid] = s.adopt(w, o, start, source)
+		behaviors[w.uid] = s.adopt(w, o, start, source)
 	}
 	for i := range objects.Budgets {
 		s.cluster.Put(sim.Budgets, objects.Budgets[i].DeepCopy())
 	}
 	for i := range objects.Pods {
 		pod := objects.Pods[i].DeepCopy()
-		b := sim.Behaviour{StartsIn: unknownStart}
+		b := sim.Behavior{StartsIn: unknownStart}
 		if c := metav1.GetControllerOfNoCopy(pod); c != nil {
-			if known, is := behaviours[c.UID]; is {
+			if known, is := behaviors[c.UID]; is {
 				b = known
 			}
 		}
@@ -100,7 +100,7 @@ func (s *scene) addDaemonSets(objects *Objects) {
 }
 
 // adopt adds a controller, and returns how its pods behave.
-func (s *scene) adopt(w *owner, o *Options, start time.Duration, source string) sim.Behaviour {
+func (s *scene) adopt(w *owner, o *Options, start time.Duration, source string) sim.Behavior {
 	if w.leaves {
 		s.starts = append(s.starts, StartTime{
 			Namespace: w.namespace, Controller: w.workload, Seconds: start.Seconds(), Source: source, Pods: w.pods,
@@ -108,10 +108,10 @@ func (s *scene) adopt(w *owner, o *Options, start time.Duration, source string) 
 	}
 	grace := graceOf(&w.template.Spec)
 	// A new pod is created and bound before it starts.
-	b := sim.Behaviour{StartsIn: max(0, start-o.ControllerDelay), StopsIn: o.stopOf(grace), Lingers: o.RemovalDelay}
+	b := sim.Behavior{StartsIn: max(0, start-o.ControllerDelay), StopsIn: o.stopOf(grace), Lingers: o.RemovalDelay}
 	s.cluster.Adopt(sim.Workload{
 		Kind: sim.Kind(w.kind), Namespace: w.namespace, Name: w.name, Replicas: w.replicas,
-		Labels: w.template.Labels, NodeSelector: w.template.Spec.NodeSelector, Grace: grace, Behaviour: b,
+		Labels: w.template.Labels, NodeSelector: w.template.Spec.NodeSelector, Grace: grace, Behavior: b,
 	}, w.uid)
 	return b
 }

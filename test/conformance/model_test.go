@@ -87,10 +87,10 @@ func (m *model) Run(_ context.Context, w Workload) error {
 		"deployment": sim.Deployment, "statefulset": sim.StatefulSet, "daemonset": sim.DaemonSet, "job": sim.Job,
 	}
 	labels := map[string]string{"app": w.App}
-	behaviour := sim.Behaviour{StartsIn: w.Start, StopsIn: w.Stop}
+	behavior := sim.Behavior{StartsIn: w.Start, StopsIn: w.Stop}
 	s := sim.Workload{
 		Kind: kinds[w.Kind], Namespace: modelNamespace, Name: w.Name, Replicas: w.Replicas, Labels: labels, Grace: w.Stop,
-		Ordered: w.Kind == "statefulset" && !w.Parallel, Behaviour: behaviour,
+		Ordered: w.Kind == "statefulset" && !w.Parallel, Behavior: behavior,
 	}
 	if w.Node != "" {
 		s.NodeSelector = map[string]string{corev1.LabelHostname: w.Node}
@@ -106,7 +106,7 @@ func (m *model) Run(_ context.Context, w Workload) error {
 		if w.Hold {
 			pod.Finalizers = []string{Finalizer}
 		}
-		c.AddPod(pod, behaviour)
+		c.AddPod(pod, behavior)
 	})
 	return nil
 }

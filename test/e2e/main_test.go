@@ -1,4 +1,4 @@
-// Package e2e shows drainer's behaviour on a real control plane. The tests
+// Package e2e shows drainer's behavior on a real control plane. The tests
 // share one cluster; each has its own nodes, namespace, lease and processes.
 package e2e
 

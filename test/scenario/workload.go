@@ -51,8 +51,8 @@ func (g *generator) workloads() {
 	}
 }
 
-func (g *generator) behaviour() sim.Behaviour {
-	return sim.Behaviour{
+func (g *generator) behavior() sim.Behavior {
+	return sim.Behavior{
 		StartsIn: pick[time.Duration](g, "starts in", 1000, 200, 5000, 20000) * time.Millisecond,
 		StopsIn:  pick[time.Duration](g, "stops in", 1000, 100, 5000, 40000) * time.Millisecond,
 	}
@@ -62,7 +62,7 @@ func (g *generator) behaviour() sim.Behaviour {
 func (g *generator) run(a app, kind sim.Kind) {
 	w := sim.Workload{
 		Kind: kind, Namespace: a.namespace, Name: a.name, Labels: a.labels(),
-		Grace: pick[time.Duration](g, "grace", 30, 2, 60) * time.Second, Behaviour: g.behaviour(),
+		Grace: pick[time.Duration](g, "grace", 30, 2, 60) * time.Second, Behavior: g.behavior(),
 	}
 	var on []string
 	if kind == sim.DaemonSet {
@@ -83,7 +83,7 @@ func (g *generator) run(a app, kind sim.Kind) {
 	if kind == sim.Deployment && g.chance("surge", 10) {
 		w.Surge = 1
 	}
-	g.build(func(c *sim.Cluster) { c.Run(w, on...) }, "%s %s/%s on %v, ordered %v, surge %d, %+v, grace %v, only on %v", kind, a.namespace, a.name, on, w.Ordered, w.Surge, w.Behaviour, w.Grace, w.NodeSelector)
+	g.build(func(c *sim.Cluster) { c.Run(w, on...) }, "%s %s/%s on %v, ordered %v, surge %d, %+v, grace %v, only on %v", kind, a.namespace, a.name, on, w.Ordered, w.Surge, w.Behavior, w.Grace, w.NodeSelector)
 	if len(on) > 0 && g.chance("unready", 20) {
 		g.unready(a, 1)
 	}
@@ -113,10 +113,10 @@ func (g *generator) strays(a app, kind string) {
 	uid := types.UID("owner-of-" + a.name)
 	if kind == "empty dir" {
 		g.build(func(c *sim.Cluster) {
-			c.Adopt(sim.Workload{Kind: sim.Deployment, Namespace: a.namespace, Name: a.name, Labels: a.labels(), Behaviour: sim.Behaviour{StartsIn: time.Second, StopsIn: time.Second}}, uid)
+			c.Adopt(sim.Workload{Kind: sim.Deployment, Namespace: a.namespace, Name: a.name, Labels: a.labels(), Behavior: sim.Behavior{StartsIn: time.Second, StopsIn: time.Second}}, uid)
 		}, "deployment %s/%s", a.namespace, a.name)
 	}
-	b := g.behaviour()
+	b := g.behavior()
 	for i := range 1 + g.IntN("strays", 3) {
 		node := g.node()
 		make := func(now time.Time) *corev1.Pod {

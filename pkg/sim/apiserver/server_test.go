@@ -43,7 +43,7 @@ func play(t *testing.T, test func(s *stage)) {
 		c := sim.New(sim.Options{Start: time.Now()})
 		c.AddNode("n1", nil)
 		c.AddNode("n2", nil)
-		c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 2, Behaviour: sim.Behaviour{StopsIn: 2 * time.Second}}, "n1", "n1")
+		c.Run(sim.Workload{Kind: sim.Deployment, Namespace: "shop", Name: "web", Replicas: 2, Behavior: sim.Behavior{StopsIn: 2 * time.Second}}, "n1", "n1")
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &stage{T: t, Server: New(c, latency), ctx: ctx}
 		s.transport = s.Transport("test")
