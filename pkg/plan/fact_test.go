@@ -66,6 +66,17 @@ func TestDeletionRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedSays: what says that the API server refused a deletion does not say so of an
+// eviction.
+func TestRefusedSays(t *testing.T) {
+	for _, deletion := range []*PodDeleted{nil, {}} {
+		_, events := PodMemory{}.answered(Answered{Grant: Grant{Pod: &Pod{}, Deletion: deletion}, Outcome: Outcome{Reason: Webhook}, At: noon})
+		if len(events) != 1 || events[0].(EvictionNotAdmitted).Deletion != (deletion != nil) {
+			t.Errorf("the refusal of a deletion (%v) leads to %+v", deletion != nil, events)
+		}
+	}
+}
+
 // TestRefusedBudgets: only the answer that they are too many counts for a set of
 // budgets.
 func TestRefusedBudgets(t *testing.T) {
