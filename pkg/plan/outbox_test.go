@@ -70,6 +70,54 @@ func TestOutboxOrder(t *testing.T) {
 	}
 }
 
+// TestOutboxEmpty: once all grants are taken, there is room for none.
+func TestOutboxEmpty(t *testing.T) {
+	o := newOutbox(1, "a", "b")
+	if got, want := o.take(t), "a b"; got != want || o.HasRoom() {
+		t.Errorf("took %q, want %q; has room for more: %v", got, want, o.HasRoom())
+	}
+}
+
+// TestOutboxThrottled: after an answer that throttles, nothing is sent for as long as it
+// asks, and then one request at a time until the API server answers one that was sent
+// after that.
+func TestOutboxThrottled(t *testing.T) {
+	o, now := newOutbox(2, "a", "b", "c", "d"), time.Now()
+	send := func(after time.Duration) (plan.Grant, bool) { return o.Take(now.Add(after), nil) }
+	answer := func(g plan.Grant, after time.Duration, outcome plan.Outcome) {
+		o.Answered(plan.Answered{Grant: g, Outcome: outcome, At: now.Add(after), Took: time.Second})
+	}
+	expect := func(when string, after time.Duration, want bool) plan.Grant {
+		t.Helper()
+		g, sent := send(after)
+		if sent != want {
+			t.Fatalf("%s: sent %v, want %v", when, sent, want)
+		}
+		return g
+	}
+	throttled := func(wait time.Duration) plan.Outcome {
+		return plan.Outcome{Reason: plan.Throttled, Code: "429", RetryAfter: wait}
+	}
+	admitted := plan.Outcome{Reason: plan.Admitted, Code: "201"}
+	first, second, third := expect("at first", 0, true), expect("at first", 0, true), expect("at first", 0, true)
+	answer(first, 0, throttled(10*time.Second))
+	answer(second, 0, throttled(5*time.Second))
+	if s := o.Collect(); !s.Throttled.Equal(now.Add(10*time.Second)) || !s.Careful {
+		t.Errorf("throttled until %v after, careful: %v; want 10s, true", s.Throttled.Sub(now), s.Careful)
+	}
+	expect("just before", 10*time.Second-1, false)
+	expect("beside one under way", 10*time.Second, false)
+	answer(third, 10*time.Second, admitted)
+	one := expect("alone", 10*time.Second, true)
+	expect("beside that one", 10*time.Second, false)
+	answer(one, 12*time.Second, plan.Outcome{Reason: plan.Unknown, Code: plan.NoAnswer})
+	one = expect("after no answer", 12*time.Second, true)
+	expect("beside that one", 12*time.Second, false)
+	answer(one, 14*time.Second, admitted)
+	expect("after an answer", 14*time.Second, true)
+	expect("beside that one", 14*time.Second, true)
+}
+
 // TestOutboxHalf: one destination takes half of what there is.
 func TestOutboxHalf(t *testing.T) {
 	o := newOutbox(200, "a")
