@@ -113,6 +113,27 @@ func TestPhasesTold(t *testing.T) {
 	}
 }
 
+// TestVerdictsTold: a dry run is told once, with its verdicts, and not before them.
+func TestVerdictsTold(t *testing.T) {
+	s := newScene()
+	n := s.node("n", api.DrainAnnotation, "look", api.DryRunAnnotation, "true")
+	l := newLoop(s)
+	told := func(when string, want int) {
+		t.Helper()
+		for range 20 {
+			l.step(time.Second)
+		}
+		if got := len(eventsOf[PhaseChanged](l)); got != want {
+			t.Errorf("%s: told %d times, want %d", when, got, want)
+		}
+	}
+	told("before the verdicts", 0)
+	run := NewJudgement([]*Pod{{Name: "bare"}}, Surroundings{}, &s.Config, l.Now).Done(l.Now)
+	l.facts = append(l.facts, NodeJudged{Node: n.UID, Request: "look", DryRun: run})
+	told("after the verdicts", 1)
+	told("later", 1)
+}
+
 // TestCordonRestoredOnce: that somebody uncordons a node is told the first time.
 func TestCordonRestoredOnce(t *testing.T) {
 	s := newScene()
