@@ -57,6 +57,28 @@ func TestReleaseAtTimeout(t *testing.T) {
 	}
 }
 
+// TestAnnouncedRelease: a node that has to say something else says already that it was
+// released, if it says so of this request.
+func TestAnnouncedRelease(t *testing.T) {
+	at := noon
+	for name, test := range map[string]struct {
+		write bool
+		said  api.Status
+		want  bool
+	}{
+		"nothing to say":  {false, api.Status{}, true},
+		"not said":        {true, api.Status{Request: "r"}, false},
+		"said":            {true, api.Status{Request: "r", ReleasedAt: &at}, true},
+		"said of another": {true, api.Status{Request: "x", ReleasedAt: &at}, false},
+	} {
+		n := NodePlan{Write: test.write, Request: api.Request{ID: "r"}}
+		n.Memory.Written.Report.Status = test.said
+		if got := n.announcedRelease(); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 // TestReleasedStays: nothing but another ID begins a drain again, and that begins
 // at the end of the queue.
 func TestReleasedStays(t *testing.T) {
