@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"drainer.dev/drainer/pkg/cli"
 )
 
 // TestFlags: everything that is wrong is said at once, and names the flag, the
@@ -126,7 +130,7 @@ func TestAssume(t *testing.T) {
 			wrong: "c.yaml:4: rules[0].deleteAfter:",
 		},
 		"a flag contradicts a limit": {
-			own: []string{"--max-draining=50%"}, args: []string{given}, text: header + "maxUnavailable: 20%\n",
+			own: []string{"--max-draining=50%"}, args: []string{given}, text: header + "maxUnavailable: 20%\nmaxDraining: 10%\n",
 			wrong: `c.yaml:3: maxUnavailable: "20%": expected at least --max-draining (50%)`,
 		},
 		"a newer flag":  {args: []string{"--max-draining=3", "--newer"}, err: "reading its flags: unknown flag: --newer", want: isDefault},
@@ -156,6 +160,17 @@ func TestAssume(t *testing.T) {
 		if test.wrong == "" && (err != nil || !test.want(o)) {
 			t.Errorf("%s: the options are %+v, %v", name, o.DrainerConfiguration, err)
 		}
+	}
+}
+
+// TestAssumeUnread: a file that could not be read may be readable later: that is no reason
+// to assume the defaults.
+func TestAssumeUnread(t *testing.T) {
+	o, lost := defaults(), errors.New("connection lost")
+	o.add(pflag.NewFlagSet("", pflag.ContinueOnError))
+	err := o.assume([]string{"--config=c.yaml"}, func(string) ([]byte, error) { return nil, lost })
+	if !errors.Is(err, lost) || reflect.TypeOf(errors.Unwrap(err)) == reflect.TypeOf(cli.Misunderstood(nil)) {
+		t.Errorf("the error is %v, want that of reading and no other", err)
 	}
 }
 

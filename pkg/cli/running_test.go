@@ -149,9 +149,9 @@ func TestDrainLimits(t *testing.T) {
 		want   []string
 	}{
 		"enough":         {deployed(configured("maxDraining: 2\n")), "drain na nb", nil},
-		"too many":       {deployed(configured("maxDraining: 2\n")), "drain na nb nc", []string{"you ask for the drain of 3 nodes, but drainer drains 2 of 4 at once (maxDraining: 2); the others would wait in its queue", "the configuration is that of deployment/d in the namespace ops"}},
+		"too many":       {deployed(configured("maxDraining: 2\n")), "drain na nb nc", []string{"you ask for the drain of 3 nodes, but drainer drains 2 of 6 at once (maxDraining: 2); the others would wait in its queue", "the configuration is that of deployment/d in the namespace ops"}},
 		"that is fine":   {deployed(configured("maxDraining: 2\n")), "drain na nb nc --yes", nil},
-		"elsewhere":      {deployed(configured("maxDraining: 2\n")), "drain na nb -n shop", []string{"drainer drains 1 of 4 at once (maxDraining: 10%)", "the configuration is the default one, because no Deployment with the label app.kubernetes.io/name=drainer was found in the namespace shop"}},
+		"elsewhere":      {deployed(configured("maxDraining: 2\n")), "drain na nb -n shop", []string{"drainer drains 1 of 6 at once (maxDraining: 10%)", "the configuration is the default one, because no Deployment with the label app.kubernetes.io/name=drainer was found in the namespace shop"}},
 		"none":           {nil, "drain na nb", []string{"was found in the cluster"}},
 		"not understood": {deployed(configured("new: 1\n")), "drain na nb", []string{"the configuration is the default one, because ", "new"}},
 		"a pool": {
@@ -159,11 +159,14 @@ func TestDrainLimits(t *testing.T) {
 			[]string{"you ask for the drain of 4 nodes of the pool x, but drainer drains 2 of 4 at once (maxDraining: 50%)"},
 		},
 		"not served":      {deployed(configured("maxDraining: 1\nnodeSelector: {matchLabels: {pool: y}}\n")), "drain na nb", nil},
-		"of those served": {deployed(configured("maxDraining: 75%\nnodeSelector: {matchExpressions: [{key: kubernetes.io/hostname, operator: DoesNotExist}]}\n")), "drain -l pool=x", []string{"drains 3 of 4 at once"}},
+		"of those served": {deployed(configured("maxDraining: 50%\nnodeSelector: {matchLabels: {pool: x}}\n")), "drain -l pool=x", []string{"drains 2 of 4 at once"}},
 	} {
-		got := run(t, fake.NewClientset(append(fleet(4), test.daemon...)...), strings.Fields(test.args)...)
+		got := run(t, fake.NewClientset(append(append(fleet(4), named("ny", nodeWith()), named("nz", nodeWith())), test.daemon...)...), strings.Fields(test.args)...)
 		if (got.status == 0) != (test.want == nil) {
 			t.Errorf("%s: status %d: %s", name, got.status, got.err)
+		}
+		if warned := strings.Contains(got.err, "Warning: drainer ignores node na"); warned != (name == "not served") {
+			t.Errorf("%s: warned of a node that is not served: %v", name, warned)
 		}
 		for _, want := range test.want {
 			if !strings.Contains(got.err, want) {
