@@ -17,7 +17,9 @@ func (result *Result) summarize(o *observer) {
 	for _, at := range empty {
 		times = append(times, at.Seconds())
 	}
-	result.Makespan, result.Bound = last.Seconds(), o.bound().Seconds()
+	result.Makespan = last.Seconds()
+	result.Bound = o.bound(func(l *leaving) time.Duration { return l.admitted }).Seconds()
+	result.AnsweredBound = o.bound(func(l *leaving) time.Duration { return l.sent }).Seconds()
 	if len(times) > 0 {
 		result.MeanEmpty, result.MedianEmpty = mean(times), median(times)
 	}
@@ -40,35 +42,35 @@ func mean(values []float64) float64 {
 
 // bound is the makespan of an ideal planner without latency: it sends each pod
 // the moment that its budget allows, and meets the recovery and termination
-// times that were seen in this run.
-func (o *observer) bound() time.Duration {
+// times that were seen in this run. Both count from the time that from returns.
+func (o *observer) bound(from func(*leaving) time.Duration) time.Duration {
 	apps := map[string][]*leaving{}
 	for _, l := range o.pods {
 		apps[l.app] = append(apps[l.app], l)
 	}
 	longest := time.Duration(0)
 	for app, pods := range apps {
-		slices.SortFunc(pods, func(a, b *leaving) int { return int(a.admitted - b.admitted) })
+		slices.SortFunc(pods, func(a, b *leaving) int { return int(from(a) - from(b)) })
 		terminations := make([]time.Duration, 0, len(pods))
 		for _, l := range pods {
-			terminations = append(terminations, l.gone-l.admitted)
+			terminations = append(terminations, l.gone-from(l))
 		}
 		capacity, guarded := o.capacity[app]
 		if !guarded {
 			capacity = len(pods)
 		}
-		longest = max(longest, schedule(capacity, recoveries(pods, o.returns[app]), terminations))
+		longest = max(longest, schedule(capacity, recoveries(pods, o.returns[app], from), terminations))
 	}
 	return longest
 }
 
-// recoveries pairs the admissions of a budget, in order, with the disruptions
+// recoveries pairs the evictions under a budget, in order, with the disruptions
 // that came back. Those that were no longer needed take the median.
-func recoveries(pods []*leaving, returns []time.Duration) []time.Duration {
+func recoveries(pods []*leaving, returns []time.Duration, from func(*leaving) time.Duration) []time.Duration {
 	var seen []time.Duration
 	for i, l := range pods {
-		if i < len(returns) && returns[i] > l.admitted {
-			seen = append(seen, returns[i]-l.admitted)
+		if i < len(returns) && returns[i] > from(l) {
+			seen = append(seen, returns[i]-from(l))
 		}
 	}
 	typical := time.Duration(0)

@@ -39,19 +39,20 @@ func TestBound(t *testing.T) {
 		returns: map[string][]time.Duration{"guarded": seconds(3, 7)},
 	}
 	for i, l := range []leaving{
-		{"guarded", "a", time.Second, 2 * time.Second},
-		{"guarded", "a", 4 * time.Second, 5 * time.Second},
-		{"guarded", "b", 8 * time.Second, 9 * time.Second},
-		{"free", "b", time.Second, 4 * time.Second},
+		{"guarded", "a", 0, time.Second, 2 * time.Second},
+		{"guarded", "a", 4 * time.Second, 4 * time.Second, 5 * time.Second},
+		{"guarded", "b", 7500 * time.Millisecond, 8 * time.Second, 9 * time.Second},
+		{"free", "b", 0, time.Second, 4 * time.Second},
 	} {
 		o.pods[types.UID(rune('0'+i))] = &l
 	}
 	// Recoveries of 2 s and 3 s, then 1 s to terminate.
-	if got := o.bound(); got != 6*time.Second {
-		t.Errorf("the bound is %v, want 6s", got)
-	}
 	var r Result
 	r.summarize(o)
+	// The answers took 1 s, nothing and 0.5 s.
+	if r.Bound != 6 || r.AnsweredBound != 7.5 {
+		t.Errorf("the bound is %vs, with answer times %vs; want 6s and 7.5s", r.Bound, r.AnsweredBound)
+	}
 	if r.Makespan != 9 || r.MeanEmpty != 7 || r.MedianEmpty != 7 {
 		t.Errorf("makespan %v, mean %v, median %v; want 9, 7, 7", r.Makespan, r.MeanEmpty, r.MedianEmpty)
 	}

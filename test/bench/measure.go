@@ -28,8 +28,9 @@ type Result struct {
 	Pods int
 	// Makespan is from the first request until the last of them is gone,
 	// Bound the same of an ideal planner without latency that meets the same
-	// recovery and termination times.
-	Makespan, Bound float64
+	// recovery and termination times. AnsweredBound is Bound if each of its
+	// evictions takes as long to be answered as in this run, too.
+	Makespan, Bound, AnsweredBound float64
 	// MeanEmpty and MedianEmpty are over the nodes: from the first request
 	// until the node's last pod is gone.
 	MeanEmpty, MedianEmpty float64
@@ -51,8 +52,9 @@ type Result struct {
 // leaving is a pod that has to leave.
 type leaving struct {
 	app, node string
-	// admitted and gone are since the first request.
-	admitted, gone time.Duration
+	// sent is when the API server got the request that it admitted, and all are
+	// since the first request of a drain.
+	sent, admitted, gone time.Duration
 }
 
 // observer watches, from outside, pods and budgets of one run.
@@ -256,7 +258,7 @@ func (r *run1) countOnce(result *Result, o *observer) (admitted int, err error) 
 			}
 			result.Admitted++
 			if l := o.byName[a.ObjectRef.Name]; l != nil {
-				l.admitted = a.Done.Sub(o.begun)
+				l.sent, l.admitted = a.Received.Sub(o.begun), a.Done.Sub(o.begun)
 				admitted++
 			}
 		case a.Verb == "get":
