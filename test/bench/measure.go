@@ -29,8 +29,10 @@ type Result struct {
 	// Makespan is from the first request until the last of them is gone,
 	// Bound the same of an ideal planner without latency that meets the same
 	// recovery and termination times. AnsweredBound is Bound if each of its
-	// evictions takes as long to be answered as in this run, too.
-	Makespan, Bound, AnsweredBound float64
+	// evictions takes as long to be answered as in this run, too; 0 in results that
+	// were written before it was measured.
+	Makespan, Bound float64
+	AnsweredBound   float64 `json:",omitempty"`
 	// MeanEmpty and MedianEmpty are over the nodes: from the first request
 	// until the node's last pod is gone.
 	MeanEmpty, MedianEmpty float64

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -118,11 +119,16 @@ func (r row) cells() []string {
 	}
 }
 
-// cost is a sentence about drainer's own process.
+// cost is what is said of drainer itself: how far it is from the bound if the API
+// server takes its time, when it says Drained, and what its process used.
 func (r row) cost() string {
-	return fmt.Sprintf("With the API server's own answer times in the bound, the makespan is %.2f of it. drainer says Drained on the mean node after %.1f s, on the last after %.1f s (with the 5 s of --settle). Its process: %.0f MiB "+
-		"resident, %.1f s of CPU, %.2g ms for each evicted pod; %.0f plans of %.2g ms in the mean, 99 %% within %.2g ms.",
-		r.overAnswered, r.meanDrained, r.lastDrained, r.rss/(1<<20), r.cpu, 1000*r.cpu/r.admitted, r.plans, 1000*r.planMean, 1000*r.planP99)
+	answered := ""
+	if !math.IsInf(r.overAnswered, 0) { // Older results lack it.
+		answered = fmt.Sprintf("With the API server's answer times in the bound, makespan ÷ bound is %.2f. ", r.overAnswered)
+	}
+	return answered + fmt.Sprintf("drainer says Drained on the mean node after %.1f s, on the last after %.1f s (with the 5 s of --settle). Its process: "+
+		"%.0f MiB resident, %.1f s of CPU, %.2g ms for each evicted pod; %.0f plans of %.2g ms in the mean, 99 %% within %.2g ms.",
+		r.meanDrained, r.lastDrained, r.rss/(1<<20), r.cpu, 1000*r.cpu/r.admitted, r.plans, 1000*r.planMean, 1000*r.planP99)
 }
 
 func printTable(out io.Writer, head []string, body [][]string) {
