@@ -29,7 +29,10 @@ func TestPodAnnotations(t *testing.T) {
 		"another word":      {"ops-a", map[string]string{action: "ignore"}, action, BlockPod, 0, `its annotation drainer.dev/pod-action="ignore" cannot be read: expected Evict, Ignore or WaitCompleted`},
 		"Block":             {"ops-a", map[string]string{action: "Block"}, action, BlockPod, 0, "cannot be read"},
 		"no number":         {"ops-a", map[string]string{order: "1.5", action: "Evict"}, order, BlockPod, 0, `drainer.dev/pod-order="1.5" cannot be read: expected an integer from -1000000 to 1000000`},
+		"the least":         {"ops-a", map[string]string{order: "-1000000"}, "all", BlockPod, -1000000, ""},
+		"the most":          {"ops-a", map[string]string{order: "1000000"}, "all", BlockPod, 1000000, ""},
 		"too large":         {"ops-a", map[string]string{order: "1000001"}, order, BlockPod, 0, "expected an integer"},
+		"too small":         {"ops-a", map[string]string{order: "-1000001"}, order, BlockPod, 0, "expected an integer"},
 		"a typo":            {"ops-a", map[string]string{"drainer.dev/pod-acton": "Ignore"}, "drainer.dev/pod-acton", BlockPod, 0, "expected one of drainer.dev/pod-action, drainer.dev/pod-order"},
 		"a typo beside one": {"ops-a", map[string]string{action: "Evict", "drainer.dev/x": ""}, "drainer.dev/x", BlockPod, 0, "cannot be read"},
 	} {

@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // TestLike: * in a pattern stands for any characters, and nothing else does.
@@ -133,5 +134,21 @@ func TestRulesOfPod(t *testing.T) {
 	}
 	if kept := (*Rules)(nil).PodOf(static); kept.Namespace != "ns" || kept.Rules != nil {
 		t.Errorf("without rules it is %+v", kept)
+	}
+}
+
+// TestMatchAfterNewLabels: a pod whose labels change is under other budgets from then on.
+func TestMatchAfterNewLabels(t *testing.T) {
+	s := newScene()
+	n := s.draining("n")
+	s.budget("api", "api", 1, 2, 1, 2)
+	s.budget("web", "web", 1, 2, 1, 2)
+	for _, app := range []string{"api", "web", "api"} {
+		pod := Pod{Namespace: "ns", Name: "x", UID: "x", Node: "n", Labels: LabelsOf(labels.Set{"app": app})}
+		entries, _ := s.Memory.Observe(Observed{Now: noon, Nodes: []*Node{n}, Pods: map[string][]*Pod{"n": {&pod}}})
+		Match(entries, s.Budgets)
+		if got := entries["n"][0].matched; len(got) != 1 || s.Budgets["ns"].List[got[0]].Name != app {
+			t.Errorf("with app=%s it is under the budgets %v", app, got)
+		}
 	}
 }

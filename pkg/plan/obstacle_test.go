@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,20 @@ func TestObstacles(t *testing.T) {
 			s.Config.AllowDelete, s.Config.OnTimeout, s.Config.Timeout = true, api.Delete, 2*time.Hour
 			s.budget("web", "web", 0, 1, 1, 1)
 		}, 0, ""},
+		"will be deleted by its rule": {func(s scene) {
+			s.Config.AllowDelete = true
+			under(&Rule{Name: "r", Action: EvictPod, DeleteAfter: time.Hour})(s.Pods["n"][0].Pod)
+			s.budget("web", "web", 0, 1, 1, 1)
+		}, 0, ""},
+		"its rule deletes nothing": {func(s scene) {
+			s.Config.AllowDelete = true
+			under(&Rule{Name: "r", Action: EvictPod})(s.Pods["n"][0].Pod)
+			s.budget("web", "web", 0, 1, 1, 1)
+		}, 0, "budget_never_allows"},
+		"has no timeout at which it is deleted": {func(s scene) {
+			s.Config.AllowDelete, s.Config.OnTimeout = true, api.Delete
+			s.budget("web", "web", 0, 1, 1, 1)
+		}, 0, "budget_never_allows"},
 		"will not be deleted": {func(s scene) {
 			s.Config.AllowDelete, s.Config.OnTimeout, s.Config.Timeout = true, api.Delete, 2*time.Hour
 			s.Config.NeverDelete = []string{"ns"}
@@ -99,5 +114,29 @@ func judgeObstacle(t *testing.T, s scene, n *Node, want string) {
 	}
 	if _, events := s.planned(t, n); len(events) > 0 {
 		t.Errorf("it is told again: %+v", events)
+	}
+}
+
+// TestObstaclesText: each obstacle is said with how many pods it holds, and no more
+// obstacles than a status has room for.
+func TestObstaclesText(t *testing.T) {
+	two := []api.Obstacle{
+		{Pod: "ns/a", Pods: 1, Message: "waits", Fix: "scale it"},
+		{Pod: "ns/b", Pods: 3, Message: "is held", Fix: "let it go"},
+	}
+	want := "cannot finish: ns/a waits; to fix: scale it; cannot finish: ns/b (and 2 more) is held; to fix: let it go"
+	if got := obstaclesText(two); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s := newScene()
+	n := s.draining("n")
+	for i := range api.MaxObstacles + 1 {
+		app := fmt.Sprintf("app%d", i)
+		s.pod("n", app+"-1")
+		s.budget(app, app, 0, 1, 1, 1)
+	}
+	plan, _ := s.planned(t, n)
+	if got := plan.Report().Status.CannotFinish; len(got) != api.MaxObstacles {
+		t.Errorf("%d obstacles are listed, want %d", len(got), api.MaxObstacles)
 	}
 }

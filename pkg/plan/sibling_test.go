@@ -2,9 +2,11 @@ package plan
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // TestSiblings: who the pods of a controller are, and by which labels they are found.
@@ -33,6 +35,20 @@ func TestSiblings(t *testing.T) {
 	} {
 		if got := commonLabels(labels); got != want {
 			t.Errorf("of %q the common labels are %q, want %q", labels, got, want)
+		}
+	}
+}
+
+// TestReadInterval: the pods of a controller are listed the less often the longer that
+// has taken, and the more controllers there are.
+func TestReadInterval(t *testing.T) {
+	for waited, want := range map[time.Duration]time.Duration{
+		4 * time.Second:  paceRead + 2*perPaced,
+		40 * time.Second: 10*time.Second + 2*perPaced,
+	} {
+		p := &planner{Snapshot: &Snapshot{Began: noon, Now: noon.Add(waited)}, paces: map[types.UID]*pace{"a": {}, "b": {}}}
+		if got := p.readInterval(p.paces["a"]); got != want {
+			t.Errorf("after %v: %v, want %v", waited, got, want)
 		}
 	}
 }
