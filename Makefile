@@ -153,10 +153,11 @@ test-fuzz: ## Try arbitrary annotations, configurations, answers, pods and snaps
 
 # .gremlins.yaml has its settings. Without vet, debug information and inlining a
 # mutant takes half as long; what only vet finds is no test's merit, either. No
-# mutant changes what the package depends on.
+# mutant changes what the package depends on. How long a mutant may take follows
+# from how long the tests take at first, which a cached result does not tell.
 mutants: bin/gremlins ## Delete one guard at a time and see a test fail, then change pkg/plan in general ways
 	go run ./test/mutants
-	GOFLAGS="-vet=off -ldflags=-w -gcflags=-l -skip=^TestDependencies$$" bin/gremlins unleash ./pkg/plan
+	GOFLAGS="-count=1 -vet=off -ldflags=-w -gcflags=-l -skip=^TestDependencies$$" bin/gremlins unleash ./pkg/plan
 
 test-monitoring: ## Test dashboards, alerts and runbooks, with a real Prometheus
 	go test -C test/monitoring -count=1 -timeout=$(TIMEOUT)
