@@ -186,3 +186,16 @@ func TestBudgetOf(t *testing.T) {
 		t.Error("a selector that cannot be read is read")
 	}
 }
+
+// TestOwnTaint: the taint of a queued node is known by its key and its effect.
+func TestOwnTaint(t *testing.T) {
+	for taint, want := range map[corev1.Taint]bool{
+		{Key: api.QueuedTaint, Effect: corev1.TaintEffectPreferNoSchedule}: true,
+		{Key: api.QueuedTaint, Effect: corev1.TaintEffectNoSchedule}:       false,
+		{Key: "other", Effect: corev1.TaintEffectPreferNoSchedule}:         false,
+	} {
+		if got := OwnTaint(taint); got != want {
+			t.Errorf("%s is drainer's own: %v, want %v", taint.ToString(), got, want)
+		}
+	}
+}

@@ -46,6 +46,30 @@ func TestForeseen(t *testing.T) {
 	}
 }
 
+// TestForeseenUnready: a pod that is not Ready leaves whatever its budget allows, if
+// enough others are healthy, as the eviction API has it.
+func TestForeseenUnready(t *testing.T) {
+	for name, test := range map[string]struct {
+		healthy, desired, expected int32
+		always, zero, kept         bool
+	}{
+		"enough others are healthy":     {1, 1, 1, false, false, false},
+		"too few are":                   {0, 1, 1, false, false, true},
+		"too few, and the policy is so": {0, 1, 1, true, false, false},
+		"none is desired":               {0, 0, 0, false, true, true},
+	} {
+		s := newScene()
+		n := s.node("n", api.DrainAnnotation, "r", api.NotBeforeAnnotation, "2031-01-01T00:00:00Z")
+		pod := s.pod("n", "web-1", func(p *Pod) { p.Ready = false })
+		b := s.budget("web", "web", 0, test.healthy, test.desired, test.expected)
+		b.AlwaysAllow, b.ZeroBySpec = test.always, test.zero
+		s.planned(t, n)
+		if kept := len(Foresee(s.Snapshot, n, []*Pod{pod})) > 0; kept != test.kept {
+			t.Errorf("%s: kept %v, want %v", name, kept, test.kept)
+		}
+	}
+}
+
 // inPoolX is the placement of pods that only nodes with pool=x admit.
 var inPoolX = PodOf(ownedBy("ReplicaSet", corev1.PodSpec{NodeSelector: map[string]string{"pool": "x"}})).Placement
 

@@ -27,7 +27,8 @@ func TestUnprotected(t *testing.T) {
 		s.pod("n", fmt.Sprintf("more%d-1", i))
 	}
 	last := "8 more workloads here have no PodDisruptionBudget, or a single replica"
-	if got := planOf(t, Make(s.Snapshot), "n").Report().Status.Warnings; len(got) != mostUnprotected+1 || got[mostUnprotected] != last {
+	got := planOf(t, Make(s.Snapshot), "n").Report().Status.Warnings
+	if len(got) != mostUnprotected+1 || got[mostUnprotected] != last || !strings.Contains(got[mostUnprotected-1], "(1 pod here)") {
 		t.Errorf("the node warns of %q", got)
 	}
 	s.Config.PaceWithoutBudget = false
