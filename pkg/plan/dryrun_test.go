@@ -108,3 +108,17 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("another request is %s, asked at %v", p.Phase, p.Memory.RequestedAt)
 	}
 }
+
+// TestDryRunCounts: what the API server refuses, drainer holds or nobody answers counts as
+// blocked, and only what there is appears in the message.
+func TestDryRunCounts(t *testing.T) {
+	at := noon
+	run := DryRun{Verdicts: api.Verdicts{At: &at, Admitted: 1, Refused: 2, Held: 3, Unanswered: 4}}
+	if got, want := run.counts(), (api.PodCounts{Eligible: 1, Blocked: 9}); got != want {
+		t.Errorf("the pods are %+v, want %+v", got, want)
+	}
+	const want = "dry run: 1 of 10 pods could be evicted now, each by itself, 2 refused by the API server, 3 held by drainer's own rules, 4 not answered; to drain"
+	if got := run.message(); !strings.HasPrefix(got, want) {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+}

@@ -213,3 +213,15 @@ func TestWithFix(t *testing.T) {
 		}
 	}
 }
+
+// TestLongMessage: a message that is too long is cut, and still ends with what the request
+// claims.
+func TestLongMessage(t *testing.T) {
+	n := NodePlan{Phase: api.InvalidRequest, words: words{fixed: strings.Repeat("x", 2*mostMessage)}}
+	for requester, end := range map[string]string{"": "x…", "ops": "x…; requested by ops"} {
+		n.Request.RequestedBy = requester
+		if got := n.Report().Message; len(got) != mostMessage || !strings.HasSuffix(got, end) {
+			t.Errorf("requested by %q: %d bytes, which end with %q", requester, len(got), got[max(0, len(got)-40):])
+		}
+	}
+}
