@@ -167,6 +167,8 @@ func TestPhaseChanged(t *testing.T) {
 	blocked.Phase = api.Blocked
 	queued := draining
 	queued.StartedAt = nil
+	asking, judged := draining, draining
+	asking.Verdicts, judged.Verdicts = &api.Verdicts{}, &api.Verdicts{At: &noon}
 	for name, test := range map[string]struct {
 		was, is api.Status
 		want    bool
@@ -175,6 +177,8 @@ func TestPhaseChanged(t *testing.T) {
 		"the phase":                       {draining, blocked, true},
 		"the request":                     {draining, other, true},
 		"the start":                       {queued, draining, true},
+		"the verdicts":                    {asking, judged, true},
+		"what is asked for":               {draining, asking, false},
 		"the first count":                 {draining, with(draining, api.PodCounts{Eligible: 2}), true},
 		"the first count, with ignored":   {draining, with(draining, api.PodCounts{Eligible: 1, Ignored: 1}), true},
 		"the first count, only ignored":   {draining, with(draining, api.PodCounts{Ignored: 1}), true},
