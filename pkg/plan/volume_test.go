@@ -259,6 +259,18 @@ func TestVolumesSaid(t *testing.T) {
 	}
 }
 
+// TestOneVolumeSaid: one volume is named alone.
+func TestOneVolumeSaid(t *testing.T) {
+	s := newScene()
+	n := s.emptied("n")
+	s.waitsSince(n, 3*time.Minute)
+	s.found(n, "pv-1")
+	const says = "1 volume is still attached: pv-1 of PersistentVolumeClaim ns/data; see kubectl describe volumeattachment csi-pv-1"
+	if r := planOf(t, s.kept(), "n").Report(); !strings.Contains(r.Message, says) {
+		t.Errorf("the message is %q, want %q", r.Message, says)
+	}
+}
+
 // TestVolumeTrouble: a missing permission is named with what to do.
 func TestVolumeTrouble(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "volumeattachments"}, "", errors.New("no"))
