@@ -132,10 +132,10 @@ func TestLedgerUnconfirmed(t *testing.T) {
 		{Budget: types.NamespacedName{Namespace: "ns", Name: "p"}, Since: noon.Add(-time.Second)},
 		{Budget: types.NamespacedName{Namespace: "ns", Name: "q"}, Since: noon.Add(-time.Second)},
 	}
+	l.ReleaseAll(&Pod{Namespace: "elsewhere", UID: "y"})
 	if got := l.Unconfirmed(); !slices.Equal(got, want) {
 		t.Errorf("unconfirmed are %v, want %v", got, want)
 	}
-	l.ReleaseAll(&Pod{Namespace: "elsewhere", UID: "y"})
 	l.ReleaseAll(&Pod{Namespace: "ns", UID: "y"})
 	for i := range want {
 		want[i].Since = noon

@@ -235,7 +235,7 @@ func TestTwoRulesOnOneNode(t *testing.T) {
 	}
 	delete(n.Annotations, api.DrainAnnotation)
 	p = Make(s.Snapshot)
-	if got := markPlan(&p, "n"); len(got) > 0 || p.MarkStates[0].Silent != 1 || p.MarkStates[1].Silent != 1 {
+	if got := markPlan(&p, "n"); len(got) > 0 || p.MarkStates[0].Silent != 1 || p.MarkStates[0].Marked != 1 || p.MarkStates[1].Silent != 1 || p.MarkStates[1].Marked != 1 {
 		t.Errorf("once cancelled, the plan changes %q: %+v", got, p.MarkStates)
 	}
 }
