@@ -193,3 +193,24 @@ func TestBlockedSince(t *testing.T) {
 		t.Error("a map that other plans share is changed")
 	}
 }
+
+// TestRestoredTold: what a previous process has said in an event is not said again.
+func TestRestoredTold(t *testing.T) {
+	for name, test := range map[string]struct {
+		status                api.Status
+		unfinishable, verdict bool
+	}{
+		"nothing to say":     {api.Status{Verdicts: &api.Verdicts{}}, false, false},
+		"it cannot finish":   {api.Status{CannotFinish: []api.Obstacle{{Pod: "ns/a"}}}, true, false},
+		"it has its verdict": {api.Status{Verdicts: &api.Verdicts{At: &noon}}, false, true},
+	} {
+		s := newScene()
+		n := s.node("n", api.DrainAnnotation, "r")
+		test.status.Version, test.status.Request, test.status.Phase = 1, "r", api.Draining
+		n.Annotations[api.StatusAnnotation] = test.status.Format()
+		m := nodeMemoryOf(n, "r", NodeMemory{}, false, noon)
+		if m.Phase != api.Draining || m.ToldUnfinishable != test.unfinishable || m.ToldVerdicts != test.verdict {
+			t.Errorf("%s: phase %s, told that it cannot finish %v, the verdicts %v", name, m.Phase, m.ToldUnfinishable, m.ToldVerdicts)
+		}
+	}
+}
