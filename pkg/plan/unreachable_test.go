@@ -59,6 +59,9 @@ func TestUnreachable(t *testing.T) {
 			if got := is.Pods[0]; got.State != test.state || got.Reason != test.reason {
 				t.Errorf("state %s, reason %q; want %s, %q", got.State, got.Reason, test.state, test.reason)
 			}
+			if got := is.Pods[0]; got.State == UnconfirmedPod && !got.Since.Equal(pod.Deadline.Add(-30*time.Second)) {
+				t.Errorf("unconfirmed since %v, want since it began to terminate", got.Since)
+			}
 			if !test.wake.IsZero() && !plan.Wake.Equal(test.wake) {
 				t.Errorf("the next plan is due at %v, want %v", plan.Wake, test.wake)
 			}
