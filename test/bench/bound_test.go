@@ -46,10 +46,10 @@ func TestBound(t *testing.T) {
 	} {
 		o.pods[types.UID(rune('0'+i))] = &l
 	}
-	// Recoveries of 2 s and 3 s, then 1 s to terminate.
 	var r Result
 	r.summarize(o)
-	// The answers took 1 s, nothing and 0.5 s.
+	// Recoveries of 2 s and 3 s, then 1 s to terminate. The answers took 1 s, nothing
+	// and 0.5 s.
 	if r.Bound != 6 || r.AnsweredBound != 7.5 {
 		t.Errorf("the bound is %vs, with answer times %vs; want 6s and 7.5s", r.Bound, r.AnsweredBound)
 	}
