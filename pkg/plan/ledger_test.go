@@ -18,6 +18,14 @@ func seen(version string, allowed int32, disrupted ...string) *Budget {
 	return b
 }
 
+// observed is a budget of that name that the ledger has seen.
+func observed(l *Ledger, namespace, name string) *Budget {
+	b := seen("1", 3)
+	b.Namespace, b.Name = namespace, name
+	l.Observe(b)
+	return b
+}
+
 // freeIn is what a plan may give out of the only budget.
 func freeIn(l *Ledger) int { return l.View()["ns"].List[0].Free }
 
@@ -118,9 +126,7 @@ func TestLedgerAnswered(t *testing.T) {
 func TestLedgerUnconfirmed(t *testing.T) {
 	l := NewLedger()
 	for _, name := range []string{"q", "p"} {
-		b := seen("1", 3)
-		b.Name = name
-		l.Observe(b)
+		b := observed(l, "ns", name)
 		for i, id := range []types.UID{"x", "y", "z"} {
 			l.Reserve(b.Ref(), &Pod{Namespace: "ns", Name: string(id), UID: id})
 			if id != "z" {
@@ -185,12 +191,8 @@ func TestLedgerNews(t *testing.T) {
 func TestLedgerForgets(t *testing.T) {
 	l := NewLedger()
 	for _, namespace := range []string{"a", "b"} {
-		b := seen("1", 1)
-		b.Namespace = namespace
-		l.Observe(b)
-		c := seen("1", 1)
-		c.Namespace, c.Name = namespace, "other"
-		l.Observe(c)
+		observed(l, namespace, "p")
+		observed(l, namespace, "other")
 	}
 	before := l.View()
 	l.ForgetOthers(map[types.NamespacedName]bool{
