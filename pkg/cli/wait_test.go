@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"drainer.dev/drainer/pkg/api"
+	"drainer.dev/drainer/test/bubble"
 )
 
 // replace puts another node in the place of the one of its name.
@@ -22,9 +23,6 @@ func replace(t *testing.T, client kubernetes.Interface, n *corev1.Node) {
 		t.Fatal(err)
 	}
 }
-
-// pass lets time pass on the clock of a synctest bubble: no real time passes.
-func pass(d time.Duration) { time.Sleep(d) }
 
 // neverAllowed is a node with a pod that its budget never lets go, and maybe a deadline.
 func neverAllowed(d *api.Deadline) *corev1.Node {
@@ -48,7 +46,7 @@ func TestWait(t *testing.T) {
 	}{
 		"drained": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
 			replace(t, client, named("na", in(api.Draining)))
-			pass(time.Second)
+			bubble.Sleep(time.Second)
 			replace(t, client, named("na", in(api.Drained, "drained", "r")))
 		}, 0, []string{"node/na Requested: no answer from drainer yet", "node/na Draining", "node/na drained: r"}},
 		"cannot finish, until somebody fixes it": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
@@ -62,7 +60,7 @@ func TestWait(t *testing.T) {
 		}, ExitCannotFinish, []string{"node na cannot be drained by waiting"}},
 		"blocked until it disappears": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
 			replace(t, client, named("na", neverAllowed(&api.Deadline{At: noon, ToDelete: 1})))
-			pass(time.Second)
+			bubble.Sleep(time.Second)
 			replace(t, client, named("na", in(api.Drained, "drained", "r")))
 		}, 0, []string{"node/na drained: r"}},
 		"blocked, and lost": {nil, func(t *testing.T, client kubernetes.Interface, _ func()) {
@@ -95,7 +93,7 @@ func TestWait(t *testing.T) {
 				go func() {
 					ended <- runIn(ctx, client, append([]string{"drain", "na", "--id=r", "--wait"}, test.args...)...)
 				}()
-				pass(2 * time.Second)
+				bubble.Sleep(2 * time.Second)
 				test.happen(t, client, interrupt)
 				got := <-ended
 				for _, want := range test.says {
@@ -118,11 +116,11 @@ func TestWaitTellsEach(t *testing.T) {
 		client := fake.NewClientset(fleet(2)...)
 		ended := make(chan terminal)
 		go func() { ended <- runIn(t.Context(), client, "drain", "na", "nb", "--id=r", "--wait", "--yes") }()
-		pass(2 * time.Second)
+		bubble.Sleep(2 * time.Second)
 		replace(t, client, named("na", in(api.Drained, "drained", "r")))
-		pass(2 * time.Second)
+		bubble.Sleep(2 * time.Second)
 		replace(t, client, named("nb", in(api.Draining)))
-		pass(2 * time.Second)
+		bubble.Sleep(2 * time.Second)
 		replace(t, client, named("nb", in(api.Drained, "drained", "r")))
 		got := <-ended
 		first, later, found := strings.Cut(got.out, "node/nb Draining")
@@ -197,7 +195,7 @@ func TestWaitAfterChange(t *testing.T) {
 	}{
 		"drainer accepts it": {"--on-timeout=Stop", func(t *testing.T, client kubernetes.Interface) {
 			replace(t, client, named("na", in(api.Draining)))
-			pass(time.Second)
+			bubble.Sleep(time.Second)
 			replace(t, client, named("na", in(api.Drained, "drained", "r")))
 		}, 0, 0},
 		"drainer says nothing else": {"--on-timeout=Stop", func(*testing.T, kubernetes.Interface) {}, ExitCannotFinish, silence},
@@ -209,7 +207,7 @@ func TestWaitAfterChange(t *testing.T) {
 				begun := time.Now()
 				ended := make(chan terminal)
 				go func() { ended <- runIn(t.Context(), client, "drain", "na", "--id=r", "--wait", test.flag) }()
-				pass(2 * time.Second)
+				bubble.Sleep(2 * time.Second)
 				select {
 				case got := <-ended:
 					if got.status != test.status || test.after > 0 {

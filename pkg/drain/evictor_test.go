@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/test/bubble"
 )
 
 // sender receives what an evictor sends, and records it with the time.
@@ -84,14 +85,10 @@ func grantsOf(n int) []plan.Grant {
 	return grants
 }
 
-// last takes the time on the clock of a synctest bubble: an eviction that lasts
-// so long, or a test that looks again so much later. No real time passes.
-func last(d time.Duration) { time.Sleep(d) }
-
 // pass is last, after which everything that was to happen by then has happened,
 // however busy the machine is.
 func pass(d time.Duration) {
-	last(d)
+	bubble.Sleep(d)
 	synctest.Wait()
 }
 
@@ -151,12 +148,12 @@ func TestEvictorStalePlan(t *testing.T) {
 // TestEvictorOnce: a pod whose result the plan does not know is not sent again.
 func TestEvictorOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &sender{answer: func(context.Context) error { last(time.Second); return nil }}
+		s := &sender{answer: func(context.Context) error { bubble.Sleep(time.Second); return nil }}
 		e, stop := runEvictor(t, s, rate.Inf, 1, 4, nil)
 		defer stop()
 		for range 5 {
 			e.publish(grantsOf(1))
-			last(300 * time.Millisecond)
+			bubble.Sleep(300 * time.Millisecond)
 		}
 		if n := s.count(); n != 1 {
 			t.Errorf("sent %d times before the answer was taken in", n)
@@ -174,7 +171,7 @@ func TestEvictorThrottled(t *testing.T) {
 		throttle := true
 		var mu sync.Mutex
 		s := &sender{answer: func(context.Context) error {
-			last(10 * time.Millisecond)
+			bubble.Sleep(10 * time.Millisecond)
 			mu.Lock()
 			defer mu.Unlock()
 			if throttle {
@@ -196,24 +193,24 @@ func TestEvictorThrottled(t *testing.T) {
 		}
 		for range 20 {
 			publish()
-			last(100 * time.Millisecond)
+			bubble.Sleep(100 * time.Millisecond)
 		}
 		if n := s.count(); n != 2 {
 			t.Fatalf("%d sent within Retry-After", n)
 		}
 		// Then one, which is throttled as well.
-		last(10 * time.Millisecond)
+		bubble.Sleep(10 * time.Millisecond)
 		publish()
-		last(100 * time.Millisecond)
+		bubble.Sleep(100 * time.Millisecond)
 		if n := s.count(); n != 3 {
 			t.Fatalf("%d sent after Retry-After, want one more", n)
 		}
 		mu.Lock()
 		throttle = false
 		mu.Unlock()
-		last(3 * time.Second)
+		bubble.Sleep(3 * time.Second)
 		publish()
-		last(20 * time.Millisecond)
+		bubble.Sleep(20 * time.Millisecond)
 		if seen := e.collect(); seen.Careful {
 			t.Error("still careful after an admission")
 		}
@@ -241,7 +238,7 @@ func TestEvictorFence(t *testing.T) {
 		e, stop := runEvictor(t, s, rate.Inf, 1, 1, fence)
 		defer stop()
 		e.publish(grantsOf(1))
-		last(8 * time.Second)
+		bubble.Sleep(8 * time.Second)
 		mu.Lock()
 		until = until.Add(8 * time.Second)
 		mu.Unlock()
@@ -312,7 +309,7 @@ func TestEvictorReserves(t *testing.T) {
 // evictor waits for those under way.
 func TestEvictorShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &sender{answer: func(context.Context) error { last(5 * time.Second); return nil }}
+		s := &sender{answer: func(context.Context) error { bubble.Sleep(5 * time.Second); return nil }}
 		s.begun = time.Now()
 		e := newEvictor(Options{
 			Evict: s.evict, Fence: func() (time.Time, bool) { return time.Time{}, true },
@@ -344,7 +341,7 @@ func TestEvictorSlow(t *testing.T) {
 		begun := time.Now()
 		evict := func(ctx context.Context, pod *plan.Pod, _ *int64) (int, error) {
 			if !slow(pod.Name) {
-				last(20 * time.Millisecond)
+				bubble.Sleep(20 * time.Millisecond)
 				mu.Lock()
 				defer mu.Unlock()
 				free[pod.Name] = time.Since(begun)
@@ -354,7 +351,7 @@ func TestEvictorSlow(t *testing.T) {
 			underWay++
 			most = max(most, underWay)
 			mu.Unlock()
-			last(30 * time.Second)
+			bubble.Sleep(30 * time.Second)
 			mu.Lock()
 			defer mu.Unlock()
 			underWay--
@@ -404,14 +401,14 @@ func TestEvictorWorkers(t *testing.T) {
 		s := &sender{}
 		s.answer = func(context.Context) error {
 			if s.count() <= hanging {
-				last(10 * time.Second)
+				bubble.Sleep(10 * time.Second)
 				return nil
 			}
 			mu.Lock()
 			underWay++
 			most = max(most, underWay)
 			mu.Unlock()
-			last(100 * time.Millisecond)
+			bubble.Sleep(100 * time.Millisecond)
 			mu.Lock()
 			defer mu.Unlock()
 			underWay--
@@ -424,7 +421,7 @@ func TestEvictorWorkers(t *testing.T) {
 			grants[i].Pod.Controller.UID = types.UID(strconv.Itoa(i))
 		}
 		e.publish(grants)
-		last(5 * time.Second)
+		bubble.Sleep(5 * time.Second)
 		if n := s.count(); n < hanging+100 {
 			t.Errorf("%d were sent beside %d that hang", n-hanging, hanging)
 		}
@@ -442,7 +439,7 @@ func TestEvictorWorkers(t *testing.T) {
 // ticket on each of the many pods that a controller may have.
 func TestEvictorFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &sender{answer: func(context.Context) error { last(10 * time.Second); return nil }}
+		s := &sender{answer: func(context.Context) error { bubble.Sleep(10 * time.Second); return nil }}
 		e, stop := runEvictor(t, s, rate.Inf, 1, 10, nil)
 		defer stop()
 		grants := grantsOf(2000)
@@ -450,7 +447,7 @@ func TestEvictorFull(t *testing.T) {
 			grants[i].Pod.Controller.UID = "one"
 		}
 		e.publish(grants)
-		last(500 * time.Millisecond)
+		bubble.Sleep(500 * time.Millisecond)
 		if sent, waiting := s.count(), e.queue.Len(); sent != 5 || waiting < 2000-100 {
 			// A few are spent by workers that race for the same room.
 			t.Errorf("%d are under way and %d tickets wait, want 5 and nearly all", sent, waiting)

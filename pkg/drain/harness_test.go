@@ -22,6 +22,7 @@ import (
 	"drainer.dev/drainer/pkg/retryafter"
 	"drainer.dev/drainer/pkg/sim/apiserver"
 	"drainer.dev/drainer/pkg/watcher"
+	"drainer.dev/drainer/test/bubble"
 )
 
 // This file wires a process of the daemon as cmd/drainer does. It is the only
@@ -58,10 +59,10 @@ type observer struct {
 	planning time.Duration
 }
 
-// Planned implements drain.Observer. The time passes on the clock of a synctest bubble.
+// Planned implements drain.Observer.
 func (o observer) Planned(took time.Duration) {
 	o.Metrics.Planned(took)
-	time.Sleep(o.planning)
+	bubble.Sleep(o.planning)
 }
 
 // defaults are those of cmd/drainer/options.go.

@@ -22,6 +22,7 @@ import (
 	"drainer.dev/drainer/pkg/api"
 	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/pkg/sim/apiserver"
+	"drainer.dev/drainer/test/bubble"
 )
 
 var storyLog = flag.Bool("story.log", false, "print what the daemon logs in stories, and the requests of a story that fails")
@@ -200,8 +201,8 @@ func (s *story) edit(node string, change func(*corev1.Node)) {
 	}
 }
 
-// wait lets time pass on the story's own clock, which takes no real time.
-func (s *story) wait(d time.Duration) { time.Sleep(d) }
+// wait lets time pass in the story.
+func (s *story) wait(d time.Duration) { bubble.Sleep(d) }
 
 // since is how long ago the story began.
 func (s *story) since() time.Duration { return time.Since(s.begun) }

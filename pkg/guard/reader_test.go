@@ -16,6 +16,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"drainer.dev/drainer/pkg/guard"
+	"drainer.dev/drainer/test/bubble"
 )
 
 // server is an API server that knows the tokens reader, who may get /metrics, and
@@ -88,9 +89,6 @@ func TestReaders(t *testing.T) {
 	}
 }
 
-// pass lets time pass on the clock of a synctest bubble: no real time passes.
-func pass(d time.Duration) { time.Sleep(d) }
-
 // TestReadersForget: an answer holds for ten seconds, whatever it is; no answer
 // is none, and the API server is asked again at once.
 func TestReadersForget(t *testing.T) {
@@ -107,11 +105,11 @@ func TestReadersForget(t *testing.T) {
 			t.Errorf("once it answers: %d", got)
 		}
 		s.fails = errors.New("the API server is away")
-		pass(9 * time.Second)
+		bubble.Sleep(9 * time.Second)
 		if got := get(); got != http.StatusTeapot {
 			t.Errorf("while the answer holds: %d", got)
 		}
-		pass(2 * time.Second)
+		bubble.Sleep(2 * time.Second)
 		if got := get(); got != http.StatusServiceUnavailable {
 			t.Errorf("once it does not: %d", got)
 		}

@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"drainer.dev/drainer/test/bubble"
 )
 
 const (
@@ -90,7 +92,7 @@ func TestLead(t *testing.T) {
 		err := e.run(func(leads bool) { led = append(led, leads) }, func(ctx context.Context, term Term) {
 			<-ctx.Done()
 			for range 8 {
-				time.Sleep(time.Second) // On the bubble's clock, which takes no real time.
+				bubble.Sleep(time.Second)
 				if holder := e.holder(t); holder != "me" {
 					t.Errorf("the lease is held by %q while the work continues", holder)
 				}

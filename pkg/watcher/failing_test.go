@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"drainer.dev/drainer/pkg/plan"
+	"drainer.dev/drainer/test/bubble"
 )
 
 // wakes counts the plans that are asked for, also by timers.
@@ -42,9 +43,9 @@ func open(t *testing.T, h *watching, err error) watch.Interface {
 	return stream
 }
 
-// pass lets time pass on the clock of a synctest bubble: no real time passes.
+// pass lets time pass, and everything happen that follows from it.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	bubble.Sleep(d)
 	synctest.Wait()
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"drainer.dev/drainer/test/bubble"
 )
 
 // TestUntil: a wait continues for as long as its context, reports every 15 s
@@ -77,7 +79,7 @@ func TestWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said strings.Builder
 		w := Waiter{Progress: &said}
-		if err := w.While(t.Context(), "kubectl wait", func(context.Context) error { time.Sleep(time.Minute); return nil }); err != nil {
+		if err := w.While(t.Context(), "kubectl wait", func(context.Context) error { bubble.Sleep(time.Minute); return nil }); err != nil {
 			t.Error(err)
 		}
 		if n := strings.Count(said.String(), "kubectl wait\n"); n != 3 && n != 4 {

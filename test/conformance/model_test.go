@@ -13,6 +13,7 @@ import (
 
 	"drainer.dev/drainer/pkg/sim"
 	"drainer.dev/drainer/pkg/sim/apiserver"
+	"drainer.dev/drainer/test/bubble"
 )
 
 // TestModel: the model gives what the script says.
@@ -162,6 +163,6 @@ func (m *model) settle() {
 		if !due || time.Until(next) > 30*time.Second {
 			return
 		}
-		time.Sleep(time.Until(next))
+		bubble.Sleep(time.Until(next))
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"drainer.dev/drainer/pkg/sim"
+	"drainer.dev/drainer/test/bubble"
 )
 
 // stage is a server of a cluster with the nodes n1 and n2 and a client.
@@ -132,13 +133,9 @@ func (s *stage) pods() cache.Store {
 	return store
 }
 
-// pass lets time pass on the stage's clock, that of a synctest bubble: no real
-// time passes.
-func pass(d time.Duration) { time.Sleep(d) }
-
 // shown lets time pass and returns the keys that the store shows.
 func shown(store cache.Store, d time.Duration) []string {
-	pass(d)
+	bubble.Sleep(d)
 	return slices.Sorted(slices.Values(store.ListKeys()))
 }
 
@@ -197,12 +194,12 @@ func TestRestore(t *testing.T) {
 			if err := s.EditNode("n2", "m", func(n *corev1.Node) { n.Labels = map[string]string{"at": fmt.Sprint(time.Now().UnixNano())} }); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Second)
+			bubble.Sleep(time.Second)
 		}
 		s.Do(func(c *sim.Cluster) {
 			_ = c.DeletePod(sim.Key{Namespace: "shop", Name: "web-1"}, metav1.DeleteOptions{})
 		})
-		pass(time.Minute)
+		bubble.Sleep(time.Minute)
 		old := s.pods()
 		s.Server.Restore(backup)
 		if got := shown(old, time.Minute); !slices.Equal(got, []string{"shop/web-2"}) {
