@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -55,5 +56,18 @@ func TestBound(t *testing.T) {
 	}
 	if r.Makespan != 9 || r.MeanEmpty != 7 || r.MedianEmpty != 7 {
 		t.Errorf("makespan %v, mean %v, median %v; want 9, 7, 7", r.Makespan, r.MeanEmpty, r.MedianEmpty)
+	}
+}
+
+// TestRecoveries: an eviction whose disruption was seen to come back before it began, or
+// not at all, takes the median of the others.
+func TestRecoveries(t *testing.T) {
+	var pods []*leaving
+	for _, at := range seconds(1, 4, 6, 9) {
+		pods = append(pods, &leaving{admitted: at})
+	}
+	got := recoveries(pods, seconds(3, 2, 11), func(l *leaving) time.Duration { return l.admitted })
+	if want := seconds(2, 5, 5, 5); !slices.Equal(got, want) {
+		t.Errorf("the recoveries are %v, want %v", got, want)
 	}
 }
